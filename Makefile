@@ -14,9 +14,11 @@ BIN := $(CURDIR)/$(VENV)/bin
 BENCH_VENV := .venv-bench
 MLFLOW_VENV := .venv-mlflow
 MCP_VENV := .venv-mcp
-# The agent frameworks at both ends of what the extras allow.
+FUZZ_VENV := .venv-fuzz
+# LangGraph and its kin at both ends of what the extras allow.
 ENDS := lowest newest
-INSPECT_VENV := .venv-inspect
+FRAMEWORKS_VENV := .venv-frameworks
+ARENA_VENV := .venv-control-arena
 TOOLS := $(CURDIR)/.tools/bin
 OPA_VERSION := v1.21.1
 OPA_MODULE := github.com/open-policy-agent/opa
@@ -44,7 +46,7 @@ demo: $(VENV)/.demo ## a fleet of agents acts out the recorded behaviours; shows
 	@$(BIN)/guardrail demo $(DEMO)
 
 .PHONY: test
-test: $(VENV)/.test $(MLFLOW_VENV)/.ready $(MCP_VENV)/.ready tools ## every test, in parallel
+test: $(VENV)/.test $(MLFLOW_VENV)/.ready $(MCP_VENV)/.ready $(FRAMEWORKS_VENV)/.ready $(FUZZ_VENV)/.ready tools ## every test, in parallel
 	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
 
 .PHONY: lint
@@ -69,20 +71,28 @@ check: lint test ## lint and test
 bench: $(VENV)/.test $(BENCH_VENV)/.ready tools ## our numbers beside a peer's, which has an environment of its own
 	$(BIN)/python -m benchmarks.run --peer-python $(CURDIR)/$(BENCH_VENV)/bin/python $(BENCH)
 
+.PHONY: fuzz-api
+fuzz-api: $(VENV)/.test $(FUZZ_VENV)/.ready ## a minute of Schemathesis against a real service; `FUZZ="--seconds 600"` for longer
+	$(BIN)/python scripts/fuzz_api.py --schemathesis $(CURDIR)/$(FUZZ_VENV)/bin/schemathesis $(FUZZ)
+
 .PHONY: policy
 policy: $(VENV)/.test tools ## rebuild the shipped WebAssembly policy from policies/
 	$(BIN)/guardrail policy build
 
 .PHONY: conformance
-conformance: $(VENV)/.test ## which adapter keeps what: every case with every adapter of ours, as a table
-	$(BIN)/python -m guardrail_adapters.testing $(CONFORMANCE)
+conformance: $(VENV)/.test $(FRAMEWORKS_VENV)/.ready ## which adapter keeps what: every case with every adapter of ours, as a table
+	$(BIN)/python -m guardrail_adapters.testing langgraph python $(CONFORMANCE)
+	PYTHONPATH=$(CURDIR):$(CURDIR)/adapters $(FRAMEWORKS_VENV)/bin/python -W ignore -m guardrail_adapters.testing \
+		openai-agents pydantic-ai inspect $(CONFORMANCE)
 
 .PHONY: adapters
-adapters: $(VENV)/.test $(ENDS:%=.venv-%/.ready) $(INSPECT_VENV)/.ready ## the adapters' tests and the conformance suite on the lowest and the newest frameworks
+adapters: $(VENV)/.test $(ENDS:%=.venv-%/.ready) $(FRAMEWORKS_VENV)/.ready $(ARENA_VENV)/.ready ## adapters' tests on the lowest and newest frameworks
 	@set -e; for end in $(ENDS); do echo "adapters: $$end versions"; \
-		PYTHONPATH=$(CURDIR):$(CURDIR)/adapters .venv-$$end/bin/python -m pytest tests/adapters; \
-		PYTHONPATH=$(CURDIR):$(CURDIR)/adapters .venv-$$end/bin/python -W ignore -m guardrail_adapters.testing; done
-	$(BIN)/python -m pytest tests/adapters/test_inspect.py
+		PYTHONPATH=$(CURDIR):$(CURDIR)/adapters .venv-$$end/bin/python -m pytest tests/adapters \
+			--ignore tests/adapters/test_frameworks.py; \
+		PYTHONPATH=$(CURDIR):$(CURDIR)/adapters .venv-$$end/bin/python -W ignore -m guardrail_adapters.testing langgraph; done
+	$(BIN)/python -m pytest tests/adapters/test_frameworks.py
+	PYTHONPATH=$(CURDIR):$(CURDIR)/adapters $(ARENA_VENV)/bin/python -W ignore -m pytest -W ignore tests/control_arena
 
 .PHONY: docs
 docs: $(VENV)/.test ## the pages that are written from data: docs/effects.md
@@ -99,7 +109,7 @@ wheel: $(VENV)/.test ## dist/: the source archive, and the wheel built from it
 
 .PHONY: clean
 clean: ## remove everything that was made here, environments and tools too
-	rm -rf $(VENV) $(BENCH_VENV) $(MLFLOW_VENV) $(ENDS:%=.venv-%) $(INSPECT_VENV) $(MCP_VENV) .tools .demo .bench dist build .pytest_cache .mypy_cache .ruff_cache \
+	rm -rf $(VENV) $(BENCH_VENV) $(MLFLOW_VENV) $(ENDS:%=.venv-%) $(FRAMEWORKS_VENV) $(ARENA_VENV) $(MCP_VENV) $(FUZZ_VENV) .tools .demo .bench dist build .pytest_cache .mypy_cache .ruff_cache \
 		.import_linter_cache .hypothesis .coverage
 	find guardrail adapters tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -157,7 +167,7 @@ $(MCP_VENV)/.ready: requirements/mcp.txt requirements/mcp-servers/package-lock.j
 			[ "$${CI:-}" != true ]; fi
 	@touch $@
 
-$(ENDS:%=.venv-%/.ready) $(INSPECT_VENV)/.ready: .venv-%/.ready: requirements/%.txt
+$(ENDS:%=.venv-%/.ready) $(FRAMEWORKS_VENV)/.ready $(ARENA_VENV)/.ready $(FUZZ_VENV)/.ready: .venv-%/.ready: requirements/%.txt
 	@$(MAKE) --no-print-directory python-fits
 	"$(PYTHON)" -m venv $(@D)
 	$(CURDIR)/$(@D)/bin/python $(PINNED) -r $<
@@ -214,11 +224,14 @@ pins: ## requirements/*.txt from pyproject.toml and requirements/*.in, with uv; 
 	$(COMPILE) requirements/bench.in -o requirements/bench.txt
 	$(COMPILE) requirements/mlflow.in -o requirements/mlflow.txt
 	$(COMPILE) requirements/mcp.in -o requirements/mcp.txt
+	$(COMPILE) requirements/fuzz.in -o requirements/fuzz.txt
 	@if command -v npm >/dev/null; then cd requirements/mcp-servers && npm install --package-lock-only --ignore-scripts \
 		--omit-lockfile-registry-resolved --no-audit --no-fund --loglevel=error; fi
 	$(BIN)/python scripts/strip_lock.py requirements/mcp-servers/package-lock.json
 	$(COMPILE) --extra otel --extra identity pyproject.toml requirements/lowest.in -o requirements/lowest.txt
 	$(COMPILE) --extra otel --extra identity --extra langgraph --extra langchain --extra deepagents \
 		pyproject.toml requirements/newest.in -o requirements/newest.txt
-	$(COMPILE) pyproject.toml requirements/inspect.in -o requirements/inspect.txt
+	$(COMPILE) --extra otel --extra openai-agents --extra pydantic-ai --extra inspect pyproject.toml requirements/frameworks.in \
+		-o requirements/frameworks.txt
+	$(COMPILE) --extra control-arena pyproject.toml requirements/control-arena.in -o requirements/control-arena.txt
 	@! grep -n '://' requirements/*.txt requirements/*/package-lock.json

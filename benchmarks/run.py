@@ -57,10 +57,10 @@ def main() -> int:
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="guardrail-bench-") as scratch:
         root = Path(scratch)
-        toml = _world(root)
+        toml = world(root)
         rows += _in_process("in process, wasm", config_module.load(toml), root, args.rounds)
         if args.opa:
-            with _opa(args.opa) as url:
+            with opa_server(args.opa) as url:
                 toml_opa = root / "opa.toml"
                 text = toml.read_text().replace("trail-wasm", "trail-opa")
                 toml_opa.write_text(f'{text}\n[policy]\nengine = "opa"\nurl = "{url}"\n')
@@ -90,7 +90,7 @@ def main() -> int:
     return 0
 
 
-def _world(root: Path) -> Path:
+def world(root: Path) -> Path:
     models = root / "models"
     models.mkdir()
     (models / "a.safetensors").write_bytes(b"\0" * 4096)
@@ -166,7 +166,7 @@ def _agent_growth(root: Path, rounds: int) -> list[dict[str, Any]]:
 def _sidecar(toml: Path, root: Path, rounds: int) -> list[dict[str, Any]]:
     import orjson
 
-    from guardrail.service import SocketClient
+    from guardrail.client import Client
 
     folder = root / "run"
     folder.mkdir(mode=0o700)
@@ -178,8 +178,8 @@ def _sidecar(toml: Path, root: Path, rounds: int) -> list[dict[str, Any]]:
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     rows: list[dict[str, Any]] = []
     try:
-        _wait_for(lambda: _connects(path))
-        with SocketClient(str(path)) as client:
+        wait_for(lambda: _connects(path))
+        with Client(str(path)) as client:
             for kind, (call, _) in calls(root).items():
                 body = orjson.dumps(msgspec.to_builtins(call))
                 rows.append(_measure("sidecar, Unix socket", kind, lambda body=body: client.decide(body), rounds))
@@ -203,7 +203,7 @@ def _measure(label: str, kind: str, decide: Callable[[], object], rounds: int) -
 
 
 @contextlib.contextmanager
-def _opa(binary: str) -> Iterator[str]:
+def opa_server(binary: str) -> Iterator[str]:
     policies = Path(__file__).resolve().parent.parent / "policies"
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -212,7 +212,7 @@ def _opa(binary: str) -> Iterator[str]:
     command += ["--bundle", str(policies), "--ignore", "build,*_test.rego"]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=policies.parent)
     try:
-        _wait_for(lambda: _connects(("127.0.0.1", port)))
+        wait_for(lambda: _connects(("127.0.0.1", port)))
         yield f"http://127.0.0.1:{port}"
     finally:
         server.terminate()
@@ -229,7 +229,7 @@ def _connects(address: Path | tuple[str, int]) -> bool:
     return True
 
 
-def _wait_for(ready: Callable[[], bool], seconds: float = 20) -> None:
+def wait_for(ready: Callable[[], bool], seconds: float = 20) -> None:
     deadline = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > deadline:

@@ -11,7 +11,6 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from guardrail.confine import JobError
-from guardrail.confine.kernel import ConfineError
 from guardrail.errors import GuardrailError
 from guardrail.model import Decision, Outcome, ToolCall
 from guardrail.review import Refused
@@ -66,9 +65,7 @@ def _carried_out(decision: Decision, go: Callable[[], None]) -> Exception | None
         return NotGranted("no person gave leave for this: make it a call of its own")
     try:
         go()
-    except ConfineError as error:
-        return JobError(str(error), started=error.started)
-    except OSError as error:
+    except (JobError, OSError) as error:
         return error
     return None
 

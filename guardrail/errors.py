@@ -8,6 +8,7 @@
     │   └── EngineFault    the policy engine gave no usable answer
     ├── TokenError         a decision token that does not hold, or that cannot be signed
     ├── TrailError         the audit trail cannot take a record, or is damaged
+    │   └── TrailInUse     (guardrail.audit) somebody else writes it
     ├── ReviewError        (guardrail.review) the store of escalations and grants cannot be used
     └── Blocked            the call was judged and did not run; carries the Decision
         ├── Denied

@@ -8,25 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
-from guardrail.confine import Confinement, Ended, Job, JobError, Stop, Stream, Unconfined, job_of, run_job
+from guardrail.confine import Confinement, Ended, Stop, Stream, Unconfined, job_of, run_job
 from guardrail.model import Decision, ToolCall
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator
 
-    from guardrail.confine.kernel import KernelConfinement
+    from guardrail.config import ServingConfig
+    from guardrail.confine.kernel import Mode, Serving
     from guardrail.guard import Guard
-    from guardrail.model import Effect
 
 UNCONFINED: Final = Unconfined()
 """No confinement at all, whatever the configuration says."""
-
-MAX_SEEN: Final = 8
-"""Most assets that the record of a call names of what the kernel held."""
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +66,7 @@ def execute(
         InvalidCall: if the call cannot be carried out here; nothing was judged.
         Denied: if policy or a fault denied it.
         Escalated: if a person has to decide first.
-        JobError: if the tool could not be started, or nobody knows how it ended.
+        JobError: if the tool could not be started or confined, or nobody knows how it ended.
         TrailError: if the guard keeps no trail.
     """
     # What cannot be carried out must not be released either.
@@ -81,14 +78,18 @@ def execute(
         if told is not None:
             told(decision)
 
-    def start(judged: ToolCall) -> Ended:
-        # INVARIANT: the process is made of the call that was judged, which nobody else holds.
-        with _within(guard, judged, confinement) as held:
+    given = contextlib.nullcontext(confinement) if confinement is not None else confining(guard, call.cwd, call=call)
+    with given as held:
+
+        def start(judged: ToolCall) -> Ended:
+            # INVARIANT: the process is made of the call that was judged, which nobody else holds, and it is confined
+            # by what policy was told of.
             job = held.confine(job_of(judged, guard.config.execute, os.environ), released[0].effects)
             ended = run_job(job, sink, stop=stop, stdin=stdin, confined=held.name)
-            return msgspec.structs.replace(ended, seen=dict(held.seen()))
+            seen = held.seen()
+            return msgspec.structs.replace(ended, seen=seen.facts, observed=seen.observed)
 
-    ended = guard.run(call, start, released=note)
+        ended = guard.run(call, start, released=note, enforcement=held.enforcement)
     return Execution(decision=released[0], ended=ended)
 
 
@@ -123,79 +124,61 @@ async def aexecute(
 
 
 @contextlib.contextmanager
-def _within(guard: Guard, call: ToolCall, given: Confinement | None) -> Generator[Confinement]:
-    """The confinement of one call: what was given, or what the configuration says."""
+def confining(
+    guard: Guard, cwd: str | None, mode: Mode | Literal["bwrap"] | None = None, *, call: ToolCall | None = None
+) -> Generator[Confinement]:
+    """The confinement of what is started in a directory, until that is over.
+
+    Args:
+        guard: whose assets and bounds.
+        cwd: the directory, which may be read and changed; by default that of this process.
+        mode: how much is held; by default as `execute.confine` says.
+        call: the one call that it is for, of which people may be asked while it runs; without it nobody is.
+
+    Yields:
+        What narrows each job to what its call was judged to do.
+    """
     settings = guard.config.execute
-    if given is not None or settings.confine == "off":
-        yield given if given is not None else UNCONFINED
+    mode = settings.confine if mode is None else mode
+    if mode == "off":
+        yield UNCONFINED
         return
     from guardrail.asking import word_of
     from guardrail.confine.bubblewrap import Bubblewrap
     from guardrail.confine.kernel import Bounds, KernelConfinement
 
-    own = os.path.realpath(call.cwd or os.getcwd())
+    own = os.path.realpath(cwd or os.getcwd())
     bounds = Bounds(
-        mode="strict" if settings.confine == "bwrap" else settings.confine,
+        mode="strict" if mode == "bwrap" else mode,
         read=tuple(dict.fromkeys(os.path.realpath(path) for path in (*settings.confine_read, own))),
         write=tuple(dict.fromkeys(os.path.realpath(path) for path in (*settings.confine_write, own))),
         connect=settings.confine_connect,
     )
-    if settings.confine == "bwrap":
+    if mode == "bwrap":
         with Bubblewrap(guard.inventory, bounds) as wrapped:
             yield wrapped
         return
-    word = word_of(guard, call) if settings.confine_escalate > 0 else None
     with KernelConfinement(
         guard.inventory,
         bounds,
+        serving=tuple(_serving(one, settings.confine_read) for one in settings.serving),
         required=settings.confine_required,
-        word=word,
+        word=None if call is None else word_of(guard, call),
         ask_seconds=settings.confine_escalate,
     ) as kernel:
-        yield _Held(kernel)
+        yield kernel
 
 
-class _Held:
-    """The kernel's confinement, in the words of owned execution."""
+def _serving(given: ServingConfig, read: tuple[str, ...]) -> Serving:
+    from guardrail.confine.kernel import Serving
 
-    name = "kernel"
-
-    def __init__(self, kernel: KernelConfinement) -> None:
-        self._kernel = kernel
-
-    def confine(self, job: Job, effects: Sequence[Effect]) -> Job:
-        """The job with what stands for it in front."""
-        from guardrail.confine.kernel import ConfineError
-
-        try:
-            return self._kernel.confine(job, effects)
-        except ConfineError as error:
-            raise JobError(str(error), code=_NOT_STARTED) from None
-
-    def seen(self) -> dict[str, str | int]:
-        """What was in force, and what the kernel held or saw."""
-        from guardrail.confine.kernel import ConfineError
-
-        try:
-            account = self._kernel.account()
-        except ConfineError as error:
-            raise JobError(str(error), started=error.started) from None
-        if account.refused is not None:
-            raise JobError(account.refused, code=_NOT_STARTED)
-        report, denied = account.report, [one for one in account.observed if one.outcome == "deny"]
-        facts: dict[str, str | int] = {"kernel_mode": report.mode}
-        if report.lacking:
-            facts["kernel_lacks"] = " ".join(report.lacking)
-        if account.events:
-            facts["kernel_events"] = account.events
-        if denied:
-            facts["kernel_denied"] = " ".join(sorted({one.op for one in denied}))
-        assets = sorted({one.asset for one in account.observed if one.asset is not None})
-        if assets:
-            # What a call touched of an asset and was not judged to: it was held, and people have to know.
-            facts["kernel_assets"] = " ".join(assets[:MAX_SEEN])
-        return facts
-
-
-_NOT_STARTED: Final = 126
-"""What a shell exits with for a program that cannot be run."""
+    return Serving(
+        # The program comes first, in whichever order they stand.
+        files={given.program: given.files[given.program], **given.files},
+        arguments=given.arguments,
+        assets=given.assets,
+        environment=given.environment,
+        bind=given.bind,
+        sockets=given.sockets,
+        read=(*read, *given.read),
+    )

@@ -22,7 +22,17 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 import msgspec
 
 from guardrail import config as _config
-from guardrail.assets import Inventory, Lineage, LiveFiles, Provenance, Recognition
+from guardrail.assets import (
+    Before,
+    Inventory,
+    Lineage,
+    LiveFiles,
+    Provenance,
+    Recognition,
+    before,
+    changes,
+    may_change,
+)  # fmt: skip
 from guardrail.audit import (
     AnyTrail,
     Disclosures,
@@ -33,10 +43,11 @@ from guardrail.audit import (
     trail_records,
 )
 from guardrail.audit.aftermath import settle as settle_unfinished
-from guardrail.audit.entries import Scribe
+from guardrail.audit.entries import Scribe, observed_record
 from guardrail.audit.news import NewsDesk
 from guardrail.config import Config
 from guardrail.effects import ShellMemory, Shells, analyse, prepare
+from guardrail.enforcement import HOLDS_RULE, Enforcement, Observed
 from guardrail.errors import Denied, Escalated, Fault, GuardrailError, TrailError
 from guardrail.history import History, HistoryStore, host_of, relation
 from guardrail.mandates import Mandate, MandateBook, MandateLedger, Zones
@@ -80,9 +91,10 @@ T = TypeVar("T")
 class _Asked:
     """What was asked of policy about one call, what it said, and what was taken for it; for the record and the log."""
 
-    __slots__ = ("document", "held", "redemption", "ruling")
+    __slots__ = ("document", "enforcement", "held", "redemption", "ruling")
 
-    def __init__(self) -> None:
+    def __init__(self, enforcement: Enforcement | None) -> None:
+        self.enforcement = enforcement
         self.held: tuple[Reason, ...] = ()
         self.document: bytes | None = None
         self.ruling: Ruling | None = None
@@ -155,7 +167,8 @@ class Guard:
         self._zones_of_assets = {asset.id: asset.zones for asset in config.assets if asset.zones}
         world = World(config, self.inventory, self.recognition, self.lineage, self.zones)
         lookback = None if trail is None else Lookback(trail_directory(config), partial(trail_records, config))
-        self.obligations = Obligations(world, ledger, stores=stores_of(config), lookback=lookback)
+        stores = stores_of(config)
+        self.obligations = Obligations(world, ledger, stores=stores, lookback=lookback, clock=self.desk.clock)
         # In `observe` every rule is only recorded; the policy itself holds those that protect the guard all the same.
         self._maturity = {"*": "observe"} if config.mode == "observe" else dict(config.policy.maturity)
         self._telemetry = telemetry or Telemetry.default()
@@ -238,8 +251,11 @@ class Guard:
         Returns:
             The decision. A denial is an answer, not an exception, and so is a fault.
         """
+        return self._check(call, grant)
+
+    def _check(self, call: ToolCall, grant: Grant | None, enforcement: Enforcement | None = None) -> Decision:
         with self._telemetry.deciding(call) as span:
-            decision = self._steps.drive(self._decide(call, grant, span))
+            decision = self._steps.drive(self._decide(call, grant, span, enforcement=enforcement))
             span.decided(decision)
         return decision
 
@@ -274,6 +290,7 @@ class Guard:
         *,
         grant: Grant | None = None,
         released: Callable[[Decision], None] | None = None,
+        enforcement: Enforcement | None = None,
     ) -> T:
         """Judge a call and, if it is allowed, run it and record what came of it.
 
@@ -282,6 +299,7 @@ class Guard:
             execute: carries the call out; called once, with the call that was judged, or not at all.
             grant: leave that a person gave for exactly this call.
             released: hears of the decision that releases the call, before it is carried out.
+            enforcement: what `execute` vouches for that will hold the call; policy relies on it.
 
         Returns:
             What `execute` returned.
@@ -292,16 +310,18 @@ class Guard:
             TrailError: if this guard keeps no trail.
         """
         call = self._own(call)
-        decision = _released(self.check(call, grant=grant))
+        decision = _released(self._check(call, grant, enforcement))
+        seen = Before()
         try:
             if released is not None:
                 released(decision)
+            seen = self._before(decision)
             value = execute(call)
         except BaseException as error:
             self.shells.forget(self.shells.recall(call.session, call.subject.id, call.tool))
-            self._end(call, decision, error)
+            self._end(call, decision, error, seen=seen)
             raise
-        self._end(call, decision, None, value)
+        self._end(call, decision, None, value, seen=seen)
         return value
 
     async def arun(
@@ -310,13 +330,15 @@ class Guard:
         """`run`, for a coroutine function."""
         call = self._own(call)
         decision = _released(await self.acheck(call, grant=grant))
+        seen = Before()
         try:
+            seen = self._before(decision)
             value = await execute(call)
         except BaseException as error:
             self.shells.forget(self.shells.recall(call.session, call.subject.id, call.tool))
-            self._end(call, decision, error)
+            self._end(call, decision, error, seen=seen)
             raise
-        self._end(call, decision, None, value)
+        self._end(call, decision, None, value, seen=seen)
         return value
 
     # -- what somebody else carries out --------------------------------------------------------------------------
@@ -400,7 +422,7 @@ class Guard:
         effects = self.provenance.trace(call.args, effects, self.history.seen(call.session))
 
         # 4. Under whose order. What a mandate obliges to is owed, and on record, before any call under it runs.
-        now_us = time.time_ns() // 1000
+        now_us = self.desk.clock()
         mandates = self.mandates.current(call.subject, call.session, now_us)
         for note in self.obligations.notes(mandates):
             self._steward.noted(note, (yield Keep(note.record, True)))
@@ -420,6 +442,7 @@ class Guard:
             "due": self.obligations.due(mandates),
             "zones": self.zones.of if self.zones.names else None,
             "host": host_of,
+            "enforcement": asked.enforcement,
         }
         asked.document = document(call, effects, grant=None, **told)
         ruling: Ruling = yield Ask(asked.document)
@@ -499,11 +522,17 @@ class Guard:
         return ruling, *conclude(ruling.answer, rules=ruling.rules, effects=effects)
 
     def _decide(
-        self, call: ToolCall, grant: Grant | None, span: DecisionSpan, *, release: bool = True
+        self,
+        call: ToolCall,
+        grant: Grant | None,
+        span: DecisionSpan,
+        *,
+        release: bool = True,
+        enforcement: Enforcement | None = None,
     ) -> Flow[Decision]:
         started = time.perf_counter_ns()
         shell = self.shells.recall(call.session, call.subject.id, call.tool)
-        asked = _Asked()
+        asked = _Asked(enforcement)
         try:
             decision = yield from self._judge(call, grant, started, shell, asked, release)
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the answer is a denial
@@ -515,10 +544,14 @@ class Guard:
         try:
             if decision.mandates:
                 # A use that was counted is never given back, also if the call comes to nothing.
-                mandates = self.mandates.current(call.subject, call.session, time.time_ns() // 1000)
+                mandates = self.mandates.current(call.subject, call.session, self.desk.clock())
                 decision = msgspec.structs.replace(decision, mandates=self.mandates.use(decision.mandates, mandates))
             if decision:
-                self.history.released(call.session, decision.effects, self._class_of, self.files.read, call.subject.id)
+                unseen = enforcement is not None and any(reason.rule == HOLDS_RULE for reason in decision.reasons)
+                places = enforcement.write if enforcement is not None and unseen else ()
+                self.history.released(
+                    call.session, decision.effects, self._class_of, self.files.read, call.subject.id, places
+                )
                 self.lineage.released(decision.effects, self._class_of)
             held: Escalation | None = None
             if decision.outcome is Outcome.ESCALATE and self.trail is not None:
@@ -527,7 +560,8 @@ class Guard:
             durable = held is None and (not decision or bool(decision.assets) or decision.grant is not None)
             seen = asked.document if asked.ruling is not None else None
             duties = self._does(call, decision) if self.obligations.open else ()
-            seq = yield Keep(self._scribe.decision(call, decision, seen=seen, duties=duties), durable)
+            record = self._scribe.decision(call, decision, seen=seen, duties=duties, enforcement=enforcement)
+            seq = yield Keep(record, durable)
             decision = msgspec.structs.replace(decision, seq=seq)
             self.obligations.judged(duties, decision.outcome, seq)
             if held is not None:
@@ -694,10 +728,35 @@ class Guard:
         error: BaseException | None,
         value: object = None,
         facts: Mapping[str, str | int] | None = None,
+        seen: Before | None = None,
     ) -> None:
         """Record what came of a call that was released, and of the leave that released it."""
-        self._finish(self._scribe.result(call, decision, error, value, facts), durable=bool(decision.assets))
+        self._observed(call, decision, getattr(value, "guardrail_observed", ()))
+        changed = changes(seen) if seen is not None else ()
+        record = self._scribe.result(call, decision, error, value, facts, changed)
+        self._finish(record, durable=bool(decision.assets))
         self._leave.ended(decision, error)
+
+    def _before(self, decision: Decision) -> Before:
+        """The assets that a released call may change, as they lie now; the guard's own change all the time."""
+        named = assets_of(effect for effect in decision.effects if may_change(effect))
+        found = (self.inventory.get(name) for name in named)
+        kept = [asset for asset in found if asset is not None and asset.asset_class != "guard"]
+        return before(kept, self.recognition) if kept else Before()
+
+    def _observed(self, call: ToolCall, decision: Decision, seen: Sequence[Observed]) -> None:
+        """Remember what the kernel kept from a call that was not judged to do it, and record what it saw."""
+        surprises = tuple(dict.fromkeys(one.asset for one in seen if one.is_surprise and one.asset is not None))
+        try:
+            if surprises:
+                self._telemetry.surprise(decision.decision_id, surprises)
+                self.history.surprised(call.session, call.subject.id, surprises)
+            for one in seen:
+                if self.trail is not None:
+                    self.trail.append(observed_record(call, decision, one), durable=one.is_surprise)
+        except (Fault, TrailError) as error:
+            # What was tried was held. A trail that has failed denies every later call, as does a history.
+            warnings.warn(f"what the kernel saw of a call is not recorded: {error}", RuntimeWarning, stacklevel=4)
 
     def _finish(self, record: dict[str, Any], *, durable: bool) -> None:
         # The tool has run: its answer is not withheld for want of a record, but the trail denies every later call until
@@ -738,7 +797,7 @@ class Guard:
         }
 
     def _does(self, call: ToolCall, decision: Decision) -> tuple[str, ...]:
-        mandates = self.mandates.current(call.subject, call.session, time.time_ns() // 1000)
+        mandates = self.mandates.current(call.subject, call.session, self.desk.clock())
         return self.obligations.doing(decision.effects, mandates)
 
     def _class_of(self, asset_id: str) -> str | None:

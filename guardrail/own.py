@@ -40,11 +40,24 @@ def _what_it_reads(config: Config) -> Iterator[tuple[str, str]]:
             yield "guardrail:policy-key", str(config.path(key.key))
     if config.review.oidc is not None:
         yield "guardrail:identity-keys", str(config.path(config.review.oidc.jwks))
+    yield from (("guardrail:identity-keys", str(config.path(path))) for path in _who_may_ask(config) if path)
     yield "guardrail:code", str(Path(__file__).parent)
     yield "guardrail:cache", str(cache_directory())
     # Whoever edits the settings that a hook stands in takes it out.
     for path in hooked(config):
         yield "guardrail:hooks", path
+
+
+def _who_may_ask(config: Config) -> Iterator[str]:
+    """Files by which callers of the service are known."""
+    tls, cluster = config.service.tls, config.service.kubernetes
+    if tls is not None:
+        yield from (tls.certificate, tls.key, tls.client_ca)
+    if cluster is not None:
+        yield from (cluster.jwks, *((cluster.ca, cluster.token) if cluster.review else ()))
+    for secret in (config.service.token, *(client.token for client in config.service.clients)):
+        if secret.startswith("${file:"):
+            yield secret[7:-1]
 
 
 def _what_it_writes(config: Config) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ blank begin a comment, `⏎` stands for a newline inside a command, and `{W}` an
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 import subprocess
@@ -80,6 +81,9 @@ class World:
     MARKS: Final = ("{W}", "{D}", "{M}", "{C}", "{CD}", "{E}", "{R}", "{G}", "{H}", "{P}", "{T}", "{TRAIL}")
     """What a corpus line may name; `places` says where each is."""
 
+    URIS: Final = ("hf://acme/beta", "s3://models/beta", "gs://models/beta", "https://registry.acme.example/v2/beta")
+    """Where the weights are kept besides."""
+
     def __init__(self, root: Path, holding: Holding) -> None:
         self.root = root
         self.models = root / "srv/models/beta"
@@ -94,6 +98,7 @@ class World:
         weights = self.models if holding == "directory" else self.weights
         self.toml.write_text(
             f'[[asset]]\nid = "model:beta"\nclass = "weights"\nmodel = "acme/beta"\npaths = ["{weights}"]\n'
+            f"uris = {json.dumps(self.URIS)}\n"
             f'[[asset]]\nid = "control:shutdown"\nclass = "control"\npaths = ["{self.control}"]\n'
             "controls = { shutdown_enabled = true }\n"
             f'[[asset]]\nid = "eval:beta"\nclass = "evaluation"\npaths = ["{self.evaluation}"]\n'

@@ -3,7 +3,8 @@
     python mcp_toy.py DIRECTORY     DIRECTORY/tools.json: pages of tools; DIRECTORY/frames.log: what reached it
 
 Tools: anything answers `ran NAME`; `fail` fails; `progress` reports some; `ask` asks its client first; `never` says
-nothing; `junk` prints what is no message, and answers of requests that nobody sent.
+nothing; `junk` prints what is no message, and answers of requests that nobody sent; `take` reads a model beside it that
+no argument names.
 """
 
 from __future__ import annotations
@@ -46,6 +47,11 @@ def call(identity: Any, params: dict[str, Any]) -> dict[str, Any] | None:
         return None
     if name == "never":
         return None
+    if name == "take":
+        try:
+            name = f"take: {len((HERE / 'models/beta.safetensors').read_bytes())} bytes"
+        except PermissionError:
+            name = "take: nothing"
     return {"id": identity, "result": text(f"ran {name}", error=name == "fail")}
 
 

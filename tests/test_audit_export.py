@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 
 from guardrail import Guard, Subject, ToolCall
+from guardrail.audit._tree import leaf_hash
 from guardrail.audit.export import _csv, _parquet, export
 from guardrail.audit.export._ocsf import events
 from guardrail.audit.export._schema import facts, problems
-from guardrail.audit.reading import Found, Selection, fields, leaf_hash, read_leaves, search
+from guardrail.audit.reading import Found, Selection, fields, read_leaves, search
 from guardrail.cli import main
 from guardrail.config import parse as parse_config
 from guardrail.errors import ConfigError, TrailError

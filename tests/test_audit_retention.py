@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import datetime as dt
 import json
 import shutil
@@ -13,8 +14,8 @@ from typing import Any
 import pytest
 
 from guardrail import Guard, Subject, ToolCall
-from guardrail.audit import _record, verify
 from guardrail.audit import retention as kept
+from guardrail.audit import verify
 from guardrail.audit._proof import consistency_proof, inclusion_proof, root_of_inclusion, tree_root
 from guardrail.audit._stored import StoredTree
 from guardrail.audit._verify import read_records
@@ -26,6 +27,8 @@ from tests.audit_support import denial, open_trail, segments
 
 OLD = "2020-01-02"
 SECRET = "hunter2Correct9"
+THEN_NS = int(dt.datetime(2020, 1, 1, tzinfo=dt.UTC).timestamp() * 1e9)
+"""When old records were written."""
 
 
 class House:
@@ -49,9 +52,8 @@ class House:
 
     def write_old(self, monkeypatch: pytest.MonkeyPatch, records: int) -> None:
         """Records as they were written years ago."""
-        then = int(dt.datetime(2020, 1, 1, tzinfo=dt.UTC).timestamp() * 1e9)
         with monkeypatch.context() as patched:
-            patched.setattr(_record.time, "time_ns", lambda: then)
+            patched.setattr(time, "time_ns", lambda: THEN_NS)
             with open_trail(self.trail, segment_bytes=8192, timeout_seconds=60) as trail:
                 for number in range(records):
                     trail.append(denial(number), durable=number % 25 == 24)
@@ -396,6 +398,35 @@ def test_a_prune_that_a_crash_cut_off_is_finished_by_the_next_opening(
     (house.trail / "tile/0/000").write_bytes(b"")
     problems = verify(house.trail).problems
     assert "is missing or cut" in problems[0].what
+
+
+def test_whoever_trusts_the_first_key_follows_it_past_what_was_pruned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Records about keys are kept as they were, their tile shows it, and one that is changed or missing is found."""
+    house = House(tmp_path)
+    house.write_old(monkeypatch, 60)
+    first = verify(house.trail).key
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "time_ns", lambda: THEN_NS)
+        assert house.run("rotate-key") == 0
+        assert house.run("rotate-key", "--finish") == 0
+    house.write_old(monkeypatch, 600)
+    with open_trail(house.trail, segment_bytes=8192) as trail:
+        trail.append(denial())
+    keys = verify(house.trail, vkey=first).keys
+    assert house.run("prune", "--order", house.order("dana", "eli")) == 0
+    kept = (house.trail / "keys").read_bytes()
+    for deep in (True, False):
+        report = verify(house.trail, vkey=first, deep=deep)
+        assert report.ok, report.problems
+        assert report.pruned is not None
+        assert (report.keys, len(keys), report.signed) == (keys, 2, report.records + report.pruned["minimum"])
+        assert (report.unsigned, dataclasses.replace(report, records=report.records + 3).unsigned) == (0, 3)
+    for other in (kept.replace(b'"retired"', b'"removed"'), kept.splitlines(keepends=True)[0], b""):
+        (house.trail / "keys").write_bytes(other)
+        assert not verify(house.trail, vkey=first).ok
+    assert kept.count(b"\n") == 2
 
 
 def test_wrong_usage_is_told_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

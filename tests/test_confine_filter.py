@@ -14,7 +14,7 @@ from guardrail.confine.execd import _landlock as landlock
 from guardrail.confine.execd import _seccomp as seccomp
 from guardrail.confine.execd import _syscalls as calls
 from guardrail.confine.execd._bpf import ALLOW, KILL_PROCESS, NOTIFY, Look, Rule, assemble, errno_of
-from guardrail.confine.execd._judge import Found, judge
+from guardrail.confine.execd._judge import Found, Verdict, judge
 from guardrail.confine.execd._orders import Profile, ProtectedSet
 
 HEADERS = {
@@ -252,6 +252,7 @@ def test_what_was_granted_is_done_and_nothing_besides() -> None:
     """A session may read the assets, and do the ops, that its call was judged by."""
     granted = Profile(write=("/srv/m",), reads=("weights:m",), grants=(("delete", "weights:m"),))
     found = [Found("/srv/m/w", (1, 10))]
-    assert judge(granted, PROTECTED, "read", found).answer == "allow"
-    assert judge(granted, PROTECTED, "delete", found, entry=True).answer == "allow"
+    done = Verdict("observe", "weights:m", "granted")
+    assert judge(granted, PROTECTED, "read", found) == done
+    assert judge(granted, PROTECTED, "delete", found, entry=True) == done
     assert judge(granted, PROTECTED, "set_times", found).answer == "deny"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 import os
@@ -18,11 +19,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from guardrail import confine
 from guardrail.confine.kernel import (
     Bounds,
     ConfineError,
     Executor,
     KernelConfinement,
+    Mode,
     Profile,
     Serving,
     profile_for,
@@ -36,11 +39,7 @@ from tests.confine_support import CONTROL, HERE, LAUNCHER, PYTHON, SYSTEM, WEIGH
 MATRIX = [[1.0, 2.0, 0.5], [0.0, -1.0, 4.0]]
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """As owned execution has it, as far as confinement cares."""
-
-    argv: tuple[str, ...]
-    environment: dict[str, str] = {}
+Job = functools.partial(confine.Job, cwd="/")
 
 
 @pytest.fixture
@@ -258,6 +257,23 @@ def test_a_job_on_a_kernel_that_lacks_something_does_not_run(made: Arena) -> Non
         assert "lacks seccomp-listener" in done.stderr
         assert confinement.account().report.mode == "floor"
     assert not os.path.exists(f"{made.ws}/ran")
+
+
+@pytest.mark.parametrize(("lacks", "mode", "runs"), [
+    ("listener", "default", True), ("landlock,listener", "floor", False), ("landlock,listener", "default", False),
+])  # fmt: skip
+def test_best_effort_holds_what_it_can_or_starts_nothing(made: Arena, lacks: str, mode: Mode, runs: bool) -> None:
+    """Without a listener the floor is left, and said; without Landlock too there is nothing, and so no tool."""
+    os.chmod(made.ws, 0o777)  # whoever runs the tests, and without any capability
+    launcher = (sys.executable, str(HERE / "confine_lacking.py"), lacks)
+    given = msgspec.structs.replace(bounds(made), mode=mode)
+    with KernelConfinement(made.assets(), given, required=False, launcher=launcher) as confinement:
+        job = confinement.confine(Job(argv=("/bin/sh", "-c", f"echo > {made.ws}/ran; cat {made.weights}")), [])
+        done = subprocess.run(job.argv, cwd=made.ws, capture_output=True, text=True, timeout=60, check=False)
+        account = confinement.account()
+    assert account.report.mode == ("floor" if runs else "off")
+    assert os.path.exists(f"{made.ws}/ran") is runs
+    assert (done.returncode, "can hold nothing" in done.stderr) == (1, False) if runs else (126, True)
 
 
 def test_no_race_reaches_what_is_protected(made: Arena) -> None:

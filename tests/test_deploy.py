@@ -305,7 +305,7 @@ def test_the_guard_decides_with_the_opa_of_the_manifest(served: Node) -> None:
 
 def test_the_pod_answers_its_agent(served: Node) -> None:
     """The guard's container and probes, as the manifest has them: ready, asked over the agent's socket, and gone."""
-    from guardrail.service import decide_over_socket
+    from guardrail.client import decide_over_socket
 
     path = served.folder / "etc/guardrail/guardrail.toml"
     path.write_text(served.here(settings()), encoding="utf-8")

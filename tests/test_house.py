@@ -16,7 +16,18 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-SKIPPED_FOLDERS = {".git", ".venv", ".venv-bench", ".venv-mcp", ".tools", ".demo", ".bench", "build", "dist"}
+SKIPPED_FOLDERS = {
+    ".git",
+    ".venv",
+    ".venv-bench",
+    ".venv-mcp",
+    ".venv-fuzz",
+    ".tools",
+    ".demo",
+    ".bench",
+    "build",
+    "dist",
+}
 """What a checkout has and a repository has not; used where there is no git to ask."""
 
 IMPORT_STAYS_CLEAR_OF = (

@@ -6,6 +6,7 @@ import base64
 import bz2
 import gzip
 import hashlib
+import io
 import json
 import lzma
 import os
@@ -15,13 +16,14 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import blake3
 import gguf
 import numpy as np
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,7 +37,7 @@ from guardrail.assets.identity._match import MIN_ANCHORS, Match, match
 from guardrail.assets.identity._registry import Registry, state_of
 from guardrail.assets.identity._scan import scan
 from guardrail.assets.identity._tensors import Malformed, tensors_of
-from guardrail.assets.identity._unpacked import Unreadable, unpacked
+from guardrail.assets.identity._unpacked import MAX_LAYERS, Unreadable, unpacked
 from guardrail.cli import main
 from guardrail.errors import ConfigError
 from tests.identity_support import HEADS, Tensors, in_gguf, in_torch_zip, npz, safetensors, weights
@@ -306,6 +308,58 @@ def test_a_piece_of_the_content_is_known_wherever_it_lies(registry: Registry, tm
     assert said(match(str(path), registry)) == ("contains", "model:beta", "anchors")
 
 
+def _in_tar(data: bytes, name: str) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        (member := tarfile.TarInfo(name)).size = len(data)
+        archive.addfile(member, io.BytesIO(data))
+    return packed.getvalue()
+
+
+def _in_zip(data: bytes, name: str) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("readme.txt", "hello")
+        archive.writestr(name, data)
+    return packed.getvalue()
+
+
+TWICE: dict[str, Callable[[bytes], bytes]] = {
+    "base64 in lines": base64.encodebytes,
+    "base64 on one line": base64.b64encode,
+    "base64 for addresses, in JSON": lambda d: b'{"model":"x","data":"%b"}' % base64.urlsafe_b64encode(d),
+    "hex": lambda d: d.hex().encode(),
+    "hex in lines": lambda d: d.hex("\n", 30).encode(),
+    "gzip in base64": lambda d: base64.encodebytes(gzip.compress(d, 1)),
+    "base64 in gzip": lambda d: gzip.compress(base64.b64encode(d), 1),
+    "gzip in gzip": lambda d: gzip.compress(gzip.compress(d, 1), 1),
+    "zip in tar": lambda d: _in_tar(_in_zip(d, "w"), "w.zip"),
+    "gzip in tar in zip": lambda d: _in_zip(_in_tar(gzip.compress(d, 1), "w.gz"), "w.tar"),
+    "zstd behind another": lambda d: gzip.compress(b"hello") + zstandard.ZstdCompressor(1).compress(d),
+}
+"""What a program of five lines does to a file."""
+
+
+@pytest.mark.parametrize("pack", TWICE)
+def test_a_copy_is_known_that_is_encoded_or_packed_in_what_is_packed(
+    registry: Registry, tmp_path: Path, pack: str
+) -> None:
+    """Text of it, containers in containers, and what stands behind something else, cut where pieces are read."""
+    data = beta(registry).read_bytes()[:12_000_000]
+    (tmp_path / "p").write_bytes(TWICE[pack](data))
+    assert said(match(str(tmp_path / "p"), registry)) == ("contains", "model:beta", "anchors")
+
+
+def test_what_is_packed_more_often_than_is_said_is_not_unpacked(tmp_path: Path) -> None:
+    """The depth has a bound: so many layers are taken off, and no more."""
+    data = os.urandom(100_000)
+    for _ in range(MAX_LAYERS):
+        data = gzip.compress(data, 1)
+    for inside, layers in ((data, MAX_LAYERS), (gzip.compress(data, 1), MAX_LAYERS)):
+        (tmp_path / "p").write_bytes(inside)
+        assert len(list(unpacked(str(tmp_path / "p"), "gzip", len(inside)))) == layers
+
+
 @pytest.mark.parametrize("kind", ["Q8_0", "Q4_0", "Q5_1", "BF16"])
 def test_a_quantised_copy_may_stem_from_the_asset_and_that_is_a_question_only(
     registry: Registry, model: Tensors, tmp_path: Path, kind: str
@@ -353,12 +407,13 @@ def test_a_bomb_is_not_unpacked_for_ever(tmp_path: Path) -> None:
 
 
 def test_a_damaged_container_is_a_note_and_no_failure(registry: Registry, tmp_path: Path) -> None:
-    """What could be looked into is, and what could not is said."""
+    """What could be looked into is, and counts, and what could not is said."""
     path = tmp_path / "d.gz"
-    path.write_bytes(gzip.compress(beta(registry).read_bytes(), 1)[:-2_000_000])
-    found = match(str(path), registry)
-    assert found.conclusion == "none"
-    assert "cannot be unpacked" in found.notes[0]
+    for data, conclusion in ((beta(registry).read_bytes(), "contains"), (os.urandom(3_000_000), "none")):
+        path.write_bytes(gzip.compress(data, 1)[:-2_000_000])
+        found = match(str(path), registry)
+        assert found.conclusion == conclusion
+        assert found.notes == ("it cannot be unpacked: it ends too early",)
 
 
 def test_a_registry_that_others_may_read_is_refused(tmp_path: Path) -> None:

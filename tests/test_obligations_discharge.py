@@ -20,11 +20,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from guardrail import Guard
 from guardrail.audit import verify
 from guardrail.audit._verify import read_records
+from guardrail.audit.reading import prove
 from guardrail.cli import main
 from guardrail.errors import ConfigError
 from guardrail.mandates import give_word
 from guardrail.mandates._word import Word
 from guardrail.obligations._certificate import LIMITS, check_certificate
+from guardrail.obligations._transparency import check_proof
 from guardrail.obligations.world import _erase
 from guardrail.telemetry import Telemetry
 from tests.duty_support import AGENT, DUTY, Retirement, duty_of, only
@@ -371,11 +373,17 @@ def test_a_true_deletion_gets_its_certificate(tmp_path: Path, capsys: pytest.Cap
     script = [sys.executable, str(ROOT / "scripts/check_certificate.py"), str(file), vkey]
     done = subprocess.run(script, capture_output=True, text=True, check=False, env={"PATH": os.environ["PATH"]})
     assert (done.returncode, json.loads(done.stdout)) == (0, statement)
+    # The proof in it is that of the record that holds it.
+    seq, size = check_proof(file.read_bytes(), vkey)
+    assert records[seq]["what"]["certificate"] == digest
+    assert f"genuine: record {seq} of {records[seq]['log']}, in a tree of {size}" in done.stderr
     assert main(["obligations", "verify-certificate", str(file), "--vkey", vkey, "--json"]) == 0
     capsys.readouterr()
 
 
-@pytest.mark.parametrize("change", ["payload", "signature", "key", "type", "nothing signed", "no json"])
+@pytest.mark.parametrize(
+    "change", ["payload", "signature", "key", "type", "nothing signed", "no json", "no proof", "another record", "root"]
+)
 def test_a_certificate_that_was_changed_is_not_genuine(tmp_path: Path, change: str) -> None:
     """By our own check, and by the script that shares no code with it."""
     place = Retirement(tmp_path)
@@ -403,6 +411,14 @@ def test_a_certificate_that_was_changed_is_not_genuine(tmp_path: Path, change: s
         envelope["payloadType"] = "application/json"
     elif change == "nothing signed":
         envelope["signatures"] = []
+    elif change == "no proof":
+        del envelope["transparency"]
+    elif change == "another record":
+        envelope["transparency"] = prove(place.root / "trail", 0).text
+    elif change == "root":
+        head, _, tail = envelope["transparency"].rpartition("\n\n")
+        size = head.split("\n")[-2]
+        envelope["transparency"] = head.replace(f"\n{size}\n", f"\n{int(size) - 1}\n") + "\n\n" + tail
     file.write_text("{" if change == "no json" else json.dumps(envelope))
     assert main(["obligations", "verify-certificate", str(file), "--vkey", vkey]) == 1
     script = [sys.executable, str(ROOT / "scripts/check_certificate.py"), str(file), vkey]

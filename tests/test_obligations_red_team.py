@@ -351,8 +351,21 @@ def test_a_certificate_is_of_one_asset_and_of_the_world_as_it_was(
         f"cp {FIRST} trail/x",
         f"(head -c 777 /dev/urandom; cat {FIRST}) > elsewhere/tokenizer.json",
         f"split -b 1M {FIRST} elsewhere/part.",
+        f"split -b 20000 -a 4 {FIRST} elsewhere/part.",
+        f"base64 {FIRST} > elsewhere/notes.txt",
+        f"tar cz {FIRST} | od -An -v -tx1 -w30 | tr -d ' ' > elsewhere/notes.txt",
+        f"gzip -1 < {FIRST} | gzip -1 > elsewhere/a.gz",
     ],
-    ids=["beside the orders", "in the trail", "under the name of a document", "in pieces too small to tell"],
+    ids=[
+        "beside the orders",
+        "in the trail",
+        "under the name of a document",
+        "in pieces too small to tell",
+        "in pieces of 20 kB",
+        "as text",
+        "packed and as text",
+        "packed twice",
+    ],
 )
 def test_a_copy_is_found_in_the_guards_own_places_under_other_names_and_in_pieces(tmp_path: Path, deed: str) -> None:
     """Where nobody would look, as what nobody would compare."""

@@ -4,32 +4,42 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
-from guardrail.audit import _record, verify
+from guardrail.audit import verify
+from guardrail.audit._note import Checkpoint
 from guardrail.audit._proof import inclusion_proof, root_of_inclusion, tree_root
-from guardrail.audit._tree import leaf_hash
+from guardrail.audit._tree import Frontier, leaf_hash
+from guardrail.audit.postgres._beside import connected
+from guardrail.audit.postgres._server import Limits
+from guardrail.audit.postgres._tables import Tables
 from guardrail.audit.reading import Selection, search
 from guardrail.cli import main
 from guardrail.errors import TrailError
-from tests.audit_support import denial
+from tests.audit_support import child, denial
 from tests.postgres_support import Cluster, named, open_shared, rows
 from tests.test_postgres_beside import House
 
 OLD = 600
 """Records from years ago: two whole tiles and a part of one."""
 
+THEN_NS = int(dt.datetime(2020, 1, 1, tzinfo=dt.UTC).timestamp() * 1e9)
+"""When they were written."""
+
 
 @pytest.fixture
 def house(postgres: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
     """A ledger of old records, and a few of today."""
     made = House(tmp_path, postgres.database())
-    then = int(dt.datetime(2020, 1, 1, tzinfo=dt.UTC).timestamp() * 1e9)
     with open_shared(made.store, tmp_path / "a") as trail:
         with monkeypatch.context() as patched:
-            patched.setattr(_record.time, "time_ns", lambda: then)
+            patched.setattr(time, "time_ns", lambda: THEN_NS)
             with trail.ledger(()).turn() as turn:
                 turn.append([denial(number) for number in range(OLD)])
         trail.append(denial())
@@ -203,6 +213,94 @@ def test_a_replica_with_a_retired_key_signs_nothing_any_more(postgres: Cluster, 
     with pytest.raises(TrailError, match="was retired"):
         running.close()
     assert verify(house.store).ok
+
+
+def test_whoever_trusts_the_first_key_follows_it_past_pruned_rows(
+    postgres: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows of the records about keys are gone, and the records themselves are beside the ledger."""
+    house = House(tmp_path, postgres.database())
+    with open_shared(house.store, tmp_path / "a") as trail, monkeypatch.context() as patched:
+        patched.setattr(time, "time_ns", lambda: THEN_NS)
+        assert house.run("rotate-key") == 0
+        first = verify(house.store).key
+        with trail.ledger(()).turn() as turn:
+            turn.append([denial(number) for number in range(OLD)])
+    with open_shared(house.store, tmp_path / "a") as trail:
+        trail.append(denial())
+        keys = verify(house.store, vkey=first).keys
+    assert house.run("prune", "--order", order(house, "dana", "eli")) == 0
+    assert rows(house.store)[0][0] == 512
+    report = verify(house.store, vkey=first)
+    assert report.ok, report.problems
+    assert (report.keys, len(keys)) == (keys, 2)
+    postgres.run("alter table guardrail.keys disable trigger all", house.store)
+    postgres.run('update guardrail.keys set leaf = convert_to(\'{"kind":"key","seq":0}\', \'UTF8\')', house.store)
+    assert "is not a record that was pruned" in verify(house.store, vkey=first).problems[0].what
+
+
+_STALE = """
+import os, sys
+from guardrail.audit.postgres import PostgresTrail
+from guardrail.audit.postgres._tables import Tables
+from guardrail.errors import TrailError
+store, home, key = sys.argv[1:]
+keep = Tables.keep_checkpoint
+def stopped(self, tree, note):
+    os.write(1, b"signed, not kept")
+    os.read(0, 1)
+    keep(self, tree, note)
+trail = PostgresTrail.open(store, directory=home, key=key, checkpoint_seconds=1e6, lease_seconds=0.2,
+                           timeout_seconds=30)
+trail.append({"kind": "decision"})
+Tables.keep_checkpoint = stopped
+try:
+    trail.checkpoint()
+except TrailError as error:
+    os.write(1, str(error).encode())
+os._exit(0)
+"""
+
+
+def test_a_replica_that_stood_still_while_its_key_was_retired_keeps_no_checkpoint(
+    postgres: Cluster, house: House, tmp_path: Path
+) -> None:
+    """Another process signed and was stopped; its lease ended, the key was retired, and the database compares."""
+    (slow := tmp_path / "slow.key").write_bytes((tmp_path / "trail.key").read_bytes())
+    slow.chmod(0o600)
+    stale = child(_STALE, house.store, tmp_path / "stale", slow, stdin=subprocess.PIPE)
+    assert stale.stdout is not None
+    assert os.read(stale.stdout.fileno(), 16) == b"signed, not kept"
+    assert house.run("rotate-key") == 0
+    stale.send_signal(signal.SIGSTOP)
+    postgres.run("update guardrail.runs set lease = now() where not ended", house.store)
+    assert house.run("rotate-key", "--finish") == 0
+    before = postgres.run("select size, note from guardrail.checkpoints order by size", house.store)
+    stale.send_signal(signal.SIGCONT)
+    said, error = stale.communicate(b"g", timeout=60)
+    assert b"the key of this checkpoint was retired" in said, error.decode()
+    assert postgres.run("select size, note from guardrail.checkpoints order by size", house.store) == before
+    assert verify(house.store).ok
+
+
+@pytest.mark.parametrize("lie", ["beyond the end", "another tree", "a second head"])
+def test_the_database_keeps_no_checkpoint_that_is_not_of_its_ledger(
+    postgres: Cluster, house: House, tmp_path: Path, lie: str
+) -> None:
+    """Whoever holds the key and the rights of a writer: a larger tree, another one, or another one of a signed size."""
+    with open_shared(house.store, tmp_path / "a") as trail:
+        size, known = trail.size, trail._writer._known
+    kept = size if lie == "a second head" else size + (lie == "beyond the end")
+    if lie == "another tree":
+        postgres.run("alter table guardrail.checkpoints disable trigger append_only", house.store)
+        postgres.run(f"delete from guardrail.checkpoints where size = {size}", house.store)
+    other = Frontier()
+    for number in range(kept):
+        other.add(leaf_hash(b"%d" % number))
+    note = known._signer.sign(Checkpoint(kept, other.root()))
+    with connected(house.store, Limits.within(10)) as server, pytest.raises(TrailError, match="are not those of the"):
+        Tables(server).keep_checkpoint(other, note)
+    assert len(postgres.run("select size from guardrail.checkpoints", house.store)) >= 1
 
 
 def test_a_key_that_no_record_names_is_found(postgres: Cluster, house: House) -> None:

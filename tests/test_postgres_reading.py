@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from guardrail.audit import verify
+from guardrail.audit._tree import leaf_hash
 from guardrail.audit.export import export
-from guardrail.audit.reading import Place, Selection, follow, leaf_hash, read_leaves, search
+from guardrail.audit.reading import Place, Selection, follow, read_leaves, search
 from guardrail.cli import main
 from tests.audit_support import denial
 from tests.postgres_support import Cluster, open_shared, rows

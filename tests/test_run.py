@@ -25,6 +25,7 @@ from guardrail.cli import main
 from guardrail.confine import Job, JobError, Stop, Stream, job_of, run_job
 from guardrail.execution import execute
 from guardrail.review import Vote
+from guardrail.service._callers import ANYBODY
 from guardrail.service._execute import ExecuteRoutes
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
@@ -309,6 +310,7 @@ async def _post(
         "type": "http",
         "method": "POST",
         "path": "/v1/execute",
+        "guardrail.caller": ANYBODY,
         "headers": [(b"content-type", b"application/json")],
     }
     await asyncio.wait_for(routes(scope, receive, send), 60)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -10,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from guardrail import Guard, ToolCall
+from guardrail import ConfigError, Escalated, Guard, Outcome, ToolCall
 from guardrail.audit._verify import read_records
-from guardrail.confine import JobError
+from guardrail.confine import JobError, Stop
 from guardrail.execution import execute
 
 MODES = ("floor", "default", "strict")
@@ -135,3 +140,160 @@ def test_a_tool_cannot_write_outside_its_directory(world: Path) -> None:
     assert done.returncode == 1, done.stderr
     assert not (world / "outside").exists()
     assert facts(world)["kernel_denied"] == "create"
+
+
+def hidden(script: str) -> list[str]:
+    """A command that runs a script which nobody reads before it runs."""
+    return ["perl", "-e", f'exec "/bin/sh", "-c", scalar reverse "{script[::-1]}"']
+
+
+def kept(world: Path, kind: str) -> list[dict[str, Any]]:
+    """The records of a kind."""
+    return [record for _, record in read_records(world / "trail") if record["kind"] == kind]
+
+
+def test_code_that_nobody_can_read_runs_where_the_kernel_holds_it_whole(world: Path) -> None:
+    """It is asked about where it is only checked, or held less; and the record says on what it was let run."""
+    text = (world / "guardrail.toml").read_text()
+    call = ToolCall(tool="bash", args={"command": hidden("echo > made")}, cwd=str(world / "work"))
+    for settings, runs in (
+        ('confine = "strict"', True),
+        ('confine = "default"\nconfine_required = false', True),  # this kernel lacks nothing of it
+        ('confine = "off"', False),
+        ('confine = "floor"', False),
+        ('confine = "strict"\nconfine_connect = [443]', False),
+    ):
+        (world / "guardrail.toml").write_text(text.replace("[execute]\n", f"[execute]\n{settings}\n"))
+        (world / "work/made").unlink(missing_ok=True)
+        with Guard.open(world / "guardrail.toml") as guard:
+            assert guard.check(call).outcome is Outcome.ESCALATE, "what is only checked is only advised"
+            with contextlib.nullcontext() if runs else pytest.raises(Escalated):
+                execute(guard, call, lambda _, chunk: None)
+        assert (world / "work/made").exists() is runs, settings
+    released = [record["enforcement"] for record in kept(world, "intent")]
+    assert [(one["mode"], one["required"], one["lacking"]) for one in released] == [
+        ("strict", True, []), ("default", True, []),
+    ]  # fmt: skip
+
+
+def test_what_unseen_code_can_write_is_the_sessions_work(world: Path) -> None:
+    """A script of the project may read a model; once code that nobody read could have changed it, a person is asked."""
+    (world / "work/reader.pl").write_text("print -s shift")
+    reads = ToolCall(tool="bash", args={"command": "perl reader.pl ../models/w"}, cwd=str(world / "work"), session="s")
+    with Guard.open(_with(world, 'confine = "strict"')) as guard:
+        assert guard.check(reads).outcome is Outcome.ALLOW
+        call = ToolCall(tool="bash", args={"command": hidden("true")}, cwd=str(world / "work"), session="s")
+        done = execute(guard, call, lambda _, chunk: None)
+        assert [reason.rule for reason in done.decision.reasons] == ["kernel.holds"]
+        assert guard.check(reads).outcome is Outcome.ESCALATE
+
+
+def test_what_a_program_tries_unseen_is_on_record_and_asked_about_next(world: Path) -> None:
+    """The kernel's record is joined to the call, is no prediction of it, and holds the next opaque work."""
+    program = hidden("cat ../models/w > made")
+    with Guard.open(_with(world, 'confine = "strict"')) as guard:
+        call = ToolCall(tool="bash", args={"command": program}, cwd=str(world / "work"), id="c1", session="s")
+        done = execute(guard, call, lambda _, chunk: None)
+        assert done.ended.exit_code != 0
+        assert [one.is_surprise for one in done.ended.observed if one.asset] == [True]
+        with pytest.raises(Escalated) as again:
+            execute(guard, call, lambda _, chunk: None)
+        assert "kernel.unpredicted" in {reason.rule for reason in again.value.decision.reasons}
+        named = ToolCall(tool="bash", args={"command": ["sha256sum", "../models/w"]}, cwd=str(world / "work"))
+        read = execute(guard, named, lambda _, chunk: None)
+        assert {one.why for one in read.ended.observed if one.asset} == {"granted"}
+    assert (world / "work/made").read_text() == ""
+    first, second = kept(world, "observed")
+    intents = {seq: record for seq, record in read_records(world / "trail") if record["kind"] == "intent"}
+    assert (first["source"], first["call"], first["session"]) == ("kernel", "c1", "s")
+    assert intents[first["intent"]]["decision_id"] == first["decision_id"]
+    seen = first["observed"]
+    assert (seen["op"], seen["asset"], seen["outcome"], seen["rule"], seen["severity"]) == (
+        "read", "model:b", "deny", "kernel.unpredicted", "high",
+    )  # fmt: skip
+    assert (second["observed"]["outcome"], second["observed"]["predicted"]) == ("observe", True)
+    assert "rule" not in second["observed"]
+
+
+SERVER = "import sys\nprint(len(open(sys.argv[1]).read()))\n"
+
+
+def test_a_serving_program_is_one_that_the_configuration_names(world: Path) -> None:
+    """With other arguments it is a program like any other; with another content it is not started."""
+    server, model = world / "serve.py", str(world / "models/w")
+    server.write_text(SERVER)
+    program = os.path.realpath("/usr/bin/python3")
+    digests = "".join(
+        f'"{path}" = "{hashlib.sha256(Path(path).read_bytes()).hexdigest()}"\n' for path in (program, str(server))
+    )
+    settings = _with(world, 'confine = "strict"')
+    serving = (
+        f'[[execute.serving]]\nprogram = "{program}"\narguments = ["{server}", "{model}"]\n'
+        f'assets = ["model:b"]\n[execute.serving.files]\n{digests}'
+    )
+    settings.write_text(settings.read_text() + serving)
+    printed: list[bytes] = []
+
+    def serve(*more: str) -> int:
+        printed.clear()
+        call = ToolCall(tool="bash", args={"command": [program, str(server), model, *more]}, cwd=str(world / "work"))
+        return execute(guard, call, lambda _, chunk: printed.append(chunk)).ended.exit_code
+
+    with Guard.open(settings) as guard:
+        assert (serve(), b"".join(printed)) == (0, b"7\n")
+        assert serve("--export") != 0, "nothing lets it read where its script lies"
+        server.write_text(SERVER + "print('more')\n")
+        with pytest.raises(JobError, match="is not what it was when it was fixed"):
+            serve()
+    settings.write_text(settings.read_text().replace(f'"{program}" = ', '"/usr/bin/other" = '))
+    with pytest.raises(ConfigError, match="must have the SHA-256 of the program itself"):
+        Guard.open(settings)
+
+
+def test_a_tool_that_heeds_no_signal_ends_and_is_told_of(world: Path) -> None:
+    """What stands for it ends it before it is ended itself, so that nobody has to say `unknown`."""
+    script = (
+        "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint(1, flush=True)\ntime.sleep(60)\n"
+    )
+    (world / "work/deaf.py").write_text(script)
+    call = ToolCall(tool="bash", args={"command": ["/usr/bin/python3", "-S", "deaf.py"]}, cwd=str(world / "work"))
+    with (
+        Guard.open(_with(world, 'confine = "default"\ngrace_seconds = 1.0')) as guard,
+        contextlib.closing(Stop()) as stop,
+    ):
+        done = execute(guard, call, lambda _, chunk: stop.set(), stop=stop)
+    assert (done.ended.why, done.ended.exit_code) == ("stopped", 128 + signal.SIGKILL)
+    assert facts(world)["kernel_mode"] == "default"
+
+
+def test_what_was_missed_of_a_call_is_a_case_that_can_be_judged_again(world: Path) -> None:
+    """It says what was missed until the analysis knows it; a call that holds no surprise is none."""
+    place = world / "missed.json"
+    words = ("--confine", "strict", "--case", str(place), "--", *hidden("cat ../models/w"))
+    assert run_with(world, "run", *words).returncode != 0
+    told = json.loads(place.read_text())
+    assert [(one["op"], one["asset"]) for one in told["missed"]] == [("read", "model:b")]
+    again = run_with(world, "check", "--case", str(place))
+    assert (again.returncode, again.stdout.split()[:3]) == (1, ["missed", "read", "model:b"])
+    told["call"]["args"]["command"] = ["cat", "../models/w"]
+    place.write_text(json.dumps(told))
+    again = run_with(world, "check", "--case", str(place))
+    assert (again.returncode, again.stdout.split()[:3]) == (0, ["known", "read", "model:b"])
+    place.write_text("{}")
+    bad = run_with(world, "check", "--case", str(place))
+    assert (bad.returncode, "is no case" in bad.stderr) == (2, True)
+
+
+def run_with(world: Path, verb: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """A verb of the command line, in the workspace."""
+    command = [sys.executable, "-m", "guardrail", verb, "--config", str(world / "guardrail.toml")]
+    return subprocess.run(
+        [*command, *words], cwd=world / "work", stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120,
+        check=False,
+    )  # fmt: skip
+
+
+def _with(world: Path, settings: str) -> Path:
+    text = (world / "guardrail.toml").read_text()
+    (world / "guardrail.toml").write_text(text.replace("[execute]\n", f"[execute]\n{settings}\n"))
+    return world / "guardrail.toml"

@@ -15,8 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardrail.config import Config, ServiceConfig
-from guardrail.errors import ConfigError, TrailError
+from guardrail.errors import ConfigError, EngineFault, TrailError
 from guardrail.model import Decision, Outcome, Reason, ToolCall
+from guardrail.policy._rules import RuleBook
+from guardrail.policy._ruling import Ruling
 from guardrail.review import MemoryLedger, ReviewDesk
 from guardrail.service import create_app
 from guardrail.service._app import Service
@@ -26,13 +28,28 @@ TOKEN = "a-token-of-good-length"
 DECISION_PATHS = ("/v1/decide", "/access/v1/evaluation", "/access/v1/evaluations")
 
 
+class Engine:
+    """What readiness asks an engine: `answer` is what it says, and None that it fails."""
+
+    name = "wasm"
+    revision = "policy@1"
+    answer: bytes | None = b'{"outcome": "allow", "hits": [], "revision": "policy@1"}'
+
+    async def adecide(self, document: bytes, *, deadline: float) -> Ruling:
+        if self.answer is None:
+            raise EngineFault("the engine is away")
+        assert json.loads(document)["evaluations"] == []
+        answer = self.answer.replace(b"policy@1", self.revision.encode())
+        return Ruling(answer, RuleBook(self.revision, ()), self.revision)
+
+
 class Guard:
     """The methods of a Guard that the service uses: denies tools called `deny`, escalates `ask`, breaks on `break`."""
 
     def __init__(self) -> None:
         self.calls: list[ToolCall] = []
         self.config = Config()
-        self.engine = SimpleNamespace(revision="policy@1", name="wasm")
+        self.engine = Engine()
         self.inventory: list[str] = []
         self.trail: Any = SimpleNamespace(checkpoint=lambda: None)
         self.decision_log = None
@@ -118,7 +135,7 @@ def guard() -> Guard:
 
 @pytest.fixture
 def app(guard: Guard) -> Service:
-    return create_app(guard, ServiceConfig(token=TOKEN, body_bytes=4096, concurrency=2))
+    return create_app(guard, ServiceConfig(token=TOKEN, body_bytes=4096, concurrency=2, queue_ms=1))
 
 
 def check_problem(answer: Answer, status: int, kind: str) -> None:
@@ -258,7 +275,8 @@ async def test_over_the_limit_is_a_503(app: Service, guard: Guard) -> None:
     guard.gate = asyncio.Event()
     first = [asyncio.create_task(ask(app, body={"tool": "ls"})) for _ in range(2)]
     await asyncio.wait_for(guard.entered.wait(), 10)
-    assert app.decisions.active == 2
+    info = await ask(app, "/v1/info", method="GET")
+    assert info.json["active"] == 2
     refused = await ask(app, body={"tool": "ls"})
     check_problem(refused, 503, "overloaded")
     assert refused.headers["retry-after"] == "1"
@@ -543,11 +561,13 @@ async def test_a_service_that_is_not_started_says_so(app: Service) -> None:
     check_problem(await ask(app, "/readyz", method="GET"), 503, "not-ready")
 
 
-@pytest.mark.parametrize("broken", ["trail", "no trail", "policy"])
-async def test_readiness_needs_policy_and_trail(app: Service, guard: Guard, broken: str) -> None:
-    """A service whose calls would all be denied, or not be recorded, takes itself out of service."""
-    if broken == "policy":
+@pytest.mark.parametrize("broken", ["trail", "no trail", "bundle", "engine", "babble"])
+async def test_readiness_tells_engine_bundle_and_trail_apart(app: Service, guard: Guard, broken: str) -> None:
+    """A service whose calls would all be denied, or not be recorded, takes itself out of service, and says why."""
+    if broken == "bundle":
         guard.engine.revision = ""
+    elif broken in ("engine", "babble"):
+        guard.engine.answer = None if broken == "engine" else b'{"outcome": "perhaps"}'
     elif broken == "trail":
         guard.trail = SimpleNamespace(checkpoint=fail)
     else:
@@ -555,7 +575,11 @@ async def test_readiness_needs_policy_and_trail(app: Service, guard: Guard, brok
     async with running(app):
         answer = await ask(app, "/readyz", method="GET")
     check_problem(answer, 503, "not-ready")
-    assert answer.json["checks"] == {"started": True, "policy": broken != "policy", "trail": broken == "policy"}
+    failing = {"no trail": "trail", "babble": "engine"}.get(broken, broken)
+    assert answer.json["checks"] == {"started": True} | {
+        name: name != failing for name in ("bundle", "engine", "trail")
+    }
+    assert answer.json["detail"] == f"not ready: {failing}"
 
 
 async def test_readiness_is_not_asked_of_the_disk_each_time(app: Service, guard: Guard) -> None:

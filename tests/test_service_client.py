@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -10,14 +11,15 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from guardrail.config import ServiceConfig
-from guardrail.service import SocketClient, decide_over_socket
+from guardrail.client import AsyncClient, Client, decide_over_socket
+from guardrail.config import Config, ServiceConfig
 from guardrail.service._ready import is_ready
 
 CALL = {"tool": "bash", "args": {"command": "ls"}}
@@ -99,7 +101,7 @@ def check_denial(decision: dict[str, object]) -> None:
 
 def test_a_connection_is_kept(path: Path) -> None:
     """The second question needs no second connection."""
-    with server(path, ALLOW, ALLOW) as requests, SocketClient(str(path), token="t" * 16) as client:
+    with server(path, ALLOW, ALLOW) as requests, Client(str(path), token="t" * 16) as client:
         assert [client.decide(CALL, traceparent="00-1-2-01")["outcome"] for _ in range(2)] == ["allow", "allow"]
     assert all(b"authorization: Bearer tttttttttttttttt\r\n" in request for request in requests)
     assert all(b"traceparent: 00-1-2-01\r\n" in request for request in requests)
@@ -107,7 +109,7 @@ def test_a_connection_is_kept(path: Path) -> None:
 
 def test_a_kept_connection_that_was_closed_is_opened_again(path: Path) -> None:
     """A service closes idle connections; the question is put once more, on a new one."""
-    with server(path, ALLOW, ALLOW, close_after=1), SocketClient(str(path)) as client:
+    with server(path, ALLOW, ALLOW, close_after=1), Client(str(path)) as client:
         assert [client.decide(CALL)["outcome"] for _ in range(2)] == ["allow", "allow"]
 
 
@@ -124,35 +126,103 @@ def test_silence_is_a_denial(path: Path) -> None:
         check_denial(decide_over_socket(str(path), CALL, timeout_seconds=0.05))
 
 
-@pytest.mark.parametrize(
-    "sent",
-    [
-        b"",
-        b"HTTP/1.1 200 OK\r\n",
-        b"HTTP/1.1 200 OK\r\n\r\n",
-        b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\n{}",
-        b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n{}",
-        b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n{}",
-        b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n{}",
-        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: 2\r\n\r\n{}",
-        b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{}",
-        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{x",
-        b"x" * 100_000,
-        answer({}),
-        answer([]),
-        answer("allow"),
-        answer({"id": "", "outcome": "permit"}),
-        answer({"id": "", "outcome": True}),
-        answer({"id": "", "outcome": ["allow"]}),
-        answer({"id": "", "outcome": "allow"}, "201 Created"),
-        answer({"id": "", "outcome": "allow"}, "503 Service Unavailable"),
-        answer({"outcome": "deny", "detail": "slow down"}, "503 Service Unavailable"),
-    ],
-)
+NO_DECISIONS = [
+    b"",
+    b"HTTP/1.1 200 OK\r\n",
+    b"HTTP/1.1 200 OK\r\n\r\n",
+    b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-length: 2\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\ncontent-length: 20\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{x",
+    b"x" * 100_000,
+    answer({}),
+    answer([]),
+    answer("allow"),
+    answer({"id": "", "outcome": "permit"}),
+    answer({"id": "", "outcome": True}),
+    answer({"id": "", "outcome": ["allow"]}),
+    answer({"id": "", "outcome": "allow"}, "201 Created"),
+    answer({"id": "", "outcome": "allow"}, "503 Service Unavailable"),
+    answer({"outcome": "deny", "detail": "slow down"}, "503 Service Unavailable"),
+]
+"""What something else, or a service in trouble, may answer."""
+
+
+@pytest.mark.parametrize("sent", NO_DECISIONS)
 def test_what_is_no_decision_is_a_denial(path: Path, sent: bytes) -> None:
     """Only a 200 with one of the three outcomes counts."""
-    with server(path, sent, close_after=1), SocketClient(str(path), timeout_seconds=WAIT_SECONDS) as client:
+    with server(path, sent, close_after=1), Client(str(path), timeout_seconds=WAIT_SECONDS) as client:
         check_denial(client.decide(CALL))
+
+
+async def test_what_is_no_decision_is_a_denial_for_a_coroutine_too(tmp_path: Path) -> None:
+    """The same answers, and a connection that is kept after a whole one only."""
+    for number, sent in enumerate([*NO_DECISIONS, ALLOW]):
+        path = tmp_path / str(number)
+        with server(path, sent, close_after=1):
+            async with AsyncClient(f"unix:{path}", timeout_seconds=WAIT_SECONDS) as client:
+                decision = await client.decide(CALL)
+                if sent is ALLOW:
+                    assert (decision["outcome"], len(client._kept)) == ("allow", 1)
+                else:
+                    check_denial(decision)
+
+
+@pytest.mark.parametrize("accepts", [True, False])
+async def test_a_deadline_holds_for_all_of_a_question_also_over_tcp(accepts: bool) -> None:
+    """Whoever only lets connect, or sends one byte now and then, gets no allow, and no time."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        begun = time.monotonic()
+        async with AsyncClient(address, timeout_seconds=0.1) as client:
+            asking = asyncio.create_task(client.decide(CALL))
+            if accepts:
+                loop = asyncio.get_running_loop()
+                listener.setblocking(False)
+                connection, _ = await loop.sock_accept(listener)
+                with connection, contextlib.suppress(OSError):
+                    for byte in ALLOW * 9:
+                        await loop.sock_sendall(connection, bytes([byte]))
+                        await asyncio.wait((asking,), timeout=0.01)
+                        if asking.done():
+                            break
+            check_denial(await asking)
+            assert client._kept == []
+        with Client(address, timeout_seconds=0.1) as waiting:
+            check_denial(waiting.decide(CALL))
+        assert time.monotonic() - begun < WAIT_SECONDS
+
+
+async def test_a_question_that_was_cancelled_leaves_no_answer_for_the_next(path: Path) -> None:
+    """Its connection is closed: the answer that comes late belongs to nobody."""
+    late = threading.Event()
+
+    def write(answer: bytes, request: bytes) -> bytes:
+        if b"slow" in request:
+            late.wait(WAIT_SECONDS)
+        return marked(answer, request)
+
+    answers = [ALLOW, ALLOW, answer({"id": "", "outcome": "deny", "reasons": []})]
+    with server(path, *answers, write=write):
+        async with AsyncClient(str(path), timeout_seconds=WAIT_SECONDS) as client:
+            assert (await client.decide(CALL))["outcome"] == "allow"
+            asking = asyncio.create_task(client.decide({"tool": "slow"}))
+            await asyncio.wait((asking,), timeout=0.05)
+            asking.cancel()
+            await asyncio.wait((asking,))
+            assert client._kept == []
+            late.set()
+            assert await client.decide(CALL) == {"id": "", "outcome": "deny", "reasons": []}
+
+
+@pytest.mark.parametrize("address", ["ftp://host", "http://", "http://user@host", "http://host/v1", "https://host?x"])
+def test_an_address_that_cannot_be_meant_is_refused(address: str) -> None:
+    """What stands after the host would not be asked."""
+    with pytest.raises(ValueError, match="is no address of a service"):
+        Client(address)
 
 
 @pytest.mark.parametrize("as_text", [False, True])
@@ -165,7 +235,7 @@ def test_a_decision_about_another_call_is_a_denial(
     """A decision names the call that it is about; that of a call without an id has an empty one."""
     call = CALL if asked is None else {**CALL, "id": asked}
     allow = {"outcome": "allow"} if answered is None else {"id": answered, "outcome": "allow"}
-    with server(path, answer(allow)), SocketClient(str(path), timeout_seconds=WAIT_SECONDS) as client:
+    with server(path, answer(allow)), Client(str(path), timeout_seconds=WAIT_SECONDS) as client:
         check_denial(client.decide(json.dumps(call).encode() if as_text else call))
         assert client._socket is None
 
@@ -174,7 +244,7 @@ def test_a_decision_about_another_call_is_a_denial(
 def test_an_answer_to_another_request_is_a_denial(path: Path, mark: bytes) -> None:
     """Calls without an id are told apart as well: each request has a mark, and its answer the same."""
     write = lambda answer, request: answer.replace(b"\r\n\r\n", b"\r\n" + mark + b"\r\n", 1)  # noqa: E731
-    with server(path, ALLOW, write=write), SocketClient(str(path), timeout_seconds=WAIT_SECONDS) as client:
+    with server(path, ALLOW, write=write), Client(str(path), timeout_seconds=WAIT_SECONDS) as client:
         check_denial(client.decide(CALL))
         assert client._socket is None
 
@@ -207,7 +277,7 @@ def test_an_exchange_that_was_broken_off_leaves_no_answer_for_the_next(path: Pat
         return marked(answer, request)
 
     answers = [ALLOW, ALLOW, answer({"id": "", "outcome": "deny", "reasons": []})]
-    with server(path, *answers, write=write), SocketClient(str(path), timeout_seconds=WAIT_SECONDS) as client:
+    with server(path, *answers, write=write), Client(str(path), timeout_seconds=WAIT_SECONDS) as client:
         assert client.decide(CALL)["outcome"] == "allow"
         with interrupted_by(raised):
             client.decide({"tool": "slow"})
@@ -218,7 +288,7 @@ def test_an_exchange_that_was_broken_off_leaves_no_answer_for_the_next(path: Pat
 
 def test_a_question_asked_in_the_middle_of_another_has_its_own_connection(path: Path) -> None:
     """A signal handler may ask as well."""
-    with server(path, ALLOW, ALLOW), SocketClient(str(path), timeout_seconds=WAIT_SECONDS) as client:
+    with server(path, ALLOW, ALLOW), Client(str(path), timeout_seconds=WAIT_SECONDS) as client:
         assert client.decide(CALL)["outcome"] == "allow"
         taken = client._take()
         assert taken is not None
@@ -229,7 +299,7 @@ def test_a_question_asked_in_the_middle_of_another_has_its_own_connection(path: 
 
 def test_a_connection_does_not_cross_a_fork(path: Path) -> None:
     """Parent and child ask at the same time, each on its own connection; the parent's stays open."""
-    with server(path, ALLOW, ALLOW, close_after=None) as requests, SocketClient(str(path)) as client:
+    with server(path, ALLOW, ALLOW, close_after=None) as requests, Client(str(path)) as client:
         assert client.decide(CALL)["outcome"] == "allow"
         mine = client._socket
         assert mine is not None
@@ -255,11 +325,11 @@ def test_a_call_that_is_no_json_is_a_denial(path: Path, call: dict[str, object])
 
 def test_a_header_cannot_be_smuggled_in(path: Path) -> None:
     """A trace context with a line break is left out, and such a token is refused."""
-    with server(path, ALLOW) as requests, SocketClient(str(path)) as client:
+    with server(path, ALLOW) as requests, Client(str(path)) as client:
         client.decide(CALL, traceparent="x\r\nauthorization: Bearer y")
     assert b"Bearer" not in requests[0]
     with pytest.raises(ValueError, match="printable ASCII"):
-        SocketClient(str(path), token="a\r\nb: c")
+        Client(str(path), token="a\r\nb: c")
 
 
 def test_each_thread_has_its_own_connection(path: Path) -> None:
@@ -280,7 +350,7 @@ def test_asking_loads_no_server(tmp_path: Path) -> None:
     heavy = ["fastapi", "starlette", "uvicorn", "asyncio", "http.client", "ssl"]
     code = (
         "import sys, guardrail\nbefore = set(sys.modules)\n"
-        "from guardrail.service import decide_over_socket\n"
+        "from guardrail.client import decide_over_socket\n"
         f"assert decide_over_socket({str(tmp_path / 'x')!r}, {{}})['outcome'] == 'deny'\n"
         f"print(sorted(set({heavy}) & (set(sys.modules) - before)))"
     )
@@ -349,10 +419,10 @@ def test_whether_a_service_is_ready_is_said_in_words(answers: bytes) -> None:
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
-        ready, said = is_ready(ServiceConfig(port=port))
+        ready, said = is_ready(Config(), ServiceConfig(port=port))
         thread.join(WAIT_SECONDS)
     # Any JSON with status 200 is taken for ready: who listens there is the operator's choice.
     assert ready == answers.endswith(b"1")
     assert ready or said == f"guardrail: what answers at `127.0.0.1` port {port} is not the guardrail service"
-    ready, said = is_ready(ServiceConfig(port=port))
+    ready, said = is_ready(Config(), ServiceConfig(port=port))
     assert (ready, said) == (False, f"guardrail: no service answers at `127.0.0.1` port {port}: connection refused")

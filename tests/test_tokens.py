@@ -158,7 +158,10 @@ async def test_the_service_signs_and_the_command_line_verifies(
     guard: Guard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An allow comes with a token, a denial without; exit code 0 if it holds for the call, 3 if not."""
+    from guardrail.service._callers import ANYBODY
+    from guardrail.service._judging import Judging
     from guardrail.service._tokens import TokenRoutes
+    from guardrail.service._turns import Turns
 
     async def post(call: dict[str, object]) -> dict[str, str]:
         sent: list[dict[str, object]] = []
@@ -169,8 +172,13 @@ async def test_the_service_signs_and_the_command_line_verifies(
         async def send(message: dict[str, object]) -> None:
             sent.append(message)
 
-        scope = {"method": "POST", "path": "/v1/token", "headers": [(b"content-type", b"application/json")]}
-        await TokenRoutes(guard)(scope, receive, send)
+        scope = {
+            "guardrail.caller": ANYBODY,
+            "method": "POST",
+            "path": "/v1/token",
+            "headers": [(b"content-type", b"application/json")],
+        }
+        await TokenRoutes(guard, Judging(guard, Turns(guard.config.service)))(scope, receive, send)
         found: dict[str, str] = json.loads(sent[-1]["body"])  # type: ignore[arg-type]
         return found
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypedDict
 
 from guardrail import InvalidCall, Subject, ToolCall
@@ -44,12 +44,17 @@ class Caller:
     @classmethod
     def of(cls, options: Options) -> Caller:
         """The caller for an adapter's keyword arguments."""
-        subject = options.get("subject", Subject())
-        return cls(
-            subject=Subject(id=subject) if isinstance(subject, str) else subject,
-            session=options.get("session", "default"),
-            cwd=options.get("cwd", os.getcwd),
-        )
+        return cls.by(options.get("subject"), options.get("cwd"), options.get("session", "default"))
+
+    @classmethod
+    def by(cls, subject: Subject | str | None, cwd: str | Callable[[], str] | None, session: str = "default") -> Caller:
+        """The caller for what an operator said, None being what was left unsaid."""
+        who = Subject(id=subject) if isinstance(subject, str) else subject
+        return cls(subject=who or Subject(), session=session, cwd=cwd or os.getcwd)
+
+    def within(self, session: str) -> Caller:
+        """The same caller in another conversation."""
+        return replace(self, session=session)
 
     def call(self, tool: str, args: Mapping[str, Any], *, id: str = "", cwd: str | None = None) -> ToolCall:  # noqa: A002 - the record's own name
         """One call.

@@ -196,15 +196,20 @@ class CallReader:
             args=raw["args"],
             id=raw.get("id") or "",
             cwd=self.cwd if isinstance(self.cwd, str) else self.cwd(),
-            subject=self._subject(site),
-            session=str(site.configurable.get("thread_id") or self.session),
+            subject=self.subject_of(site.configurable),
+            session=self.session_of(site.configurable),
             reasoning=site.reasoning,
         )
         call.validate()
         return Asked(raw=raw, call=call, key=CallKey(turn=site.turn, call=call.id, digest=call.digest))
 
-    def _subject(self, site: Site) -> Subject:
+    def subject_of(self, configurable: Mapping[str, Any]) -> Subject:
+        """Who the agent of a run is, by the run's own settings if the operator did not say."""
         if self.subject is not None:
             return self.subject
-        named = site.configurable.get(SUBJECT_KEY)
+        named = configurable.get(SUBJECT_KEY)
         return Subject(id=named) if isinstance(named, str) and named else Subject()
+
+    def session_of(self, configurable: Mapping[str, Any]) -> str:
+        """Name of the conversation that a run belongs to."""
+        return str(configurable.get("thread_id") or self.session)

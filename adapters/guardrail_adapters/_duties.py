@@ -5,7 +5,6 @@ Not concerned with calls. A run that pauses for people, or stops before its tool
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -17,47 +16,34 @@ from langchain_core.messages import AIMessage
 from langchain_core.tracers.context import register_configure_hook
 from langgraph.errors import GraphBubbleUp
 
-from guardrail import Subject
 from guardrail_adapters._callbacks import Quiet
-from guardrail_adapters._calls import SUBJECT_KEY, CallReader, Options
+from guardrail_adapters._calls import CallReader, Options
 from guardrail_adapters._guard import GuardLike
-
-_log: Final = logging.getLogger("guardrail.adapters")
+from guardrail_adapters._owed import Owed
 
 MAX_RUNS: Final = 100_000
 """Most steps of running graphs that are remembered; of more, the oldest are forgotten, and count as not through."""
 
 
 class Duties:
-    """Tells a guard when an agent begins and when it is through.
+    """Tells a guard when the agent of a graph begins and when it is through.
 
     Args:
-        guard: what keeps the obligations; one without `begin` and `end` is told nothing.
+        guard: what keeps the obligations.
         options: see `Options`.
     """
 
     def __init__(self, guard: GuardLike, options: Options) -> None:
-        self._begin: Any = getattr(guard, "begin", None)
-        self._end: Any = getattr(guard, "end", None)
+        self._owed = Owed(guard)
         self._reader = CallReader.of(options)
 
     def begin(self, configurable: Mapping[str, Any]) -> None:
         """An agent starts."""
-        self._tell(self._begin, configurable)
+        self._owed.begin(self._reader.subject_of(configurable), self._reader.session_of(configurable))
 
     def end(self, configurable: Mapping[str, Any]) -> None:
-        """An agent is through: what it owes and has not done is on record from here on."""
-        self._tell(self._end, configurable)
-
-    def _tell(self, tell: Any, configurable: Mapping[str, Any]) -> None:
-        if tell is None:
-            return
-        named = configurable.get(SUBJECT_KEY)
-        subject = self._reader.subject or (Subject(id=named) if isinstance(named, str) and named else Subject())
-        try:
-            tell(subject, session=str(configurable.get("thread_id") or self._reader.session))
-        except Exception as error:  # noqa: BLE001 - the graph is not stopped for it, and the trail denies every later call
-            _log.warning("what an agent owes could not be looked at: %s: %s", type(error).__name__, error)
+        """An agent is through."""
+        self._owed.end(self._reader.subject_of(configurable), self._reader.session_of(configurable))
 
 
 class DutiesHandler(Quiet):

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -17,12 +17,13 @@ from typing import Any, Final, cast
 from langchain_core.messages import ToolMessage
 from langgraph.errors import GraphBubbleUp
 
-from guardrail import Blocked, Decision, Denied, Grant, Outcome, ToolCall
-from guardrail.model import FAULT_RULE, new_id
-from guardrail.review import CallKey, Review, ReviewError
+from guardrail import Blocked, Denied, Grant, Outcome, ToolCall
+from guardrail.model import new_id
+from guardrail.review import CallKey, Review
 from guardrail_adapters import _wire
 from guardrail_adapters._calls import Asked, CallReader, Site
 from guardrail_adapters._guard import GuardLike
+from guardrail_adapters._ran import Ran, is_fault, reported
 from guardrail_adapters._tripwire import PASS, Pass
 
 _log: Final = logging.getLogger("guardrail.adapters")
@@ -52,17 +53,6 @@ class _Step:
         return request.override(tool_call={**self.asked.raw, "args": call.args})
 
 
-class _Ran:
-    """What happened inside `Guard.run`, to tell the tool's own errors from the guard's."""
-
-    __slots__ = ("done", "error", "value")
-
-    def __init__(self) -> None:
-        self.done = False
-        self.value: Any = None
-        self.error: BaseException | None = None
-
-
 class Enforcing:
     """The second hook of the gate, for plain and for coroutine code.
 
@@ -89,7 +79,7 @@ class Enforcing:
             return step
         if step.released:
             return execute(request)
-        ran = _Ran()
+        ran = Ran()
 
         def carry_out(call: ToolCall) -> Any:
             token = _RELEASED.set((*_RELEASED.get(), step.asked.key))
@@ -121,7 +111,7 @@ class Enforcing:
             return step
         if step.released:
             return await execute(request)
-        ran = _Ran()
+        ran = Ran()
 
         async def carry_out(call: ToolCall) -> Any:
             token = _RELEASED.set((*_RELEASED.get(), step.asked.key))
@@ -194,7 +184,7 @@ class Enforcing:
             return _wire.blocked(asked.raw, Outcome.ESCALATE, review.decision_id)
         return _Step(asked=final, held=review.key, grant=grant, edited=edited is not None)
 
-    def _failed(self, step: _Step, ran: _Ran, error: BaseException, site: Site) -> Any:
+    def _failed(self, step: _Step, ran: Ran, error: BaseException, site: Site) -> Any:
         # 1. The tool raised: that is its own affair, and ToolNode has to see it as it is.
         if ran.error is not None:
             self._close(step, ran)
@@ -208,21 +198,21 @@ class Enforcing:
         if not isinstance(error, Blocked):
             return _faulted(step.asked.raw, error)
         # A failure in judging may pass: the approval stays, and its grant is given again if it was not used up.
-        if isinstance(error, Denied) and step.held is not None and not _is_fault(error.decision):
-            with _reported("the end of a review"):
+        if isinstance(error, Denied) and step.held is not None and not is_fault(error.decision):
+            with reported("the end of a review"):
                 self._guard.reviews.finish(step.held, "refused")
         return _blocked(step.asked, error.decision.outcome, error.decision.decision_id, site)
 
-    def _done(self, step: _Step, ran: _Ran) -> Any:
+    def _done(self, step: _Step, ran: Ran) -> Any:
         result = _wire.with_notice(ran.value, step.asked.raw) if step.edited else ran.value
         if step.held is not None:
-            with _reported("the end of a review"):
+            with reported("the end of a review"):
                 self._guard.reviews.finish(step.held, "done", result=_wire.pack(result))
         return result
 
-    def _close(self, step: _Step, ran: _Ran) -> None:
+    def _close(self, step: _Step, ran: Ran) -> None:
         paused = isinstance(ran.error, GraphBubbleUp)
-        with _reported("the end of a review"):
+        with reported("the end of a review"):
             if paused:
                 # The turn will run again, perhaps in another process: what was decided for it has to be there.
                 self._guard.reviews.keep(step.asked.key.turn)
@@ -239,25 +229,12 @@ def _blocked(asked: Asked, outcome: Outcome, decision_id: str, site: Site) -> To
     return _wire.blocked(asked.raw, outcome, decision_id, reason=NOT_RESUMABLE)
 
 
-def _is_fault(decision: Decision) -> bool:
-    return any(reason.rule == FAULT_RULE for reason in decision.reasons)
-
-
 def _marked(error: BaseException) -> BaseException:
     """Tell the trail that a tool which asks a question of its own has not failed."""
     if isinstance(error, GraphBubbleUp):
         with suppress(AttributeError):
             cast("Any", error).guardrail_result = "paused"
     return error
-
-
-@contextmanager
-def _reported(what: str) -> Generator[None]:
-    """Log a store failure after the fact: what was released stays released and is never run again."""
-    try:
-        yield
-    except ReviewError as error:
-        _log.warning("%s was not recorded: %s", what, error)
 
 
 def _faulted(raw: Mapping[str, Any], error: Exception) -> ToolMessage:

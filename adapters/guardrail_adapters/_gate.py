@@ -14,7 +14,7 @@ errors.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, get_args
+from typing import get_args
 
 from guardrail import ConfigError
 from guardrail.review import AnswerKind
@@ -22,10 +22,7 @@ from guardrail_adapters._ask import Asking
 from guardrail_adapters._calls import DEFAULT_DECISIONS, CallReader, Options
 from guardrail_adapters._duties import Duties
 from guardrail_adapters._enforce import Enforcing
-from guardrail_adapters._guard import GuardLike
-
-_NEEDED: Final = ("check", "acheck", "run", "arun", "reviews")
-"""What a guard has, see `GuardLike`."""
+from guardrail_adapters._guard import GuardLike, require
 
 
 def _allowed(given: Sequence[AnswerKind]) -> tuple[AnswerKind, ...]:
@@ -52,11 +49,7 @@ class Gate:
     """
 
     def __init__(self, guard: GuardLike, options: Options) -> None:
-        missing = [name for name in _NEEDED if not hasattr(guard, name)]
-        if missing:
-            raise ConfigError(
-                f'`guard` must be an open guard, such as `Guard.open("guardrail.toml")`, not a `{type(guard).__name__}`'
-            )
+        require(guard, "check", "acheck", "run", "arun", "reviews")
         allowed = _allowed(options.get("allowed_decisions", DEFAULT_DECISIONS))
         reader = CallReader.of(options)
         asking, enforcing = Asking(guard, reader, allowed), Enforcing(guard, reader)

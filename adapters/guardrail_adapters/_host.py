@@ -28,8 +28,8 @@ _PLACES: Final = (subprocess.PIPE, subprocess.DEVNULL, subprocess.STDOUT)
 Path = str | os.PathLike[str]
 
 
-class Subprocess:
-    """`subprocess`, judged as the command that it starts.
+class _Part:
+    """A part of the standard library.
 
     Args:
         run: carries a call out, if it may be.
@@ -39,6 +39,14 @@ class Subprocess:
     def __init__(self, run: Run, caller: Caller) -> None:
         self._run = run
         self._caller = caller
+
+    def _as_shell(self, words: Sequence[str], act: Callable[[], Any]) -> Any:
+        """Do what a command of these words would do, if that may be."""
+        return self._run(self._caller.call("bash", {"command": shlex.join(words)}), lambda _: act())
+
+
+class Subprocess(_Part):
+    """`subprocess`, judged as the command that it starts."""
 
     def run(
         self,
@@ -110,17 +118,8 @@ def _command(words: str | Sequence[str], env: Mapping[str, str] | None, input: s
     return text
 
 
-class Shutil:
-    """`shutil`, judged as `cp`, `mv` and `rm`.
-
-    Args:
-        run: carries a call out, if it may be.
-        caller: who calls.
-    """
-
-    def __init__(self, run: Run, caller: Caller) -> None:
-        self._run = run
-        self._caller = caller
+class Shutil(_Part):
+    """`shutil`, judged as `cp`, `mv` and `rm`."""
 
     def copy(self, src: Path, dst: Path) -> Any:
         """`shutil.copy`."""
@@ -145,54 +144,33 @@ class Shutil:
     def rmtree(self, path: Path) -> None:
         """`shutil.rmtree`."""
         gone = _placed(self._caller, path)
-        call = self._caller.call("bash", {"command": shlex.join(["rm", "-r", "--", gone])})
-        self._run(call, lambda _: shutil.rmtree(gone))
+        self._as_shell(["rm", "-r", "--", gone], lambda: shutil.rmtree(gone))
 
     def _two(self, words: list[str], src: Path, dst: Path, act: Callable[[str, str], Any]) -> Any:
         source, target = _placed(self._caller, src), _placed(self._caller, dst)
-        call = self._caller.call("bash", {"command": shlex.join([*words, source, target])})
-        return self._run(call, lambda _: act(source, target))
+        return self._as_shell([*words, source, target], lambda: act(source, target))
 
 
 def _placed(caller: Caller, path: Path) -> str:
     """An absolute path, so that it means the same to the analysis and to the standard library."""
     here = caller.cwd if isinstance(caller.cwd, str) else caller.cwd()
     text = os.fspath(path)
-    placed = os.path.join(here, text)
     # A slash at the end says that it is a directory, and follows a link there.
-    return placed if placed != "" else here
+    return os.path.join(here, text)
 
 
-class Paths:
-    """Makes paths that ask first.
-
-    Args:
-        run: carries a call out, if it may be.
-        caller: who calls.
-    """
-
-    def __init__(self, run: Run, caller: Caller) -> None:
-        self._run = run
-        self._caller = caller
-
-    def path(self, *parts: Path) -> GuardedPath:
-        """One path."""
-        return GuardedPath(self._run, self._caller, pathlib.Path(_placed(self._caller, pathlib.Path(*parts))))
-
-
-class GuardedPath:
-    """A path whose reading, writing and deleting asks first; a relative one lies below the caller's directory.
+class GuardedPath(_Part):
+    """A path whose reading, writing and deleting asks first.
 
     Args:
         run: carries a call out, if it may be.
         caller: who calls.
-        path: where, absolute.
+        path: where; a relative one lies below the caller's directory.
     """
 
-    def __init__(self, run: Run, caller: Caller, path: pathlib.Path) -> None:
-        self._run = run
-        self._caller = caller
-        self._path = path
+    def __init__(self, run: Run, caller: Caller, path: Path) -> None:
+        super().__init__(run, caller)
+        self._path = pathlib.Path(_placed(caller, path))
 
     def __truediv__(self, other: Path) -> GuardedPath:
         return GuardedPath(self._run, self._caller, self._path / other)
@@ -228,36 +206,33 @@ class GuardedPath:
 
     def unlink(self) -> None:
         """Delete a file."""
-        self._shell(["rm", "--", str(self._path)], self._path.unlink)
+        self._as_shell(["rm", "--", str(self._path)], self._path.unlink)
 
     def rmdir(self) -> None:
         """Delete an empty directory."""
-        self._shell(["rmdir", "--", str(self._path)], self._path.rmdir)
+        self._as_shell(["rmdir", "--", str(self._path)], self._path.rmdir)
 
     def mkdir(self, *, parents: bool = False) -> None:
         """Make a directory."""
         option = ["-p"] if parents else []
-        self._shell(["mkdir", *option, "--", str(self._path)], lambda: self._path.mkdir(parents=parents))
+        self._as_shell(["mkdir", *option, "--", str(self._path)], lambda: self._path.mkdir(parents=parents))
 
     def chmod(self, mode: int) -> None:
         """Change the mode."""
-        self._shell(["chmod", f"{mode:o}", "--", str(self._path)], lambda: self._path.chmod(mode))
+        self._as_shell(["chmod", f"{mode:o}", "--", str(self._path)], lambda: self._path.chmod(mode))
 
     def rename(self, target: Path) -> GuardedPath:
         """Give it another name."""
-        new = pathlib.Path(_placed(self._caller, target))
-        self._shell(["mv", "-T", "--", str(self._path), str(new)], lambda: self._path.rename(new))
-        return GuardedPath(self._run, self._caller, new)
+        new = GuardedPath(self._run, self._caller, target)
+        self._as_shell(["mv", "-T", "--", str(self._path), str(new)], lambda: self._path.rename(new))
+        return new
 
     def iterdir(self) -> list[GuardedPath]:
         """What lies in a directory."""
-        names: list[pathlib.Path] = self._shell(
+        names: list[pathlib.Path] = self._as_shell(
             ["ls", "-a", "--", str(self._path)], lambda: sorted(self._path.iterdir())
         )
         return [GuardedPath(self._run, self._caller, name) for name in names]
 
     def _asked(self, tool: str, args: dict[str, Any], act: Callable[[], Any]) -> Any:
         return self._run(self._caller.call(tool, {"path": str(self._path), **args}), lambda _: act())
-
-    def _shell(self, words: list[str], act: Callable[[], Any]) -> Any:
-        return self._run(self._caller.call("bash", {"command": shlex.join(words)}), lambda _: act())

@@ -1,4 +1,4 @@
-"""Guardrail in plain Python: `@guarded` on a function, and `subprocess`, `shutil` and paths that ask first.
+"""Guardrail in plain Python: `@guarded` on a function, a shell tool, and `subprocess` and others that ask first.
 
 Owned as far as it goes: the guard carries the call out, with the arguments that it judged. It reaches what is called
 through here and nothing else; a program that imports `os` itself is confined by other means, or not at all.
@@ -11,14 +11,20 @@ import asyncio
 import functools
 import inspect
 import os
+import pathlib
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Protocol, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, Unpack, cast
 
 from guardrail import Blocked, ConfigError, Denied, Escalated, ToolCall
 from guardrail_adapters._caller import Caller, Options
-from guardrail_adapters._host import Paths, Shutil, Subprocess
+from guardrail_adapters._guard import require
+from guardrail_adapters._host import GuardedPath, Shutil, Subprocess
 
-__all__ = ["Blocked", "Denied", "Escalated", "GuardLike", "Host", "Options", "guarded"]
+__all__ = ["Blocked", "Denied", "Escalated", "GuardLike", "Host", "Options", "guarded", "shell"]
+
+if TYPE_CHECKING:
+    from guardrail import Guard
+    from guardrail.confine.kernel import Mode
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -52,8 +58,7 @@ def guarded(guard: GuardLike, *, tool: str = "", **options: Unpack[Options]) -> 
     Raises:
         ConfigError: if `guard` is no guard, or the function takes `*args` or yields.
     """
-    if not (hasattr(guard, "run") and hasattr(guard, "arun")):
-        raise ConfigError(f"`guard` must be an open guard, such as `Guard.open(...)`, not a `{type(guard).__name__}`")
+    require(guard, "run", "arun")
     caller = Caller.of(options)
 
     def decorate(function: _F) -> _F:
@@ -124,6 +129,36 @@ def _like(given: Any, judged: Any) -> Any:
     return tuple(judged) if isinstance(given, tuple) else judged
 
 
+def shell(guard: Guard, *, confine: Mode | None = None, **options: Unpack[Options]) -> Callable[[str], str]:
+    """A shell tool that the guard carries out itself, within its bounds, for any framework that takes functions.
+
+    It is judged when it is called; a framework's own guard before it would judge it twice.
+
+    Args:
+        guard: what judges, starts and records.
+        confine: how much the kernel holds each command to what it was judged to do; `execute.confine` by default.
+        options: subject, session and cwd.
+
+    Returns:
+        A function from a command to what it printed, with its exit code if that is not 0. It raises `Denied` or
+        `Escalated` instead of running, and `guardrail.confine.JobError` where the command could not be started.
+    """
+    caller = Caller.of(options)
+
+    def bash(command: str) -> str:
+        """Run a command in a shell, and return what it prints."""
+        from guardrail.execution import confining, execute
+
+        printed: list[bytes] = []
+        call = caller.call("bash", {"command": command})
+        with confining(guard, call.cwd, confine) as held:
+            done = execute(guard, call, lambda _, chunk: printed.append(chunk), confinement=held)
+        text = b"".join(printed).decode("utf-8", "replace")
+        return text if done.ended.exit_code == 0 else f"{text}\n[exit code {done.ended.exit_code}]"
+
+    return bash
+
+
 class Host:
     """`subprocess`, `shutil` and paths of this host, each of which asks the guard first.
 
@@ -138,8 +173,9 @@ class Host:
         """`run`, `check_call` and `check_output`, as in the standard library."""
         self.shutil = Shutil(guard.run, caller)
         """`copy`, `copy2`, `copyfile`, `copytree`, `move` and `rmtree`, as in the standard library."""
-        self._paths = Paths(guard.run, caller)
+        self._run = guard.run
+        self._caller = caller
 
-    def path(self, *parts: str | os.PathLike[str]) -> Any:
+    def path(self, *parts: str | os.PathLike[str]) -> GuardedPath:
         """A path that asks the guard first; it has the methods of `pathlib.Path` that read, write and delete."""
-        return self._paths.path(*parts)
+        return GuardedPath(self._run, self._caller, pathlib.Path(*parts))

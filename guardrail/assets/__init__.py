@@ -10,20 +10,26 @@ from guardrail.assets._lineage import Lineage
 from guardrail.assets._provenance import Provenance, is_beside_weights
 from guardrail.assets._recognition import Recognition
 from guardrail.assets._records import Scores, check_record, read_scores
+from guardrail.assets._states import Before, Change, before, changes, may_change
 
 __all__ = [
     "Asset",
+    "Before",
+    "Change",
     "Inventory",
     "Lineage",
     "LiveFiles",
     "Provenance",
     "Recognition",
     "Scores",
+    "before",
     "birth_ns",
+    "changes",
     "check_record",
     "false_date",
     "found_again",
     "found_at",
     "is_beside_weights",
+    "may_change",
     "read_scores",
 ]

@@ -41,7 +41,7 @@ _TRANSFERS: Final = frozenset({"copy", "link", "rename", "net_send", "api_copy"}
 MAX_DATED: Final = 256
 """Most files of a directory whose dates are looked at."""
 
-_LOOKING: Final = frozenset({"read", "list", "net_recv", "env", "exec", "exec_opaque", "remote_exec", "mention"})
+LOOKING: Final = frozenset({"read", "list", "net_recv", "env", "exec", "exec_opaque", "remote_exec", "mention"})
 """Ops that change nothing by themselves."""
 
 _NAMED_KINDS: Final = frozenset({"object", "service", "net"})
@@ -336,7 +336,7 @@ class Inventory:
         self, effect: Effect, sources: Sequence[Resource], targets: Sequence[Resource | None]
     ) -> Iterator[Effect]:
         """A mention of the asset that something elsewhere is named like: it may be the same, or a copy of it."""
-        if effect.op in _LOOKING:
+        if effect.op in LOOKING:
             return
         for place in (*sources, *targets):
             if place is None or place.uri is None or place.asset is not None or place.kind not in _NAMED_KINDS:

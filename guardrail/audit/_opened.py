@@ -38,16 +38,19 @@ class Opened(ABC):
         where: the ledger, as messages name it.
         lock: descriptor that keeps others out of its directory.
         publisher: where checkpoints go from here.
+        last_us: time of the last record when it was opened, in microseconds since 1970; 0 if it had none.
     """
 
     _in_child: str
     """What a forked child has to do instead."""
 
-    def __init__(self, where: str, lock: int, publisher: Publisher) -> None:
+    def __init__(self, where: str, lock: int, publisher: Publisher, last_us: int = 0) -> None:
         self.where = where
         """The ledger, as messages name it."""
         self.publisher = publisher
         """Where checkpoints go from here."""
+        self.last_us = last_us
+        """Time of the last record when it was opened, in microseconds since 1970: nothing lives before it."""
         self._lock = lock
         self._pid = os.getpid()
         self._closed = False

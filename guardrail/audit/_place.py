@@ -51,6 +51,10 @@ def is_store(place: Path | str) -> bool:
     return isinstance(place, str) and place.startswith(("postgresql://", "postgres://", "service="))
 
 
+class TrailInUse(TrailError):
+    """Somebody else writes this trail."""
+
+
 def take_lock(directory: Path, *, ours: bool = False) -> int:
     """Become the only writer of a trail; two of them would fork the log.
 
@@ -62,7 +66,7 @@ def take_lock(directory: Path, *, ours: bool = False) -> int:
         The descriptor that holds the lock: it lasts until that is closed, or the process ends, whatever ends it.
 
     Raises:
-        TrailError: if somebody else is the writer.
+        TrailInUse: if somebody else is the writer.
         OSError: if the lock cannot be made.
     """
     fd = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -80,10 +84,10 @@ def _lock(fd: int, directory: Path, *, ours: bool) -> None:
     except BlockingIOError:
         holder = os.pread(fd, _HOLDER_BYTES, 0).decode("utf-8", "replace").strip() or "another process"
         if ours:
-            raise TrailError(
+            raise TrailInUse(
                 f"the trail `{directory}` is in use: it is already open in this process: share one Guard"
             ) from None
-        raise TrailError(
+        raise TrailInUse(
             f"the trail `{directory}` is in use by {holder}: stop it, or give this one a `trail.directory` of its own"
         ) from None
     try:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
+from guardrail.audit.clock import boot_id, uptime, wall_us
 from guardrail.canonical import canonical
 from guardrail.errors import TrailError
 
@@ -19,8 +18,6 @@ MAX_LEAF_BYTES: Final = 60 * 1024
 
 STAMPED: Final = frozenset({"v", "seq", "log", "boot", "t_us", "mono_us"})
 """Fields that only the trail fills in; `id` may come from the caller."""
-
-_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Stamp:
@@ -34,7 +31,7 @@ class Stamp:
 
     def __init__(self, origin: str) -> None:
         self._origin = origin
-        self._boot = _BOOT_ID.read_text("ascii").strip().replace("-", "")
+        self._boot = boot_id()
 
     def leaf(self, record: Mapping[str, Any], seq: int) -> bytes:
         """The canonical leaf of one record.
@@ -51,14 +48,14 @@ class Stamp:
             raise TrailError("a record needs a `kind`")
         if taken := STAMPED.intersection(record):
             raise TrailError(f"a record may not bring the field `{min(taken)}`: the trail fills it in")
-        now_us = time.time_ns() // 1000
+        now_us, (_, mono_us) = wall_us(), uptime()
         full = {
             "v": VERSION,
             "seq": seq,
             "log": self._origin,
             "boot": self._boot,
             "t_us": now_us,
-            "mono_us": time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000,
+            "mono_us": mono_us,
             **record,
         }
         if "id" not in full:

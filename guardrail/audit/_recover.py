@@ -11,6 +11,8 @@ import json
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import orjson
+
 from guardrail.audit._files import FULL, replace
 from guardrail.audit._minimum import read_minimum
 from guardrail.audit._note import CHECKPOINT_FILE, Checkpoint, Signer
@@ -38,6 +40,7 @@ class Recovered(NamedTuple):
     previous: bytes
     tail: Path | None
     at: int
+    last_us: int = 0
 
 
 def segments_of(directory: Path) -> list[Path]:
@@ -62,7 +65,8 @@ def recover(directory: Path, signer: Signer, last: Checkpoint | None) -> Recover
     known = _load_frontier(directory, signer)
     if known is not None and files and files[-1].name == segment_name(known.tree.size):
         quick = _Replay(directory, known, last)
-        if quick.read(files[-1:]) and (last is None or last.size >= known.tree.size):
+        # Without a record in it, the time of the last one is to be read before it.
+        if quick.read(files[-1:]) and quick.leaf and (last is None or last.size >= known.tree.size):
             return quick.finish()
     full = _Replay(directory, _start(directory, minimum), last)
     full.read(files)
@@ -92,6 +96,8 @@ class _Replay:
         self._tiles = Tiles(directory, start.tree.size, start.tiles.edge)
         self._unfinished = Unfinished(start.unfinished.seqs)
         self._previous: bytes = start.previous
+        self.leaf = b""
+        """The last one that was read."""
         self._tail: Path | None = None
         self._at = 0
         self._signed_root = self._tree.root() if last and last.size == self._tree.size else None
@@ -126,6 +132,7 @@ class _Replay:
             tree.add(digest)
             self._tiles.add(digest)
             self._unfinished.take_leaf(frame.leaf, frame.seq)
+            self.leaf = frame.leaf
             self._previous, self._at = digest[:CHAIN_BYTES], frame.end
             if self._last and tree.size == self._last.size:
                 self._signed_root = tree.root()
@@ -162,7 +169,18 @@ class _Replay:
             first = "its first record is not the one that was signed" if last.size == 1 else those
             raise TrailError(f"the trail `{self._directory}` is damaged: {first}: {MENDING}")
         self._tiles.flush()
-        return Recovered(self._tree, self._tiles, self._unfinished, self._previous, self._tail, self._at)
+        return Recovered(
+            self._tree, self._tiles, self._unfinished, self._previous, self._tail, self._at, time_of(self.leaf)
+        )
+
+
+def time_of(leaf: bytes) -> int:
+    """When the record of a leaf was written, in microseconds since 1970; 0 if it does not say."""
+    try:
+        at_us = orjson.loads(leaf)["t_us"]
+    except (ValueError, KeyError, TypeError):
+        return 0
+    return at_us if type(at_us) is int else 0
 
 
 def _records(number: int) -> str:

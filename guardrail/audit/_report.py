@@ -94,6 +94,12 @@ class Report:
     more: int
 
     @property
+    def unsigned(self) -> int:
+        """Number of records after the last good checkpoint, which are not proven; those that were pruned come first."""
+        pruned: int = self.pruned["minimum"] if self.pruned else 0
+        return max(0, pruned + self.records - self.signed)
+
+    @property
     def ok(self) -> bool:
         """Whether everything that could be checked holds."""
         return not self.problems

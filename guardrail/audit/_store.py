@@ -29,6 +29,9 @@ class AnyTrail(Protocol):
         """The ledger, as messages name it."""
         ...
 
+    last_us: int
+    """When the last record was written, as it was opened, in microseconds since 1970: nothing lives before it."""
+
     @property
     def size(self) -> int:
         """Number of durable records that this process knows of."""

@@ -27,6 +27,7 @@ from guardrail.audit._segment import Segments
 from guardrail.audit._tree import fold
 from guardrail.audit._unfinished import Answers, read_again
 from guardrail.audit._writer import Writer
+from guardrail.audit.clock import set_back
 from guardrail.errors import TrailError
 
 PROBE_SECONDS: Final = 1.0
@@ -46,6 +47,7 @@ class Trail(Opened):
         timeout_seconds: longest wait for the disk, in seconds.
         unfinished: numbers of the intents without a result that were found.
         publisher: where checkpoints go from here.
+        last_us: time of the last record, in microseconds since 1970.
     """
 
     _in_child = "a forked child must not write to it"
@@ -59,8 +61,9 @@ class Trail(Opened):
         timeout_seconds: float,
         unfinished: Sequence[int] = (),
         publisher: Publisher | None = None,
+        last_us: int = 0,
     ) -> None:
-        super().__init__(str(directory), lock, publisher or Publisher(()))
+        super().__init__(str(directory), lock, publisher or Publisher(()), last_us)
         self.directory = self.place = directory
         self.unfinished = tuple(unfinished)
         """Intents without a result when the trail was opened, as numbers; `aftermath.settle` answers them."""
@@ -108,14 +111,18 @@ class Trail(Opened):
             lock = take_lock(path, ours=_is_open_here(path))
             second = SecondFile(checkpoint_file) if checkpoint_file is not None else None
             publisher = Publisher([*([second] if second is not None else ()), *_clients(path, witnesses)])
-            writer, unfinished = _open_writer(path, origin, segment_bytes, checkpoint_seconds, publisher, second)
-            return cls(path, lock, writer, Stamp(origin), timeout_seconds, unfinished, publisher)
+            writer, found = _open_writer(path, origin, segment_bytes, checkpoint_seconds, publisher, second)
+            unfinished = found.unfinished.seqs
+            trail = cls(path, lock, writer, Stamp(origin), timeout_seconds, unfinished, publisher, found.last_us)
         except BaseException as error:
             if lock >= 0:
                 os.close(lock)
             if isinstance(error, OSError):
                 raise TrailError(cannot("open", path, error)) from None
             raise
+        if (behind := set_back(trail.last_us)) is not None:
+            trail.append(behind, durable=False)
+        return trail
 
     @property
     def size(self) -> int:
@@ -314,7 +321,7 @@ def _open_writer(
     checkpoint_seconds: float,
     publisher: Publisher,
     second: SecondFile | None,
-) -> tuple[Writer, list[int]]:
+) -> tuple[Writer, Recovered]:
     """Key, checkpoints, records, in this order; whatever does not fit the one before is refused."""
     fresh = not any(file.stat().st_size for file in segments_of(path)) and not (path / CHECKPOINT_FILE).exists()
     signer = open_signer(path, origin, fresh=fresh)
@@ -333,7 +340,7 @@ def _open_writer(
     if checkpoints.last is not None:
         publisher.offer(checkpoints.last, checkpoints.last_note)
     writer = Writer(path, segments, checkpoints, found.unfinished, publisher, checkpoint_seconds)
-    return writer, found.unfinished.seqs
+    return writer, found
 
 
 def _open_segments(

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from array import array
 from pathlib import Path
 from typing import Final, Protocol
 
 from guardrail.audit._verify_format import Tree
 from guardrail.audit._verify_note import Note, read_note
+from guardrail.audit._verify_pairs import Pairs
 from guardrail.audit._verify_trust import Expected, Trust
 
 MAX_OPEN: Final = 100_000
@@ -29,8 +29,7 @@ class Walked(Protocol):
     whole: bool
     suspect: bool
     previous: bytes | None
-    open_intents: dict[int, None]
-    intents: list[array[int]]
+    pairs: Pairs
 
     def problem(self, what: str, *, file: str = "", offset: int | None = None, seq: int | None = None) -> None:
         """Take something that is wrong."""
@@ -83,6 +82,6 @@ class SavedFrontier:
         if not walk.deep:
             return True
         # Of more than it keeps in mind the writer has let some go; those that it names are open all the same.
-        if sum(map(len, walk.intents)) > MAX_OPEN:
-            return all(seq in walk.open_intents for seq in self.unfinished)
-        return self.unfinished == list(walk.open_intents)
+        if sum(map(len, walk.pairs.intents)) > MAX_OPEN:
+            return all(seq in walk.pairs.open for seq in self.unfinished)
+        return self.unfinished == list(walk.pairs.open)

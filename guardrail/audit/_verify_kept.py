@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, cast
@@ -28,33 +29,37 @@ SIGNERS: Final = 2
 _TILE_BYTES: Final = 8192
 
 
-def tile_hashes(directory: Path, level: int, index: int) -> bytes | None:
-    """A full tile, or None if it is not there; what a crash leaves of one counts as not there."""
+def tile_name(level: int, index: int) -> str:
+    """Where C2SP tlog-tiles puts a full tile."""
     name = f"{index % 1000:03d}"
     while index := index // 1000:
         name = f"x{index % 1000:03d}/{name}"
+    return f"tile/{level}/{name}"
+
+
+def tile_hashes(directory: Path, level: int, index: int) -> bytes | None:
+    """A full tile, or None if it is not there; what a crash leaves of one counts as not there."""
     try:
-        data = (directory / "tile" / str(level) / name).read_bytes()
+        data = (directory / tile_name(level, index)).read_bytes()
     except FileNotFoundError:
         return None
     hole = bytes(32) in {data[at : at + 32] for at in range(0, len(data), 32)}
     return data if len(data) == _TILE_BYTES and not hole else None
 
 
-class Kept:
+class Kept(ABC):
     """What the records about the trail itself say, and whether what lies beside it fits.
 
     Args:
-        directory: the trail.
         people: public keys by the name of who owns them, if they are known.
         tell: takes problems.
     """
 
-    def __init__(self, directory: Path, people: Mapping[str, bytes] | None, tell: Tell) -> None:
-        self._directory = directory
+    def __init__(self, people: Mapping[str, bytes] | None, tell: Tell) -> None:
         self._people = people
         self._tell = tell
         self._prunes: list[tuple[int, dict[str, Any]]] = []
+        self._keys_of: dict[int, object] = {}
         self._pruned: dict[str, Any] | None = None
         self._digests: list[tuple[int, str, dict[str, str]]] = []
         self.minimum = self._read_minimum()
@@ -64,14 +69,16 @@ class Kept:
         self.redacted: dict[tuple[int, str], str] = {}
         """What was redacted, record and pointer, with the reason."""
         self.readable = self.missing = 0
+        self.keys: list[int] = []
+        """Numbers of the records about keys that outlived the pruning of their place."""
 
+    @abstractmethod
     def _read_minimum(self) -> int:
-        path = self._directory / "minimum"
-        text = path.read_bytes().decode("ascii", "replace") if path.is_file() else "0\n"
-        if not text[:-1].isdecimal() or text != f"{int(text)}\n":
-            self._tell("is not the number of a record", file="minimum", offset=0)
-            return 0
-        return int(text)
+        """Number of the first record that was not pruned, as the trail has it."""
+
+    @abstractmethod
+    def _held(self, wanted: Sequence[Disclosing]) -> Iterator[tuple[Disclosing, str, dict[str, object]]]:
+        """What is left of what each of these disclosed, with where it lies."""
 
     def learn(self, seq: int, record: dict[str, Any], origin: str) -> None:
         """A record about the trail itself was read."""
@@ -87,6 +94,7 @@ class Kept:
                 self._tell(f"orders to prune under the legal hold `{min(self.holds)}`", seq=seq)
             names = self._signers(record.get("order"), origin, seq)
             self._prunes.append((seq, {"record": seq, "minimum": _number(record.get("minimum")), "by": names}))
+            self._keys_of[seq] = record.get("keys")
 
     def _signers(self, order: Any, origin: str, seq: int) -> list[str]:
         """Who signed an order to prune; what is wrong with it is told."""
@@ -129,22 +137,12 @@ class Kept:
             self._pruned = orders[-1] if orders else {"record": None, "minimum": self.minimum, "by": []}
             if not orders:
                 self._tell(f"records 0 to {self.minimum - 1} were removed, and no order in the trail says so", seq=0)
+            elif self._keys_of[orders[-1]["record"]] not in (None, self.keys):
+                # Without the record that retires a key, that key would still be believed.
+                self._tell("are not all the records about keys that were pruned", file="keys", offset=0)
         if deep:
             for (seq, _, digests), name, held in self._held(self._digests):
                 self._compare(seq, name, digests, held)
-
-    def _held(self, wanted: Sequence[Disclosing]) -> Iterator[tuple[Disclosing, str, dict[str, object]]]:
-        """What is left of what each of these disclosed, with where it lies."""
-        for one in wanted:
-            name = f"disclosed/{one[1][:8]}/{one[1]}.json"
-            try:
-                value: Any = json.loads((self._directory / name).read_bytes())
-            except FileNotFoundError:
-                value = {}
-            except ValueError:
-                self._tell("is not JSON: what it disclosed can no longer be shown", file=name, seq=one[0])
-                continue
-            yield one, name, cast("dict[str, object]", value) if isinstance(value, dict) else {}
 
     def _compare(self, seq: int, name: str, digests: dict[str, str], held: dict[str, object]) -> None:
         for pointer, digest in digests.items():
@@ -158,6 +156,41 @@ class Kept:
                 self._tell(f"`{pointer}` is not what was disclosed to the record", file=name, seq=seq)
             else:
                 self.readable += 1
+
+
+class KeptBeside(Kept):
+    """The same of a trail in files.
+
+    Args:
+        directory: the trail.
+        people: public keys by the name of who owns them, if they are known.
+        tell: takes problems.
+    """
+
+    def __init__(self, directory: Path, people: Mapping[str, bytes] | None, tell: Tell) -> None:
+        self._directory = directory
+        super().__init__(people, tell)
+
+    def _read_minimum(self) -> int:
+        path = self._directory / "minimum"
+        text = path.read_bytes().decode("ascii", "replace") if path.is_file() else "0\n"
+        if not text[:-1].isdecimal() or text != f"{int(text)}\n":
+            self._tell("is not the number of a record", file="minimum", offset=0)
+            return 0
+        return int(text)
+
+    def _held(self, wanted: Sequence[Disclosing]) -> Iterator[tuple[Disclosing, str, dict[str, object]]]:
+        """What is left of what each of these disclosed, with where it lies."""
+        for one in wanted:
+            name = f"disclosed/{one[1][:8]}/{one[1]}.json"
+            try:
+                value: Any = json.loads((self._directory / name).read_bytes())
+            except FileNotFoundError:
+                value = {}
+            except ValueError:
+                self._tell("is not JSON: what it disclosed can no longer be shown", file=name, seq=one[0])
+                continue
+            yield one, name, cast("dict[str, object]", value) if isinstance(value, dict) else {}
 
 
 def _digest(disclosure: str) -> str:

@@ -12,9 +12,11 @@ from typing import Any, Final
 
 from msgspec import to_builtins
 
+from guardrail.assets import Change
 from guardrail.audit.disclosure import Disclosures
 from guardrail.canonical import canonical
 from guardrail.config import Config
+from guardrail.enforcement import Enforcement, Observed
 from guardrail.errors import TrailError
 from guardrail.masking import masked, masked_json
 from guardrail.model import FAULT_RULE, Decision, Effect, MandateUse, ToolCall
@@ -32,6 +34,9 @@ MAX_DOCUMENT_BYTES: Final = 12 * 1024
 
 ROOM_BYTES: Final = 56 * 1024
 """How much of a leaf a record with its document may take, in bytes; the rest is for what the trail adds."""
+
+SURPRISE_RULE: Final = "kernel.unpredicted"
+"""Rule under which records are found of what a program tried on an asset that its call was not judged to touch."""
 
 MAX_WHY_CHARS: Final = 1000
 """Longest account of why a policy bundle was refused, in characters."""
@@ -52,7 +57,13 @@ class Scribe:
         self._disclosures = disclosures
 
     def decision(
-        self, call: ToolCall, decision: Decision, *, seen: bytes | None = None, duties: Sequence[str] = ()
+        self,
+        call: ToolCall,
+        decision: Decision,
+        *,
+        seen: bytes | None = None,
+        duties: Sequence[str] = (),
+        enforcement: Enforcement | None = None,
     ) -> dict[str, Any]:
         """The record of a decision, which only commits to what is kept beside it.
 
@@ -61,11 +72,14 @@ class Scribe:
             decision: what was decided.
             seen: what policy saw of it, if it decided.
             duties: ids of what is owed that the call would do.
+            enforcement: what policy was told that will hold the call.
 
         Raises:
             TrailError: if what is kept beside it cannot be.
         """
         record = decision_record(call, decision, self._fail_open, seen if self._documents else None, duties)
+        if enforcement is not None:
+            record["enforcement"] = to_builtins(enforcement)
         if self._disclosures is None:
             return record
         kept = self._disclosures.call(call) if "args" in self._wanted else {}
@@ -80,6 +94,7 @@ class Scribe:
         error: BaseException | None,
         value: object = None,
         facts: Mapping[str, str | int] | None = None,
+        changed: Sequence[Change] = (),
     ) -> dict[str, Any]:
         """The record of what came of a call.
 
@@ -89,8 +104,9 @@ class Scribe:
             error: what the tool raised, if it did.
             value: what it returned; a tool that the guard started itself says how it ended.
             facts: what is known besides of how it ended.
+            changed: files of assets that are not as they were before.
         """
-        record = result_record(call, decision, error, facts or getattr(value, "guardrail_facts", None))
+        record = result_record(call, decision, error, facts or getattr(value, "guardrail_facts", None), changed)
         what, said = ("output", value) if error is None else ("error", error)
         if self._disclosures is None or what not in self._wanted:
             return record
@@ -188,7 +204,11 @@ def _fits(record: dict[str, Any], document: bytes) -> bool:
 
 
 def result_record(
-    call: ToolCall, decision: Decision, error: BaseException | None, facts: Mapping[str, str | int] | None = None
+    call: ToolCall,
+    decision: Decision,
+    error: BaseException | None,
+    facts: Mapping[str, str | int] | None = None,
+    changed: Sequence[Change] = (),
 ) -> dict[str, Any]:
     """What came of a call that was released.
 
@@ -197,6 +217,7 @@ def result_record(
         decision: what released it, with the number of its intent.
         error: what the tool raised, if it did; its type is recorded and not its text.
         facts: what is known besides of how it ended, such as an exit code.
+        changed: files of assets that are not as they were before.
     """
     record: dict[str, Any] = {
         "kind": "result",
@@ -210,7 +231,49 @@ def result_record(
         record["error"] = type(error).__name__
     if facts:
         record["facts"] = dict(list(facts.items())[:MAX_EFFECTS])
+    if changed:
+        record["changes"] = [{**to_builtins(one), "path": _short(one.path)} for one in changed[:MAX_EFFECTS]]
+    if len(changed) > MAX_EFFECTS:
+        record["changes_more"] = len(changed) - MAX_EFFECTS
     return record
+
+
+def observed_record(call: ToolCall, decision: Decision, seen: Observed) -> dict[str, Any]:
+    """One effect on an asset that the kernel saw, or held, of a call that was released.
+
+    Args:
+        call: the call.
+        decision: what released it, with the number of its intent.
+        seen: what was seen.
+    """
+    place, *others = seen.resources
+    found: dict[str, Any] = {
+        "op": seen.op,
+        "resource": _short(place.address),
+        "asset": seen.asset,
+        "outcome": seen.outcome,
+        "why": seen.why,
+        "syscall": seen.syscall,
+        "pid": seen.pid,
+        "at_us": int(seen.at * 1_000_000),
+        "predicted": seen.predicted,
+    }
+    if others:
+        found["target"] = _short(others[0].address)
+    if place.ino is not None:
+        found["inode"] = [place.dev, place.ino]
+    if seen.is_surprise:
+        found |= {"rule": SURPRISE_RULE, "severity": "high"}
+    return {
+        "kind": "observed",
+        "source": seen.source,
+        "intent": decision.seq,
+        "decision_id": decision.decision_id,
+        "call": _short(call.id),
+        "session": _short(call.session),
+        "subject": {"id": _short(call.subject.id)},
+        "observed": found,
+    }
 
 
 def _use_record(use: MandateUse) -> dict[str, Any]:

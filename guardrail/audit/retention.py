@@ -2,7 +2,7 @@
 
 1. An order to prune is a file: what it says, and the signatures of at least two different people.
 2. No hold is in force, and nothing goes that is younger than `trail.keep_days`.
-3. The tiles that stand for what goes are complete and synced.
+3. The tiles that stand for what goes are complete and synced, and records about keys are kept beside.
 4. The order, and the first record that stays, are a record of the trail, covered by a checkpoint.
 5. Then `minimum` says so on disk, and only then do segments go; a crash leaves what the next opening removes.
 
@@ -44,7 +44,11 @@ MAX_ORDER_BYTES: Final = 16 * 1024
 MAX_LISTED: Final = 100
 """Most removed segments that a record lists by name."""
 
+KEYS_FILE: Final = "keys"
+"""The records about keys that were pruned, one leaf a line."""
+
 _RETENTION: Final = b'"kind":"retention"'
+_KEY: Final = b'"kind":"key"'
 _DAY_US: Final = 86_400_000_000
 
 
@@ -245,15 +249,10 @@ def _about_retention(place: Path | str) -> Iterator[dict[str, Any]]:
 
         yield from (record for _, record in read_rows(str(place), ("retention",), strict=True))
         return
-    for path in sorted(Path(place).glob("*.seg")):
-        data, at = path.read_bytes(), 0
-        if _RETENTION not in data:
-            continue
-        while frame := read_frame(data, at):
-            at = frame.end
-            record: dict[str, Any] = orjson.loads(frame.leaf) if _RETENTION in frame.leaf else {}
-            if record.get("kind") == "retention":
-                yield record
+    for leaf in _leaves_with(_RETENTION, sorted(Path(place).glob("*.seg"))):
+        record: dict[str, Any] = orjson.loads(leaf)
+        if record.get("kind") == "retention":
+            yield record
 
 
 # ── pruning ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -304,11 +303,41 @@ def _prune_files(trail: Trail, before_us: int, said_so: dict[str, Any]) -> int:
     _complete_tiles(trail.directory, minimum)
     gone = [path for path in sorted(trail.directory.glob("*.seg")) if int(path.stem) < minimum]
     listed = [path.name for path in gone[:MAX_LISTED]]
-    trail.append({**said_so, "minimum": minimum, "segments": len(gone), "removed": listed})
+    keys = _keep_keys(trail.directory, gone)
+    trail.append({**said_so, "minimum": minimum, "segments": len(gone), "removed": listed, "keys": keys})
     trail.checkpoint()
     replace(trail.directory / MINIMUM_FILE, f"{minimum}\n".encode(), 0o644)
     remove_below(trail.directory, minimum)
     return minimum
+
+
+def _keep_keys(directory: Path, gone: Iterable[Path]) -> list[int]:
+    """Put the records about keys beside those that stay: whoever trusts the first key follows them to the last.
+
+    Each is a leaf, so that its tile shows that it is the one that was pruned. What was kept by an attempt that a crash
+    cut off is kept again, in the same words.
+
+    Returns:
+        Their numbers, with those of earlier prunes.
+    """
+    path = directory / KEYS_FILE
+    kept = dict.fromkeys(path.read_bytes().splitlines() if path.is_file() else ())
+    kept |= dict.fromkeys(leaf for leaf in _leaves_with(_KEY, gone) if orjson.loads(leaf).get("kind") == "key")
+    if kept:
+        replace(path, b"\n".join(kept) + b"\n", 0o644)
+    return [orjson.loads(leaf)["seq"] for leaf in kept]
+
+
+def _leaves_with(mark: bytes, segments: Iterable[Path]) -> Iterator[bytes]:
+    """The leaves that hold a mark, as far as the segments can be read."""
+    for path in segments:
+        data, at = path.read_bytes(), 0
+        if mark not in data:
+            continue
+        while frame := read_frame(data, at):
+            at = frame.end
+            if mark in frame.leaf:
+                yield frame.leaf
 
 
 def _minimum_before(directory: Path, before_us: int, size: int) -> int:

@@ -17,8 +17,8 @@ EXIT_DAMAGED: Final = 1
 EXIT_USAGE: Final = 2
 
 KINDS: Final = (
-    "config", "intent", "decision", "result", "obligation", "escalation", "vote", "grant", "redemption", "order",
-    "asset", "key", "retention", "redaction", "checkpoint", "gap",
+    "config", "intent", "decision", "observed", "result", "obligation", "escalation", "vote", "grant", "redemption",
+    "order", "asset", "key", "retention", "redaction", "checkpoint", "gap", "clock",
 )  # fmt: skip
 """What kinds of records a trail may hold."""
 
@@ -251,9 +251,8 @@ def _print_report(report: Any) -> None:
     print(f"  ledger      {report.origin or 'unknown'}")
     held = f"{counted(report.segments, 'segment')}, " if report.segments or report.size == 0 else "the database, "
     print(f"  records     {report.records} in {held}{counted(report.size, 'byte')}")
-    unsigned = report.records - report.signed
-    last = "the last one is" if unsigned == 1 else f"the last {unsigned} are"
-    tail = f"; {last} chained but not signed" if unsigned > 0 else ""
+    last = "the last one is" if report.unsigned == 1 else f"the last {report.unsigned} are"
+    tail = f"; {last} chained but not signed" if report.unsigned else ""
     signed, checkpoints = counted(report.signed, "record"), counted(report.checkpoints, "checkpoint")
     print(f"  signed      {signed} by {checkpoints}{tail}")
     print(f"  root        {report.root or 'not computed: some records could not be read'}")

@@ -51,6 +51,9 @@ def add(verbs: Any) -> None:
     how = sub.add_mutually_exclusive_group()
     how.add_argument("--jsonl", action="store_true", help="one ToolCall a line in, one Decision a line out")
     how.add_argument("--once", action="store_true", help="one ToolCall on standard input; the exit code is the outcome")
+    how.add_argument(
+        "--case", metavar="FILE", help="a case of `guardrail run --case`: is by now known what was missed? else 1"
+    )
     add_call_options(sub)
     sub.add_argument("--json", action="store_true", help="print the Decision as JSON")
     sub.add_argument("--record", action="store_true", help="write each decision into the trail; check alone does not")
@@ -63,13 +66,15 @@ def run(args: argparse.Namespace) -> int:
     from guardrail.model import Subject, ToolCall
 
     cwd = working_directory(args.cwd)
-    if args.command is not None and (args.jsonl or args.once):
-        print("guardrail: give either a command or --jsonl/--once, not both", file=sys.stderr)
+    if args.command is not None and (args.jsonl or args.once or args.case):
+        print("guardrail: give either a command or --jsonl, --once or --case, not both", file=sys.stderr)
         return EXIT_USAGE
-    if args.command is None and not (args.jsonl or args.once):
+    if args.command is None and not (args.jsonl or args.once or args.case):
         print("guardrail: nothing to judge: give a command, or --jsonl or --once and standard input", file=sys.stderr)
         return EXIT_USAGE
     with Guard.open(find_config(args.config), record=args.record) as guard:
+        if args.case:
+            return _case(guard, args.case)
         if args.jsonl:
             return _lines(guard, sys.stdin.buffer, sys.stdout.buffer, cwd)
         if args.once:
@@ -107,6 +112,18 @@ def _lines(guard: Guard, source: BinaryIO, sink: BinaryIO, cwd: str) -> int:
         sink.write(_judge(guard, line, cwd).to_json() + b"\n")
         sink.flush()
     return EXIT_ALLOW
+
+
+def _case(guard: Guard, path: str) -> int:
+    """Whether the analysis knows by now what the kernel had to see."""
+    from guardrail.cli._case import read_case, still_missed
+    from guardrail.printing import visible
+
+    call, missed = read_case(path)
+    unknown = still_missed(guard.check(call).effects, missed)
+    for one in missed:
+        print(visible(f"{'missed' if one in unknown else 'known '}  {one.op} {one.asset}  {one.resource}"))
+    return EXIT_FAULT if unknown else EXIT_ALLOW
 
 
 def _line_limit() -> int:

@@ -169,15 +169,14 @@ def _settled(config: Config, only: str) -> list[ObligationStatus]:
 
 
 def _guard(config: Config) -> Guard:
-    from guardrail.errors import TrailError
+    from guardrail.audit import TrailInUse
     from guardrail.guard import Guard
 
     try:
         return Guard.open(config)
-    except TrailError as error:
-        if "` is in use" not in str(error):
-            raise
-    # Whoever runs has the trail, and records what it sees itself; here it is only looked at.
+    except TrailInUse:
+        # Whoever runs has the trail, and records what it sees itself; here it is only looked at.
+        pass
     print("note: a guard is running, so what is seen here is not recorded: it attends to it itself", file=sys.stderr)
     return Guard.open(config, record=False)
 
@@ -240,29 +239,34 @@ def _write(out: Path, data: bytes) -> None:
 
 
 def _certificate(args: argparse.Namespace) -> int:
-    from guardrail.audit import trail_directory
+    from guardrail.audit import trail_place
     from guardrail.obligations._certificate import to_file
     from guardrail.obligations._reading import certificate_of
+    from guardrail.obligations._transparency import with_proof
     from guardrail.printing import visible
 
     config = _config(args)
     duty = _duty(config, args.id)
-    envelope = certificate_of(trail_directory(config), duty)
-    if envelope is None:
+    place = trail_place(config)
+    found = certificate_of(place, duty)
+    if found is None:
         why = duty.evidence[0] if duty.evidence else "it was not looked for yet"
         print(visible(f"guardrail: `{args.id}` has no certificate: it is `{duty.stage}`: {why}"), file=sys.stderr)
         return EXIT_FAULT
+    seq, envelope = found
+    certificate = to_file(with_proof(envelope, place, seq))
     if args.out:
-        _write(Path(args.out), to_file(envelope))
+        _write(Path(args.out), certificate)
         print(visible(f"wrote {args.out}"))
     else:
-        sys.stdout.write(to_file(envelope).decode())
+        sys.stdout.write(certificate.decode())
     return EXIT_OK
 
 
 def _check(args: argparse.Namespace) -> int:
     from guardrail.errors import ConfigError
     from guardrail.obligations._certificate import check_certificate, read_vkey
+    from guardrail.obligations._transparency import check_proof
     from guardrail.printing import visible
 
     vkey = _vkey(args.vkey)
@@ -273,6 +277,11 @@ def _check(args: argparse.Namespace) -> int:
         statement = check_certificate(data, vkey)
     except ConfigError as error:
         print(visible(f"NOT genuine: {args.file}: {error}"), file=sys.stderr)
+        return EXIT_FAULT
+    try:
+        seq, size = check_proof(data, vkey)
+    except ConfigError as error:
+        print(visible(f"NOT shown to be in the trail: {args.file}: {error}"), file=sys.stderr)
         return EXIT_FAULT
     told: dict[str, Any] = statement["predicate"]
     for what, wanted in (("asset", args.asset), ("order", args.order)):
@@ -286,6 +295,7 @@ def _check(args: argparse.Namespace) -> int:
         print(json.dumps(statement, indent=2))
     else:
         _print_statement(statement)
+        print(f"  in the trail as record {seq}, in a signed tree of {size}")
     return EXIT_OK
 
 

@@ -66,6 +66,10 @@ def add(verbs: Any) -> None:
         help=f"how long a call waits for people before it is told to come again; default {HOLD_SECONDS:g}",
     )  # fmt: skip
     mcp.add_argument("--review-url", metavar="URL", default="", help="page where people answer; `{id}` is put in")
+    mcp.add_argument(
+        "--confine", choices=("off", "floor", "default", "strict"), default="off",
+        help="how much the kernel holds servers that are started here, within the bounds of [execute]; default off",
+    )  # fmt: skip
     mcp.add_argument("--servers", metavar="FILE", help="a client's file with servers to start, all behind one relay")
     _add_http(mcp)
     mcp.set_defaults(run=_run)
@@ -202,6 +206,7 @@ def _settings(args: argparse.Namespace, name: str) -> Any:
         cwd=os.getcwd(),
         hold_seconds=args.hold,
         review_url=args.review_url,
+        confine=args.confine,
     )
 
 

@@ -60,6 +60,11 @@ def add(verbs: Any) -> None:
         choices=("off", "floor", "default", "strict", "bwrap"),
         help="how much the kernel holds it to what it was judged to do; default: `execute.confine`",
     )
+    sub.add_argument(
+        "--case",
+        metavar="FILE",
+        help="write what the kernel held and the call was not judged to do, for `check --case`",
+    )
     sub.add_argument("--json", action="store_true", help="print decision and end as one JSON object on standard error")
     sub.set_defaults(run=run)
 
@@ -77,7 +82,8 @@ def run(args: argparse.Namespace) -> int:
     stdin = None if sys.stdin.closed or sys.stdin.isatty() else sys.stdin.fileno()
     with Guard.open(_config(args)) as guard, _stopped_by_signals() as stop:
         try:
-            done = execute(guard, _call(args), _write, stop=stop, stdin=stdin)
+            call = _call(args)
+            done = execute(guard, call, _write, stop=stop, stdin=stdin)
         except InvalidCall as error:
             print(f"guardrail: {error}", file=sys.stderr)
             return EXIT_USAGE
@@ -87,6 +93,8 @@ def run(args: argparse.Namespace) -> int:
             print(f"guardrail: {error}", file=sys.stderr)
             return error.code
     _tell(done, guard.config.execute, as_json=args.json)
+    if args.case:
+        _keep_case(args.case, call, done)
     return EXIT_TIMEOUT if done.ended.why == "timeout" else done.ended.exit_code
 
 
@@ -163,6 +171,21 @@ def _blocked(decision: Decision, *, as_json: bool) -> int:
     if decision.outcome is Outcome.ESCALATE:
         return EXIT_ESCALATE
     return EXIT_FAULT if any(reason.rule == FAULT_RULE for reason in decision.reasons) else EXIT_DENY
+
+
+def _keep_case(path: str, call: ToolCall, done: Execution) -> None:
+    """The tool has run and its end is on record: what cannot be kept besides changes no exit code."""
+    from guardrail.cli._case import write_case
+    from guardrail.printing import printable
+
+    try:
+        missed = write_case(path, call, done.ended.observed)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        print(f"guardrail: the case cannot be written to `{printable(path)}`: {why}", file=sys.stderr)
+        return
+    if missed:
+        print(f"guardrail: {counted(missed, 'effect')} that it was not judged to have: `{path}`", file=sys.stderr)
 
 
 def _tell(done: Execution, bounds: ExecuteConfig, *, as_json: bool) -> None:

@@ -8,34 +8,32 @@ import gc
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any, Final, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.cli import CONFIG_HELP, EXIT_ALLOW, EXIT_FAULT, find_config, positive
+from guardrail.cli._reload import Reload
 from guardrail.cli._words import counted
 
 if TYPE_CHECKING:
     import socket
 
-    import uvicorn
-
     from guardrail.config import Config, ServiceConfig
     from guardrail.guard import Guard
     from guardrail.service._peers import Idle
+    from guardrail.service._server import Server
 
 _DESCRIPTION: Final = """Answer decisions over HTTP.
 
 One line on standard output says that it is ready and where; everything else goes to standard error.
-On TCP clients must send the token in [service] of the configuration. A Unix socket needs none: who may enter its
-directory may ask, so the directory is made with mode 0750, and one that others could enter or change is refused.
+On TCP clients must send the token in [service] of the configuration, or be one of its [[service.client]] tables.
+A Unix socket needs none: who may enter its directory may ask, so the directory is made with mode 0750, and one that
+others could enter or change is refused.
 With `service.review_socket` or `service.review_host` those who review are answered there, and nowhere else.
 SIGTERM lets calls that are being judged finish, for at most `service.shutdown_seconds`.
+SIGHUP does the same and begins anew with the configuration as it is then, at the same address; one that cannot be used
+is logged, and nothing changes.
 """
-
-MAX_CONNECTIONS: Final = 1024
-"""Most connections at one time; the server itself refuses further ones with 503, before anything is read."""
-
-KEEP_ALIVE_SECONDS: Final = 60
-"""How long an idle connection is kept, in seconds."""
 
 
 def add(verbs: Any) -> None:
@@ -70,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     config = _config.load(find_config(args.config))
     settings = _settings(config, args)
     if args.check:
-        return _ask_whether_ready(settings)
+        return _ask_whether_ready(config, settings)
     from guardrail import telemetry
     from guardrail.errors import ConfigError
 
@@ -123,14 +121,12 @@ def _settings(config: Config, args: argparse.Namespace) -> ServiceConfig:
 
 
 def _serve(config: Config, settings: ServiceConfig, args: argparse.Namespace) -> int:
-    from guardrail.guard import Guard
-    from guardrail.service import create_app
     from guardrail.service._app import check_access
     from guardrail.service._listen import for_reviewers, listening
+    from guardrail.service._tls import server_options
 
-    insecure_no_token: bool = args.insecure_no_token
-    check_access(settings, insecure_no_token=insecure_no_token)
-
+    check_access(settings, insecure_no_token=args.insecure_no_token)
+    server_options(config, settings.tls)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
     with contextlib.ExitStack() as stack:
@@ -138,21 +134,62 @@ def _serve(config: Config, settings: ServiceConfig, args: argparse.Namespace) ->
         listener = stack.enter_context(listening(settings))
         others = for_reviewers(config)
         apart = None if others is None else stack.enter_context(listening(others))
-        guard = stack.enter_context(Guard.open(config))
+        reload = Reload(config, settings, partial(_read_again, args, settings, others))
+        signal.signal(signal.SIGHUP, partial(_reread, reload))
+        while True:
+            server = _serve_once(reload, listener, apart, args)
+            if server.signalled or not reload.is_due:
+                return EXIT_ALLOW if server.started else EXIT_FAULT
+
+
+def _serve_once(
+    reload: Reload, listener: socket.socket, apart: socket.socket | None, args: argparse.Namespace
+) -> Server:
+    """Serve with the newest settings, until a signal to end or to begin anew."""
+    from guardrail.service import create_app
+    from guardrail.service._listen import for_reviewers
+    from guardrail.service._server import Door, Server
+    from guardrail.service._tls import server_options
+
+    with reload.opened() as (guard, settings):
         guard.keep_attending()
-        app = create_app(guard, settings, insecure_no_token=insecure_no_token)
+        app = create_app(guard, settings, insecure_no_token=args.insecure_no_token)
         _warm(guard)
         idle = _idle(app, guard, args.idle_seconds)
+        tls, others = server_options(guard.config, settings.tls), for_reviewers(guard.config)
         ready, people = _ready_line(guard, settings, listener), None
         if others is not None and apart is not None:
             ready += f", reviewers on {_where(others, apart)}"
-            people = app.people, apart
-        server = _server(idle or app, settings, ready, people, idle, own_user=args.own_user)
-        try:
-            server.run(sockets=[listener])
-        except SystemExit:
-            pass  # the server ends by the signal that stopped it, or by a start that failed; `started` tells them apart
-        return EXIT_ALLOW if server.started else EXIT_FAULT
+            people = Door(app=app.people, listener=apart, settings=settings, tls=tls)
+        own = Door(app=idle or app, listener=listener, settings=settings, tls=tls)
+        with reload.serving(
+            Server(own, people, partial(print, ready, flush=True), idle, own_user=args.own_user)
+        ) as server:
+            server.serve_until_told()
+            return server
+
+
+def _read_again(
+    args: argparse.Namespace, before: ServiceConfig, others: ServiceConfig | None
+) -> tuple[Config, ServiceConfig]:
+    """The configuration as it is now.
+
+    Raises:
+        ConfigError: if it cannot be used, or wants to listen elsewhere.
+    """
+    from guardrail import config as _config
+    from guardrail.errors import ConfigError
+    from guardrail.service._app import check_access
+    from guardrail.service._listen import for_reviewers, same_place
+    from guardrail.service._tls import server_options
+
+    config = _config.load(find_config(args.config))
+    settings = _settings(config, args)
+    check_access(settings, insecure_no_token=args.insecure_no_token)
+    server_options(config, settings.tls)
+    if not same_place(before, settings) or not same_place(others, for_reviewers(config)):
+        raise ConfigError("the service listens elsewhere by the new configuration: stop it and start it again")
+    return config, settings
 
 
 def _warm(guard: Guard) -> None:
@@ -173,6 +210,10 @@ def _stop(_number: int, _frame: object) -> None:
     raise SystemExit(0)
 
 
+def _reread(reload: Reload, _number: int, _frame: object) -> None:
+    reload.asked()
+
+
 def _idle(app: Any, guard: Guard, seconds: int | None) -> Idle | None:
     """For a guard that a hook has started: it goes when nobody needs it, or its configuration is another by now."""
     from guardrail.service._hooks import Staleness
@@ -184,89 +225,12 @@ def _idle(app: Any, guard: Guard, seconds: int | None) -> Idle | None:
     return Idle(app, seconds, lambda: bool(guard.obligations.open), Staleness(guard.config).is_stale)
 
 
-def _server(
-    app: Any,
-    settings: ServiceConfig,
-    ready: str,
-    people: tuple[Any, socket.socket] | None,
-    idle: Idle | None,
-    *,
-    own_user: bool,
-) -> uvicorn.Server:
-    import asyncio
-
-    import uvicorn
-
-    class Server(uvicorn.Server):
-        """Says when it is ready; those who review are answered by a second one beside it, with room of their own."""
-
-        beside: uvicorn.Server | None = None
-
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            if self.started and people is not None:
-                application, listener = people
-                self.beside = uvicorn.Server(_uvicorn(application, settings, lifespan="off"))
-                self.beside.config.load()
-                self.beside.lifespan = self.beside.config.lifespan_class(self.beside.config)
-                await self.beside.startup([listener])
-            if self.started:
-                print(ready, flush=True)
-                if idle is not None:
-                    self._ending = asyncio.create_task(self._end_when_idle(idle))
-
-        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            own = super().shutdown(sockets)
-            if self.beside is None:
-                await own
-            else:
-                await asyncio.gather(self.beside.shutdown(), own)
-
-        async def _end_when_idle(self, until: Idle) -> None:
-            await until.over()
-            self.should_exit = True
-
-    return Server(_uvicorn(app, settings, lifespan="on", http=_protocol(own_user=own_user)))
-
-
-def _uvicorn(
-    app: Any, settings: ServiceConfig, *, lifespan: Literal["on", "off"], http: Any = "auto"
-) -> uvicorn.Config:
-    import uvicorn
-
-    from guardrail.service._listen import BACKLOG
-
-    return uvicorn.Config(
-        app,
-        http=http,
-        log_config=None,
-        log_level="warning",  # our own line says that it is ready, and where
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        proxy_headers=False,
-        ws="none",
-        lifespan=lifespan,
-        backlog=BACKLOG,
-        limit_concurrency=MAX_CONNECTIONS,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=max(1, round(settings.shutdown_seconds)),
-    )
-
-
-def _protocol(*, own_user: bool) -> Any:
-    if not own_user:
-        return "auto"
-    from guardrail.service._peers import OwnUserProtocol
-
-    return OwnUserProtocol
-
-
 def _where(settings: ServiceConfig, listener: socket.socket) -> str:
     if settings.socket:
         return f"unix:{settings.socket}"
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "http" if settings.tls is None else "https"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _ready_line(guard: Guard, settings: ServiceConfig, listener: socket.socket) -> str:
@@ -276,10 +240,10 @@ def _ready_line(guard: Guard, settings: ServiceConfig, listener: socket.socket) 
     return f"guardrail: ready on {where}, policy {guard.engine.revision}, {assets}"
 
 
-def _ask_whether_ready(settings: ServiceConfig) -> int:
+def _ask_whether_ready(config: Config, settings: ServiceConfig) -> int:
     """For health checks in containers, which have no HTTP client of their own."""
     from guardrail.service._ready import is_ready
 
-    ready, detail = is_ready(settings)
+    ready, detail = is_ready(config, settings)
     print(detail, file=sys.stdout if ready else sys.stderr)
     return EXIT_ALLOW if ready else EXIT_FAULT

@@ -6,7 +6,8 @@ An unknown key, a wrong type or an impossible value is a `ConfigError` that name
 
 from __future__ import annotations
 
-from guardrail.config._doors import ConsoleConfig, ExecuteConfig, HookConfig, ServiceConfig
+from guardrail.config._callers import NO_USER, ClientConfig, KubernetesConfig, TlsConfig
+from guardrail.config._doors import ConsoleConfig, ExecuteConfig, HookConfig, ServiceConfig, ServingConfig
 from guardrail.config._evidence import (
     DecisionLogConfig,
     GroupConfig,
@@ -30,10 +31,12 @@ from guardrail.config._settings import Config
 from guardrail.config._subjects import AgentConfig, AssetConfig, InventoryConfig, PersonConfig, RecordConfig
 
 __all__ = [
+    "NO_USER",
     "WEAKENS",
     "AgentConfig",
     "AssetConfig",
     "BundleKeyConfig",
+    "ClientConfig",
     "Config",
     "ConsoleConfig",
     "DecisionLogConfig",
@@ -42,6 +45,7 @@ __all__ = [
     "HistoryConfig",
     "HookConfig",
     "InventoryConfig",
+    "KubernetesConfig",
     "LimitConfig",
     "MandateConfig",
     "Maturity",
@@ -52,6 +56,8 @@ __all__ = [
     "RecordConfig",
     "ReviewConfig",
     "ServiceConfig",
+    "ServingConfig",
+    "TlsConfig",
     "TrailConfig",
     "Weakens",
     "WebhookConfig",

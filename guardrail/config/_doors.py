@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+from guardrail.config._callers import ClientConfig, KubernetesConfig, TlsConfig
 from guardrail.config._section import Section
 
 
-class ServiceConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ServiceConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"clients": "client"}):
     """`[service]`: the sidecar.
 
     Args:
@@ -24,9 +25,19 @@ class ServiceConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         metrics_token: bearer token of whoever may read `/metrics` and nothing else, best given as `${ENV_NAME}`;
             `token` opens it as well.
         body_bytes: largest request body, in bytes.
-        concurrency: most requests judged at one time; further ones get 503.
+        concurrency: most calls judged at one time.
+        queue: most calls that wait for their turn beyond that; further ones get 503, which is a denial.
+        queue_ms: longest that a call waits for its turn, in milliseconds; then it gets 503.
+        each_concurrency: most calls of one client, or else of one agent, that are judged or wait at one time; further
+            ones get 429, which is a denial.
+        each_rate: most calls of one client, or else of one agent, per second, on average; further ones get 429.
+        each_burst: most calls of one client, or else of one agent, at once after a pause.
         shutdown_seconds: how long requests that are being judged may take to finish when the service is told to stop,
             in seconds.
+        clients: the `[[service.client]]` tables: who may ask, and in whose name; without any, whoever has `token` or
+            can enter the socket's directory may ask in every agent's name.
+        tls: `[service.tls]`: the service's own certificate, for TCP.
+        kubernetes: `[service.kubernetes]`: how tokens of ServiceAccounts are verified.
     """
 
     host: str = "127.0.0.1"
@@ -40,7 +51,39 @@ class ServiceConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     metrics_token: str = ""
     body_bytes: int = 256 * 1024
     concurrency: int = 64
+    queue: int = 256
+    queue_ms: int = 500
+    each_concurrency: int = 128
+    each_rate: float = 1000.0
+    each_burst: int = 2000
     shutdown_seconds: float = 10.0
+    clients: tuple[ClientConfig, ...] = ()
+    tls: TlsConfig | None = None
+    kubernetes: KubernetesConfig | None = None
+
+
+class ServingConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[[execute.serving]]`: a program that may read weights while the kernel holds it, as the operator fixed it.
+
+    Args:
+        program: real path of the executable.
+        arguments: what it is started with, all of it and in this order.
+        files: SHA-256, in hexadecimal, of the program and of each script that it is given, by real path.
+        environment: all variables that it is given; those of a call are not passed on.
+        assets: ids of the assets that it may read.
+        bind: TCP ports that it may listen on.
+        sockets: directories in which it may make sockets.
+        read: directories that it may read besides `confine_read`.
+    """
+
+    program: str
+    arguments: tuple[str, ...] = ()
+    files: dict[str, str]
+    environment: dict[str, str] = {}
+    assets: tuple[str, ...]
+    bind: tuple[int, ...] = ()
+    sockets: tuple[str, ...] = ()
+    read: tuple[str, ...] = ()
 
 
 class ExecuteConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,6 +106,7 @@ class ExecuteConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         confine_connect: TCP ports that it may connect to.
         confine_escalate: how long a system call on an asset that the kernel would deny waits for a person where policy
             has one asked, in seconds; 0 denies it at once.
+        serving: programs that may read weights, and then write and send nothing but over their own sockets.
     """
 
     environment: tuple[str, ...] = (
@@ -79,6 +123,7 @@ class ExecuteConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     confine_write: tuple[str, ...] = ()
     confine_connect: tuple[int, ...] = ()
     confine_escalate: float = 0.0
+    serving: tuple[ServingConfig, ...] = ()
 
 
 class HookConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
-from guardrail.config._doors import ServiceConfig
+from guardrail.config._callers import caller_problems
+from guardrail.config._doors import ServiceConfig, ServingConfig
 from guardrail.config._evidence import DecisionLogConfig, GroupConfig, TrailConfig, WebhookConfig
 from guardrail.config._rules import ObligationConfig, PolicyConfig
 from guardrail.config._section import WEAKENS, dotted, is_protected
@@ -235,6 +236,20 @@ def _listener_problems(service: ServiceConfig) -> Iterator[str]:
         yield "`service.review_socket` must be another than `service.socket`: agents ask there"
 
 
+def _serving_problems(programs: Sequence[ServingConfig]) -> Iterator[str]:
+    for one in programs:
+        name = f"serving program `{one.program}`"
+        if one.program not in one.files:
+            yield f"{name}: `files` must have the SHA-256 of the program itself"
+        for path, digest in one.files.items():
+            if not (path.startswith("/") and _is_digest(f"sha256:{digest}")):
+                yield f"{name}: `files` must have absolute paths with 64 hexadecimal digits each, unlike `{path}`"
+        if not one.assets:
+            yield f"{name}: `assets` is empty: name what it may read"
+        if not all(0 < port <= 65535 for port in one.bind):
+            yield f"{name}: `bind` must have ports from 1 to 65535"
+
+
 def _webhook_problems(webhooks: Sequence[WebhookConfig]) -> Iterator[str]:
     for name in _twice([webhook.name for webhook in webhooks]):
         yield f"webhook `{name}` is listed twice"
@@ -322,6 +337,8 @@ def _number_problems(config: Config) -> list[str]:
     if config.service.port > 65535:
         problems.append("`service.port` may be at most 65535")
     problems += _listener_problems(config.service)
+    problems += _serving_problems(config.execute.serving)
+    problems += caller_problems(config.service)
     return problems
 
 

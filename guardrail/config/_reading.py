@@ -22,6 +22,9 @@ from guardrail.errors import ConfigError
 MAX_CONFIG_BYTES: Final = 8 * 1024 * 1024
 """Largest guardrail.toml, in bytes."""
 
+MAX_SECRET_CHARS: Final = 64 * 1024
+"""Longest secret that is read from a file, in characters."""
+
 MAX_ASSETS: Final = 100_000
 """Most assets of one configuration."""
 
@@ -185,22 +188,36 @@ def secret(text: str, key: str) -> str:
     """A secret of the configuration, read when it is needed: an auditor does not have to know the service's token.
 
     Args:
-        text: the value, or `${NAME}` for that environment variable.
+        text: the value, or `${NAME}` for that environment variable, or `${file:/path}` for what that file has.
         key: the setting, for the message.
 
     Returns:
         The secret; empty if none is configured.
 
     Raises:
-        ConfigError: if the variable is not set or is empty.
+        ConfigError: if the variable is not set or is empty, or the file cannot be read or is empty.
     """
     if not (text.startswith("${") and text.endswith("}")):
         return text
+    if text.startswith("${file:"):
+        return _from_file(text[7:-1], key)
     value = os.environ.get(text[2:-1], "")
     if not value:
         raise ConfigError(
             f"`{key}` names the environment variable `{text[2:-1]}`, which is not set or is empty: set it"
         )
+    return value
+
+
+def _from_file(path: str, key: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            value = file.read(MAX_SECRET_CHARS + 1).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror or str(error) if isinstance(error, OSError) else "it is no text"
+        raise ConfigError(f"`{key}` names the file `{path}`, which cannot be read: {why.lower()}") from None
+    if not 0 < len(value) <= MAX_SECRET_CHARS:
+        raise ConfigError(f"`{key}` names the file `{path}`, which must hold 1 to {MAX_SECRET_CHARS} characters")
     return value
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from guardrail.confine._command import EXECUTABLE_TOOL, job_of
-from guardrail.confine._confinement import Confinement, Unconfined
+from guardrail.confine._confinement import Confinement, Seen, Unconfined
 from guardrail.confine._job import Ended, Job, JobError, Stop, Stream
 from guardrail.confine._run import run_job
 
@@ -13,6 +13,7 @@ __all__ = [
     "Ended",
     "Job",
     "JobError",
+    "Seen",
     "Stop",
     "Stream",
     "Unconfined",

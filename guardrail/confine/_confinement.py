@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
+import msgspec
+
 from guardrail.confine._job import Job
+from guardrail.enforcement import Enforcement, Observed
 from guardrail.model import Effect
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is to record of a job, once it is over.
+
+    Args:
+        facts: what was in force, and counts.
+        observed: what was held, or seen, one by one.
+    """
+
+    facts: dict[str, str | int] = {}
+    observed: tuple[Observed, ...] = ()
 
 
 class Confinement(Protocol):
@@ -15,6 +30,15 @@ class Confinement(Protocol):
     @property
     def name(self) -> str:
         """What records call it."""
+        ...
+
+    @property
+    def enforcement(self) -> Enforcement | None:
+        """What policy may rely on; None for nothing.
+
+        Raises:
+            JobError: if this host cannot be asked.
+        """
         ...
 
     def confine(self, job: Job, effects: Sequence[Effect]) -> Job:
@@ -32,7 +56,7 @@ class Confinement(Protocol):
         """
         ...
 
-    def seen(self) -> Mapping[str, str | int]:
+    def seen(self) -> Seen:
         """What there is to record of the last job, once it is over.
 
         Raises:
@@ -45,12 +69,13 @@ class Unconfined:
     """No confinement: the process can reach whatever its user can, and records say so."""
 
     name = "none"
+    enforcement: Enforcement | None = None
 
     def confine(self, job: Job, effects: Sequence[Effect]) -> Job:
         """The job as it is."""
         del effects
         return job
 
-    def seen(self) -> Mapping[str, str | int]:
+    def seen(self) -> Seen:
         """Nothing was looked at."""
-        return {}
+        return Seen()

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
+from guardrail.enforcement import Observed
 from guardrail.errors import GuardrailError
+
+CANNOT: Final = 126
+"""What a shell exits with for a program that cannot be run."""
 
 Stream = Literal["stdout", "stderr"]
 """Where output came from."""
+
+
+MAX_OBSERVED: Final = 16
+"""Most records of what the kernel saw of one call; all of it is counted."""
 
 
 class JobError(GuardrailError):
@@ -63,7 +71,8 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
         survivors: processes that it left behind and that could not be ended, such as another user's.
         seconds: how long it ran, in seconds.
         confined: name of the confinement that it ran in.
-        seen: what that saw and held, and what it lacked here; nothing without one.
+        seen: what was in force of it, what it held in all, and what it lacked here; nothing without one.
+        observed: what it held, or saw, one by one.
     """
 
     exit_code: int
@@ -77,6 +86,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     confined: str = "none"
     seen: dict[str, str | int] = {}
+    observed: tuple[Observed, ...] = ()
 
     @property
     def guardrail_facts(self) -> dict[str, Any]:
@@ -92,6 +102,12 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
             if getattr(self, name):
                 facts[name] = getattr(self, name)
         return facts | self.seen
+
+    @property
+    def guardrail_observed(self) -> tuple[Observed, ...]:
+        """What the trail says of the kernel's part, one record each: what bears on an asset, surprises first."""
+        on_assets = {(one.op, one.outcome, one.asset, one.resources): one for one in self.observed if one.asset}
+        return tuple(sorted(on_assets.values(), key=lambda one: not one.is_surprise)[:MAX_OBSERVED])
 
 
 class Stop:

@@ -12,17 +12,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final, Literal, Self, cast
 
-from guardrail.confine._job import Ended, Job, JobError, Stop, Stream
+from guardrail.confine._job import CANNOT, Ended, Job, JobError, Stop, Stream
+from guardrail.confine.execd import BOOT
 from guardrail.printing import printable
 
 REPORT_SECONDS: Final = 10.0
 """Longest wait for the account of how a tool ended, once its time and its grace are over, in seconds."""
 
 _CHUNK: Final = 64 * 1024
-_PROGRAM: Final = Path(__file__).with_name("_supervisor.py")
 
 Sink = Callable[[Stream, bytes], None]
 """Takes a piece of output as it comes."""
@@ -154,7 +153,7 @@ class _Supervised:
 def _spawn(orders: int, report: int, stdin: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         # Isolated and without `site`: neither the tool's directory nor the environment decides what it imports.
-        [sys.executable, "-I", "-S", str(_PROGRAM), str(orders), str(report)],
+        [sys.executable, "-I", "-S", BOOT, "watch", str(orders), str(report)],
         stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -179,7 +178,7 @@ def _lines(reports: bytearray) -> list[dict[str, Any]]:
 def _ended(job: Job, reports: list[dict[str, Any]], run: _Supervised, seconds: float, confined: str) -> Ended:
     facts: dict[str, Any] = {name: value for report in reports for name, value in report.items()}
     if "errno" in facts:
-        code = 126 if facts["errno"] == errno.EACCES or facts["errno"] == errno.ENOEXEC else 127
+        code = CANNOT if facts["errno"] == errno.EACCES or facts["errno"] == errno.ENOEXEC else 127
         why = str(facts["strerror"]).lower()
         raise JobError(f"cannot start `{printable(job.argv[0])}` in `{printable(job.cwd)}`: {why}", code=code)
     if "status" not in facts:

@@ -1,8 +1,8 @@
 """The process between the guard and a tool: starts it, watches its time, and ends everything that came of it.
 
-Run as a program of its own, with the standard library alone, because being the one to whom orphans fall
-(prctl(2), PR_SET_CHILD_SUBREAPER) is a property of a process: in the guard itself, the orphans of two tools that run at
-once could not be told apart.
+Run as a program of its own (`execd/_boot.py watch`), with the standard library alone, because being the one to whom
+orphans fall is a property of a process: in the guard itself, the orphans of two tools that run at once could not be
+told apart.
 
 It is given two descriptors. The first is read: one line of JSON says what to start, and its end, or any byte more, that
 nobody wants it any longer. The second is written: one line with the number of the process, one with what came of it.
@@ -14,24 +14,14 @@ same user may end this process, after which the guard ends its process group and
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import select
 import signal
-import sys
 import time
-from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
-PR_SET_CHILD_SUBREAPER: Final = 36
-"""From linux/prctl.h."""
-
-CLEAN_SECONDS: Final = 5.0
-"""Longest time for ending what a tool left behind, in seconds."""
-
-ROUND_SECONDS: Final = 0.02
-"""Wait between two rounds of ending processes, in seconds."""
+from guardrail.confine.execd import _processes as processes
 
 _CHUNK: Final = 64 * 1024
 
@@ -45,7 +35,7 @@ def main(orders: int, report: int) -> int:
     """
     for fd in (orders, report):
         os.set_inheritable(fd, False)
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    processes.take_orphans()
     # Who ends this process by a key or a polite signal means the tool: the guard says so by its orders.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -62,7 +52,7 @@ def main(orders: int, report: int) -> int:
         return 0
     _let_go_of_output()
     status, why = _watch(pid, job, wake, orders)
-    strays, survivors = _clean()
+    strays, survivors = processes.end_all()
     _tell(report, {"status": status, "why": why, "strays": strays, "survivors": survivors})
     return 0
 
@@ -151,108 +141,31 @@ def _watch(pid: int, job: dict[str, Any], wake: int, orders: int) -> tuple[int, 
     """Wait for the tool to end, by itself or because its time is over, or it is not wanted."""
     deadline = time.monotonic() + job["seconds"]
     while True:
-        status = _reaped(pid)
-        if status is not None:
-            return status, "exited"
+        ended = processes.reap()
+        if pid in ended:
+            return ended[pid], "exited"
         ready, _, _ = select.select([wake, orders], [], [], max(0.0, deadline - time.monotonic()))
         if orders in ready:
             return _ended(pid, job["grace_seconds"], wake), "stopped"
         if not ready:
             return _ended(pid, job["grace_seconds"], wake), "timeout"
-        _drain(wake)
+        processes.drain(wake)
 
 
 def _ended(pid: int, grace: float, wake: int) -> int:
     """Status of a tool that is asked to end, and made to if it does not."""
     deadline = time.monotonic() + grace
-    _send(os.killpg, pid, signal.SIGTERM)
-    while (status := _reaped(pid)) is None:
+    processes.send_group(pid, signal.SIGTERM)
+    while pid not in (ended := processes.reap()):
         left = deadline - time.monotonic()
         if left <= 0:
-            _send(os.kill, pid, signal.SIGKILL)
+            processes.send(pid, signal.SIGKILL)
             return os.waitpid(pid, 0)[1]
-        if select.select([wake], [], [], left)[0]:
-            _drain(wake)
-    return status
-
-
-def _drain(wake: int) -> None:
-    with contextlib.suppress(BlockingIOError):
-        os.read(wake, _CHUNK)
-
-
-def _reaped(pid: int) -> int | None:
-    """Take in every child that has ended; the status of the tool if it is among them."""
-    while True:
-        try:
-            ended, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return None
-        if ended == pid:
-            return status
-        if ended == 0:
-            return None
-
-
-def _clean() -> tuple[int, int]:
-    """End whatever is left below this process.
-
-    Whoever is ended hands its own children to this process, so the next round finds them.
-
-    Returns:
-        How many processes were ended, and how many could not be.
-    """
-    ended = 0
-    deadline = time.monotonic() + CLEAN_SECONDS
-    while True:
-        # INVARIANT: only children are sent a signal: nobody else can have their numbers before they are taken in here.
-        children = _children()
-        for pid in children:
-            _send(os.kill, pid, signal.SIGKILL)
-        ended += _take_in()
-        if not children or time.monotonic() > deadline:
-            return ended, len(children)
-        select.select([], [], [], ROUND_SECONDS)
-        ended += _take_in()
-
-
-def _take_in() -> int:
-    """Take in every child that has ended; how many there were."""
-    count = 0
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            count += 1
-    return count
-
-
-def _children() -> list[int]:
-    """Numbers of the children of this process that have not ended."""
-    me, found = str(os.getpid()).encode(), list[int]()
-    for name in os.listdir("/proc"):
-        if not name.isdecimal():
-            continue
-        try:
-            with open(f"/proc/{name}/stat", "rb") as file:
-                text = file.read()
-        except OSError:
-            continue
-        # The name, in brackets, may hold anything; state and parent stand after its last bracket.
-        state, parent, _ = text[text.rfind(b")") + 2 :].split(None, 2)
-        if parent == me and state not in (b"Z", b"X"):
-            found.append(int(name))
-    return found
-
-
-def _send(how: Callable[[int, int], None], pid: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        how(pid, number)
+        processes.wait(wake, left)
+    return ended[pid]
 
 
 def _tell(report: int, facts: dict[str, Any]) -> None:
     # Nobody may be there any more to read it; what was left is ended all the same.
     with contextlib.suppress(BrokenPipeError):
         os.write(report, json.dumps(facts).encode() + b"\n")
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(int(sys.argv[1]), int(sys.argv[2])))

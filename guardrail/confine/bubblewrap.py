@@ -10,16 +10,18 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Self
 
 import msgspec
 
 from guardrail.assets import Asset
+from guardrail.confine._confinement import Seen
 from guardrail.confine._job import Job, JobError
 from guardrail.confine.execd._orders import Profile, ProtectedSet
 from guardrail.confine.execd._seccomp import FilterPlan, program
 from guardrail.confine.kernel import Bounds, ConfineError, profile_for, protect
+from guardrail.enforcement import Enforcement
 from guardrail.model import Effect
 
 PROBE_SECONDS: Final = 10.0
@@ -50,6 +52,8 @@ class Bubblewrap:
     """
 
     name = "bwrap"
+    enforcement: Enforcement | None = None
+    """Policy relies on nothing here: what is tried beyond the judged effects is not told."""
 
     def __init__(self, assets: Iterable[Asset], bounds: Bounds, *, program: str | None = None) -> None:
         found = program or shutil.which("bwrap")
@@ -80,9 +84,9 @@ class Bubblewrap:
         self._write(options)
         return msgspec.structs.replace(job, argv=self._command(*job.argv), environment={})
 
-    def seen(self) -> Mapping[str, str | int]:
+    def seen(self) -> Seen:
         """It tells of nothing."""
-        return {"kernel_mode": "bwrap"}
+        return Seen(facts={"kernel_mode": "bwrap"})
 
     def close(self) -> None:
         """Take away its files."""

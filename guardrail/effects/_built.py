@@ -13,6 +13,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from guardrail.patterns import lazy
+
 Build = Mapping[str, Any]
 """What goes into a program; see above."""
 
@@ -26,16 +28,16 @@ _LANGUAGES: Final = (
 )
 
 READS: Final[Mapping[str, re.Pattern[str]]] = {
-    "c": re.compile(rf".*\.(?:{_C})"),
-    "go": re.compile(rf".*\.(?:go|mod|sum|work|swig|swigcxx|syso|{_C})|.*/vendor/modules\.txt"),
-    "rust": re.compile(r".*\.(?:rs|rlib|rmeta)|.*/cargo\.(?:toml|lock)", re.IGNORECASE),
-    "java": re.compile(r".*\.(?:java|class|jar|jmod|zip|jsh)"),
-    "python": re.compile(r".*\.py"),
-    "any": re.compile(rf".*\.(?:go|rs|{_C}|{_LANGUAGES})|.*/(?:[Cc]argo\.toml|build\.zig\.zon)"),
+    "c": lazy(rf".*\.(?:{_C})"),
+    "go": lazy(rf".*\.(?:go|mod|sum|work|swig|swigcxx|syso|{_C})|.*/vendor/modules\.txt"),
+    "rust": lazy(r".*\.(?:rs|rlib|rmeta)|.*/cargo\.(?:toml|lock)", re.IGNORECASE),
+    "java": lazy(r".*\.(?:java|class|jar|jmod|zip|jsh)"),
+    "python": lazy(r".*\.py"),
+    "any": lazy(rf".*\.(?:go|rs|{_C}|{_LANGUAGES})|.*/(?:[Cc]argo\.toml|build\.zig\.zon)"),
 }
 """How the names of files look that a compiler reads by itself."""
 
-_ALWAYS: Final = re.compile(
+_ALWAYS: Final = lazy(
     r".*/\.cargo/.*|.*/rust-toolchain(?:\.toml)?|.*/go/env|.*/pkg/mod/.*|/(?:usr/(?:local/)?)?(?:lib\w*|include)/.*"
 )
 """Settings of compilers and the libraries of the machine: part of every program, wherever that is built."""
@@ -52,7 +54,7 @@ _NO_SOURCE_NAMES: Final = frozenset(
     ".gitignore .dockerignore .gitattributes .editorconfig .env .npmrc .prettierrc .flake8".split()
 )
 
-_SHARED: Final = re.compile(r"(?:/var)?/tmp/[^/]+")
+_SHARED: Final = lazy(r"(?:/var)?/tmp/[^/]+")
 """Results of all sorts, without an ending to their names: no source is looked for among them."""
 
 

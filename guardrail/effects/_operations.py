@@ -6,7 +6,6 @@ Not concerned with things behind an API, which are in `_remote`.
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import unquote
@@ -41,6 +40,7 @@ from guardrail.parse import (
     SqlText,
     Unmapped,
 )
+from guardrail.patterns import lazy
 
 MAX_NAME: Final = 512
 """Longest text in the arguments of an unknown tool that may be the name of something elsewhere, in characters."""
@@ -55,9 +55,9 @@ _OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
 }  # fmt: skip
 """How a program is started that runs a text in a language."""
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
-_ELSEWHERE = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:\S+")
-_NAMELIKE = re.compile(r"[\w@+.-]+(?:[/:][\w@+.-]+)*")
+_CONTROL = lazy(r"[\x00-\x08\x0b-\x1f\x7f]")
+_ELSEWHERE = lazy(r"[a-zA-Z][a-zA-Z0-9+.-]*:\S+")
+_NAMELIKE = lazy(r"[\w@+.-]+(?:[/:][\w@+.-]+)*")
 
 
 class Operations:

@@ -12,6 +12,7 @@ from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._values import starred
 from guardrail.model import Edit, Op, Resource
 from guardrail.parse import ApiOperation, SqlText
+from guardrail.patterns import lazy
 
 MAX_STATEMENTS: Final = 256
 """Most statements of one database text that are told apart."""
@@ -28,11 +29,11 @@ _LOCAL: Final[dict[Op, Op]] = {
 _WHOLE: Final = frozenset(("api_delete", "api_copy", "api_visibility", "delete", "rename", "copy"))
 """Operations that take what lies below an address with it."""
 
-_DOUBLE_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):/{0,2}(?=\1:)", re.IGNORECASE)
-_MODEL_URI = re.compile(r"mlflow:models[:/]+|mlflow:models:/", re.IGNORECASE)
+_DOUBLE_SCHEME = lazy(r"([a-z][a-z0-9+.-]*):/{0,2}(?=\1:)", re.IGNORECASE)
+_MODEL_URI = lazy(r"mlflow:models[:/]+|mlflow:models:/", re.IGNORECASE)
 
-_MANIFEST_KIND: Final = re.compile(r"""["']?\bkind["']?\s*:\s*["']?(\w+)""")
-_MANIFEST_NAME: Final = re.compile(r"""metadata["']?\s*:.*?\bname["']?\s*:\s*["']?([\w.-]+)""", re.DOTALL)
+_MANIFEST_KIND: Final = lazy(r"""["']?\bkind["']?\s*:\s*["']?(\w+)""")
+_MANIFEST_NAME: Final = lazy(r"""metadata["']?\s*:.*?\bname["']?\s*:\s*["']?([\w.-]+)""", re.DOTALL)
 
 
 def api(call: Call, operation: ApiOperation, places: Places) -> None:
@@ -117,8 +118,8 @@ def addressed(text: str, operation: ApiOperation) -> Resource:
 
 # -- databases
 
-_COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
-_TABLE = re.compile(
+_COMMENT = lazy(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+_TABLE = lazy(
     r"\b(?:from|join|into|update|table|truncate|view|index\s+\S+\s+on)\s+(?:only\s+|if\s+(?:not\s+)?exists\s+)*"
     r"([\w.\"`\[\]$]+)",
     re.IGNORECASE,
@@ -126,13 +127,13 @@ _TABLE = re.compile(
 _LOOKING: Final = frozenset(
     "select show explain describe desc values table pragma list with use set begin commit".split()
 )
-_CHANGING = re.compile(r"\b(?:insert|update|delete|merge|replace|truncate|drop|alter|create|into)\b", re.IGNORECASE)
-_RISKY = re.compile(
+_CHANGING = lazy(r"\b(?:insert|update|delete|merge|replace|truncate|drop|alter|create|into)\b", re.IGNORECASE)
+_RISKY = lazy(
     r"\b(?:copy|outfile|dumpfile|attach|load_extension|load_file|pg_read\w*|pg_ls_dir|lo_import|lo_export|writefile"
     r"|readfile|xp_cmdshell|program|load\s+data|backup|vacuum\s+into|dblink\w*|system)\b",
     re.IGNORECASE,
 )
-_SCORES = re.compile(r"\b\w*(?:score|grade|accuracy|metric|eval)\w*\b", re.IGNORECASE)
+_SCORES = lazy(r"\b\w*(?:score|grade|accuracy|metric|eval)\w*\b", re.IGNORECASE)
 _VERBS: Final[dict[str, Op]] = {
     "insert": "write", "update": "write", "replace": "write", "merge": "write", "upsert": "write", "alter": "write",
     "create": "create", "delete": "api_delete", "truncate": "api_delete", "drop": "api_delete",

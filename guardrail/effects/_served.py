@@ -6,7 +6,6 @@ Blind spot: a server at another port, or behind another path.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -14,12 +13,14 @@ import msgspec
 
 from guardrail.effects.domain._addresses import at
 from guardrail.model import Effect, Op
+from guardrail.patterns import lazy
 
-_OLLAMA: Final = re.compile(r"https?://[^/]+:11434/+api/+(copy|create|push|delete)/*(?:[?#].*)?")
-_MLFLOW: Final = re.compile(
+_OLLAMA: Final = lazy(r"https?://[^/]+:11434/+api/+(copy|create|push|delete)/*(?:[?#].*)?")
+_MLFLOW: Final = lazy(
     r"https?://[^?#]+/mlflow/+(?:registered-models|model-versions|runs|experiments)/+"
     r"(create|delete|update|rename|alias|transition-stage)/*(?:[?#].*)?"
 )
+_HUB: Final = lazy(r"https?://(?:[^/@]*@)?(?:www\.)?(?:huggingface\.co|hf\.co)/+api/+repos/+(delete|move)/*(?:[?#].*)?")
 _DOING: Final[dict[str, Op]] = {
     "copy": "api_copy",
     "create": "api_copy",
@@ -32,7 +33,7 @@ _QUIET: Final = ("/runs/", "/experiments/")
 
 def served(effects: Sequence[Effect]) -> tuple[Effect, ...]:
     """The effects, and what requests among them would do on the server that they are sent to."""
-    found = tuple(more for effect in effects if effect.op == "net_send" for more in _of(effect))
+    found = tuple(more for effect in effects if effect.op in ("net_send", "api_delete") for more in _of(effect))
     return (*effects, *found) if found else tuple(effects)
 
 
@@ -40,6 +41,9 @@ def _of(effect: Effect) -> Iterator[Effect]:
     uri = (effect.target if effect.target is not None else effect.resource).uri or ""
     if (match := _OLLAMA.fullmatch(uri)) is not None:
         yield _done(effect, _DOING[match[1]], "ollama")
+        return
+    if (match := _HUB.fullmatch(uri)) is not None:
+        yield _done(effect, _DOING.get(match[1], "api_visibility"), "hf")
         return
     match = _MLFLOW.fullmatch(uri)
     if match is not None and (match[1] == "delete" or not any(part in uri for part in _QUIET)):

@@ -57,6 +57,7 @@ _BOUNDS: Final = {
     "unqueued": MAX_JOBS,
     "reconnaissance": MAX_LISTED,
     "refused_model": MAX_ASSETS,
+    "unpredicted": MAX_ASSETS,
 }
 _NAMES: Final = {"label": "labels", "refused_model": "refused_models"}
 

@@ -298,6 +298,7 @@ class History:
         class_of: Callable[[str], str | None],
         read: Callable[[str, int], bytes | None] | None = None,
         agent: str = "unknown",
+        places: Sequence[str] = (),
     ) -> None:
         """Note a call that was allowed to run.
 
@@ -307,6 +308,7 @@ class History:
             class_of: asset id -> its class.
             read: gives a file as it is before the call; without it no original is kept.
             agent: who asked.
+            places: directories in which it may write anything, unseen: what lies there is the session's from then on.
         """
         with self._lock:
             known, whole = self._get(session), self._get_agent(agent)
@@ -325,7 +327,7 @@ class History:
             writes = writes_of(effects, linked=known.linked)
             if read is not None:
                 self._originals.keep(session, writes.paths, known.authored, read)
-            for path in writes.paths:
+            for path in (*writes.paths, *places):
                 if path not in known.authored:
                     known.take(Fact("authored", path))
             for folder in writes.folders:
@@ -387,6 +389,21 @@ class History:
                 deeds.unsaved_denied += 1
             if refused:
                 self._watch.refuse(refused, model_of, known.deeds, whole.deeds)
+            self._keep(session, known, agent, whole)
+
+    def surprised(self, session: str, agent: str, assets: Sequence[str]) -> None:
+        """Note that a program went for assets that its call was not judged to touch.
+
+        Args:
+            session: whose call.
+            agent: who asked.
+            assets: what it went for.
+        """
+        with self._lock:
+            known, whole = self._get(session), self._get_agent(agent)
+            for asset in assets:
+                known.take(Fact("unpredicted", asset))
+                whole.deeds.take(Fact("unpredicted", asset))
             self._keep(session, known, agent, whole)
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from guardrail.audit.clock import Clock, uptime
 from guardrail.mandates import KeptDuty, Mandate, MandateLedger
 from guardrail.model import Outcome
 from guardrail.obligations._codec import pack, unpack
@@ -22,7 +23,6 @@ from guardrail.obligations._machine import Command, decide, evolve
 from guardrail.obligations._orders import OrderNote
 from guardrail.obligations._replay import Folded
 from guardrail.obligations._status import Note, ObligationStatus, alarms, status_of
-from guardrail.obligations.world._clock import Clock, uptime
 from guardrail.obligations.world._lookback import Lookback
 from guardrail.obligations.world._stores import Store
 from guardrail.obligations.world._verifier import Verifier

@@ -22,6 +22,7 @@ from guardrail.errors import ConfigError
 from guardrail.mandates import pae
 from guardrail.obligations._duty import Duty
 from guardrail.obligations._events import Coverage, Discharged, Pinned
+from guardrail.obligations._transparency import MEMBER
 from guardrail.printing import printable, shortened
 
 if TYPE_CHECKING:
@@ -52,7 +53,9 @@ LIMITS: Final[tuple[str, ...]] = (
     "hosts without a guard, and other mount namespaces",
     "blocks are freed by the filesystem and not overwritten",
     "copies in directories that were not searched (`sweeps` names those that were), and on raw devices",
-    "copies that were encrypted, encoded, packed twice, or changed beyond what fingerprints recognise",
+    "copies that were encrypted, cut into pieces of less than 4 KiB, or changed beyond what fingerprints recognise",
+    "copies in text other than base64 and hexadecimal, or in packings other than gzip, bzip2, xz, zstd and zip",
+    "copies inside more than three of these packings and texts",
 )
 """What no sweep of files can see; every certificate says so."""
 
@@ -114,8 +117,10 @@ def digest_of(data: bytes) -> str:
         envelope = orjson.loads(data)
     except orjson.JSONDecodeError:
         return ""
-    known = cast("dict[str, Any]", envelope) if isinstance(envelope, dict) else None
-    return "" if known is None else hashlib.sha256(to_file(known)).hexdigest()
+    if not isinstance(envelope, dict):
+        return ""
+    known = cast("dict[str, Any]", envelope)
+    return hashlib.sha256(to_file({name: known[name] for name in known if name != MEMBER})).hexdigest()
 
 
 def _statement(duty: Duty, version: str, most: int, *, known: bool, now_us: int) -> dict[str, Any]:

@@ -7,7 +7,6 @@ Not concerned with what is owed and when it is met: the ledger of duties is.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Literal
@@ -77,7 +76,7 @@ class Steward:
         self.keep_notes()
 
     def _now(self, subject: Subject, session: str) -> tuple[Mandate, ...]:
-        return self._mandates.current(subject, session, time.time_ns() // 1000)
+        return self._mandates.current(subject, session, self._desk.clock())
 
     def settle(self, only: str = "") -> None:
         """Look at the world and record what it shows of every duty, or of one; do what people gave leave to do."""

@@ -12,18 +12,19 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from guardrail.parse.ir import Expansion, Part, Text, Word
+from guardrail.patterns import lazy
 
 _NAME: Final = "[A-Za-z_][A-Za-z0-9_]*"
-_HEAD: Final = re.compile(rf"\$\{{([#!]?)({_NAME}|[0-9]+|[@*])(?:\[([^\]\[{{}}`\\<>|;&\n]*)\])?")
-_OPERATOR: Final = re.compile(r":?[-=+?]|##?|%%?|//|/[#%]?|\^\^?|,,?|@[A-Za-z]|:")
+_HEAD: Final = lazy(rf"\$\{{([#!]?)({_NAME}|[0-9]+|[@*])(?:\[([^\]\[{{}}`\\<>|;&\n]*)\])?")
+_OPERATOR: Final = lazy(r":?[-=+?]|##?|%%?|//|/[#%]?|\^\^?|,,?|@[A-Za-z]|:")
 _NUMBER: Final = rf"((?:[^:}}'\"`\\$\[]|\${_NAME}|\$\{{{_NAME}\}})*)"
-_RANGE: Final = re.compile(rf"{_NUMBER}(?::{_NUMBER})?\}}")
-SUBSCRIPT: Final = re.compile(
+_RANGE: Final = lazy(rf"{_NUMBER}(?::{_NUMBER})?\}}")
+SUBSCRIPT: Final = lazy(
     rf"[0-9]+|[@*]|{_NAME}|\$(?:{_NAME}|\{{{_NAME}\}})|[A-Za-z0-9_+*/%., $-]+|'[^'\"$]*'|\"[^'\"$]*\""
 )
 """A subscript that runs nothing and is not quoted in part."""
 
-_RUN: Final = {False: re.compile(r"[^\\'\"$`{}<>]+"), True: re.compile(r"[^\\'\"$`{}<>/]+")}
+_RUN: Final = {False: lazy(r"[^\\'\"$`{}<>]+"), True: lazy(r"[^\\'\"$`{}<>/]+")}
 _ESCAPED: Final = frozenset("/.*?[]#%:^,()|@!~+= -_&\"'$`\\{}<>;")
 
 

@@ -9,8 +9,9 @@ import msgspec
 
 from guardrail.parse._words import Misparse
 from guardrail.parse.ir import Part, Text, Word
+from guardrail.patterns import lazy
 
-DELIMITER: Final = re.compile(
+DELIMITER: Final = lazy(
     r"""([A-Za-z0-9_.!%+\-]+)|'([A-Za-z0-9_.!%+ \-]+)'|"([A-Za-z0-9_.!%+ \-]+)"|\\([A-Za-z0-9_]+)"""
 )
 """The word that ends a here document, bare or quoted."""

@@ -15,14 +15,15 @@ import msgspec
 
 from guardrail.parse._heredoc import DELIMITER, Span, body_of
 from guardrail.parse._words import Misparse
+from guardrail.patterns import lazy
 
 MAX_DOCUMENTS: Final = 64
 """Most here documents of one text that are looked for."""
 
-_STRING: Final = re.compile(r"(?<=[ \t])<<<(?!<)")
-_DOCUMENT: Final = re.compile(r"(?<![<\w&>])<<(-?)[ \t]*(?!<)")
-_TIMED: Final = re.compile(r"\btime(?:[ \t]+-p)?(?=[ \t]+(?:\(|\{[ \t\n]))")
-_BASED: Final = re.compile(r"(?<![\w$#{])[0-9]{1,2}(#)(?=\$)")
+_STRING: Final = lazy(r"(?<=[ \t])<<<(?!<)")
+_DOCUMENT: Final = lazy(r"(?<![<\w&>])<<(-?)[ \t]*(?!<)")
+_TIMED: Final = lazy(r"\btime(?:[ \t]+-p)?(?=[ \t]+(?:\(|\{[ \t\n]))")
+_BASED: Final = lazy(r"(?<![\w$#{])[0-9]{1,2}(#)(?=\$)")
 
 
 class Masked(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,12 +6,12 @@ INVARIANT: where this gives a tree, the parser gives the same one or vouches for
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Final, Literal
 
 from guardrail.parse._simple import RESERVED
 from guardrail.parse.ir import AndOr, Assign, Param, Part, Pipeline, Redirect, Script, Simple, Statement, Text, Word
+from guardrail.patterns import lazy
 
 MAX_PLAIN_BYTES: Final = 1024
 """Longest text that is tried this way, in bytes."""
@@ -25,14 +25,14 @@ _REDIRECT: Final = rf"(?:(?:[0-9]?(?:>>?|<)|&>>?) *+{_SURE}|[0-9]?>&[0-9])"
 _NEXT: Final = r" ++(?![0-9][<>]|[<>&|;])"
 _COMMAND: Final = rf"{_WORD}(?>(?:{_NEXT}{_WORD})*)(?>(?: ++{_REDIRECT})*)"
 _SIGN: Final = r"(?:\|\||&&|\||;)"
-_TEXT: Final = re.compile(rf"{_COMMAND}(?>(?: *+{_SIGN} *+{_COMMAND})*) *+;?+ *+\n?+")
-_SPACED: Final = re.compile(rf"{_SURE}(?>(?: ++(?>(?:{_SIGN} ++)?){_SURE})*)")
-_TOKEN: Final = re.compile(rf"(?P<fd>[0-9]?)(?P<op>>>|>&|>|<|&>>|&>) *+(?P<target>{_SURE})|{_WORD}|{_SIGN}")
-_ASSIGNED: Final = re.compile(rf"({_NAME})=({_SURE})")
-_PART: Final = re.compile(rf"'([^']*)'|\"([^\"]*)\"|\$({_NAME})|([^'\"$]+)")
-_INSIDE: Final = re.compile(rf"\$({_NAME})|([^$]+)")
-_PARTED: Final = re.compile(r"['\"$*?~]")
-_MATCHED: Final = re.compile(r"[*?~]")
+_TEXT: Final = lazy(rf"{_COMMAND}(?>(?: *+{_SIGN} *+{_COMMAND})*) *+;?+ *+\n?+")
+_SPACED: Final = lazy(rf"{_SURE}(?>(?: ++(?>(?:{_SIGN} ++)?){_SURE})*)")
+_TOKEN: Final = lazy(rf"(?P<fd>[0-9]?)(?P<op>>>|>&|>|<|&>>|&>) *+(?P<target>{_SURE})|{_WORD}|{_SIGN}")
+_ASSIGNED: Final = lazy(rf"({_NAME})=({_SURE})")
+_PART: Final = lazy(rf"'([^']*)'|\"([^\"]*)\"|\$({_NAME})|([^'\"$]+)")
+_INSIDE: Final = lazy(rf"\$({_NAME})|([^$]+)")
+_PARTED: Final = lazy(r"['\"$*?~]")
+_MATCHED: Final = lazy(r"[*?~]")
 _SIGNS: Final = frozenset(("|", "||", "&&", ";"))
 _OTHERWISE: Final = RESERVED | frozenset("in declare typeset export readonly local unset unsetenv time".split())
 """First words that the grammar has a rule of its own for."""

@@ -5,7 +5,6 @@ Not concerned with the commands they belong to.
 
 from __future__ import annotations
 
-import re
 from typing import Final, Literal
 
 from guardrail.parse._binding import chained, piped
@@ -13,10 +12,11 @@ from guardrail.parse._heredoc import heredoc_span, without_tabs
 from guardrail.parse._tree import REDIRECTS, Node, Tree
 from guardrail.parse._words import Misparse
 from guardrail.parse.ir import Redirect, Statement, Word
+from guardrail.patterns import lazy
 
 _OPERATORS: Final = frozenset(("<", ">", ">>", ">|", "&>", "&>>", "<&", ">&", "<&-", ">&-"))
 
-_VARIABLE: Final = re.compile(r"\{[A-Za-z_][A-Za-z0-9_]*\}")
+_VARIABLE: Final = lazy(r"\{[A-Za-z_][A-Za-z0-9_]*\}")
 
 FIRST_FREE: Final = 10
 """The least number that the shell takes for a descriptor whose number it keeps in a variable."""

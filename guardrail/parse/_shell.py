@@ -21,6 +21,7 @@ from guardrail.parse._plain import plain_command
 from guardrail.parse._statements import Statements
 from guardrail.parse._words import EndOfLine, Misparse
 from guardrail.parse.ir import Opaque, Script
+from guardrail.patterns import lazy
 
 MAX_SHELL_BYTES: Final = 1024 * 1024
 """Longest shell text handed to the parser, in bytes; `limits.command_bytes` is far below it."""
@@ -45,9 +46,9 @@ MAX_BARS: Final = 2000
 MAX_LINES_APART: Final = 16
 """Most ends of lines in one text that the grammar is told of, as it took the commands on both sides for one."""
 
-_SEPARATOR: Final = re.compile(r"[\n;&|]")
-_TIME: Final = re.compile(r"\btime\b")
-_QUOTES: Final = re.compile(r"'[^']*+'|\"(?>(?:[^\"\\]|\\.)*)\"", re.DOTALL)
+_SEPARATOR: Final = lazy(r"[\n;&|]")
+_TIME: Final = lazy(r"\btime\b")
+_QUOTES: Final = lazy(r"'[^']*+'|\"(?>(?:[^\"\\]|\\.)*)\"", re.DOTALL)
 
 
 class _Local(threading.local):

@@ -14,14 +14,15 @@ from guardrail.parse._redirects import Item, Redirections
 from guardrail.parse._tree import BLANKS, NAME, REDIRECTS, Node
 from guardrail.parse._words import EndOfLine, Misparse, arithmetic_names
 from guardrail.parse.ir import Assign, Group, Redirect, Simple, Statement, Word
+from guardrail.patterns import lazy
 
 RESERVED: Final = frozenset(
     "{ } coproc then do done fi esac elif else if while until for case select function ! [[ ]]".split()
 )
 """Words that are syntax where a command's name is expected."""
 
-_ASSIGNING: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
-_KEYED: Final = re.compile(r"\[([A-Za-z0-9_./-]+|'[^'\"$`\\]*'|\"[^'\"$`\\]*\")\]=")
+_ASSIGNING: Final = lazy(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
+_KEYED: Final = lazy(r"\[([A-Za-z0-9_./-]+|'[^'\"$`\\]*'|\"[^'\"$`\\]*\")\]=")
 
 
 class SimpleCommands(Redirections):

@@ -35,9 +35,10 @@ from guardrail.parse.ir import (
     Text,
     Word,
 )
+from guardrail.patterns import lazy
 
-_FOR: Final = re.compile(r"for[ \t]*\(\(")
-_FOR_END: Final = re.compile(r"[ \t\n]*;?[ \t\n]*")
+_FOR: Final = lazy(r"for[ \t]*\(\(")
+_FOR_END: Final = lazy(r"[ \t\n]*;?[ \t\n]*")
 
 
 class Statements(SimpleCommands):

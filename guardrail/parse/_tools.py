@@ -22,6 +22,7 @@ from guardrail.model import ToolCall
 from guardrail.parse._arguments import Form
 from guardrail.parse._operations import Operation, Unmapped, describe
 from guardrail.parse._selectors import Mismatch, is_list, is_table, strings
+from guardrail.patterns import lazy
 from guardrail.toolspec import ToolSpec, problems
 
 _CODE_TOOL: Final = frozenset(
@@ -178,10 +179,10 @@ def shipped_tools() -> ToolTable:
 
 
 _HEADER: Final = "[[tool]]\n"
-_PIECES: Final = re.compile(r"^\[\[tool\]\]\n", re.MULTILINE)
-_QUOTED: Final = re.compile(r'"([^"]*)"')
-_NOT_BARE: Final = re.compile(r"^bare = false$", re.MULTILINE)
-_LISTS: Final = {key: re.compile(rf"^{key} = \[(.*?)\]", re.MULTILINE | re.DOTALL) for key in ("names", "servers")}
+_PIECES: Final = lazy(r"^\[\[tool\]\]\n", re.MULTILINE)
+_QUOTED: Final = lazy(r'"([^"]*)"')
+_NOT_BARE: Final = lazy(r"^bare = false$", re.MULTILINE)
+_LISTS: Final = {key: lazy(rf"^{key} = \[(.*?)\]", re.MULTILINE | re.DOTALL) for key in ("names", "servers")}
 
 
 def _listed(text: str, key: str) -> tuple[str, ...]:

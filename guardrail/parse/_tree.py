@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import abc
 import itertools
-import re
 from collections.abc import Callable
 from typing import Final
 
@@ -16,6 +15,7 @@ import tree_sitter
 from guardrail.parse._masks import Masked
 from guardrail.parse._words import Lexer, Misparse
 from guardrail.parse.ir import Block, Opaque, Script, Statement
+from guardrail.patterns import lazy
 
 MAX_TREE_DEPTH: Final = 40
 """Deepest nesting of compound commands and substitutions in one text, in levels of the syntax tree."""
@@ -28,13 +28,13 @@ MAX_STATEMENTS: Final = 8192
 
 Node = tree_sitter.Node
 
-BLANKS: Final = re.compile(r"(?:[ \t]|(?<=[ \t])\\\n|\\\n(?=[ \t]))+")
+BLANKS: Final = lazy(r"(?:[ \t]|(?<=[ \t])\\\n|\\\n(?=[ \t]))+")
 """What separates words: a line continuation counts only beside a blank."""
 
-BETWEEN: Final = re.compile(r"(?:[ \t\n]|(?<=[ \t\n])\\\n|\\\n(?=[ \t]))*")
+BETWEEN: Final = lazy(r"(?:[ \t\n]|(?<=[ \t\n])\\\n|\\\n(?=[ \t]))*")
 """What may stand between commands."""
 
-NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+NAME: Final = lazy(r"[A-Za-z_][A-Za-z0-9_]*")
 """The name of a variable."""
 
 REDIRECTS: Final = frozenset(("file_redirect", "heredoc_redirect", "herestring_redirect"))

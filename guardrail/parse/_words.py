@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from guardrail.parse._braced import Subscript, braced
 from guardrail.parse.ir import Command, Computed, Param, Part, Process, Script, Text, Word
+from guardrail.patterns import lazy
 
 
 class Misparse(Exception):
@@ -38,28 +39,28 @@ Nested = Callable[[int, str], tuple[Script, int]]
 Reparse = Callable[[str], Script]
 """Text of a backtick substitution (Latin-1 view) -> its commands."""
 
-_PLAIN = re.compile(r"[A-Za-z0-9_./:=@%+,^\-]+")
-_UNQUOTED = re.compile(r"[^ \t\n\\'\"$`;|&<>()]+")
-_IN_DOUBLE: Final = {'"': re.compile(r'[^"\\$`]+'), "": re.compile(r"[^\\$`]+")}
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]|[@*#?$!\-]")
-_CONTINUED = re.compile(r"(?:\\\n)+[A-Za-z0-9_]")
-_BRACED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!\-])\}")
-_ASSIGNING = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*):?=")
+_PLAIN = lazy(r"[A-Za-z0-9_./:=@%+,^\-]+")
+_UNQUOTED = lazy(r"[^ \t\n\\'\"$`;|&<>()]+")
+_IN_DOUBLE: Final = {'"': lazy(r'[^"\\$`]+'), "": lazy(r"[^\\$`]+")}
+_NAME = lazy(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]|[@*#?$!\-]")
+_CONTINUED = lazy(r"(?:\\\n)+[A-Za-z0-9_]")
+_BRACED = lazy(r"\$\{([A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?$!\-])\}")
+_ASSIGNING = lazy(r"\$\{([A-Za-z_][A-Za-z0-9_]*):?=")
 # Single quotes and backslashes mean different things with and without outer double quotes; these end alike in both.
-_INSIDE_BRACES = re.compile(r"(?:[^'\"\\`{}$<>]|'[^'\"\\`{}$<>]*'|\\[A-Za-z0-9#%/.*?\[\]()|: ])+")
-_MENTIONED = re.compile(r"\$\{?[#!]?([A-Za-z_][A-Za-z0-9_]*)")
-_ARITHMETIC = re.compile(r"(?:[A-Za-z0-9_ \t+\-*/%<>=!&|^~?:,]|(?<=[0-9])#)+")
-_ARITHMETIC_TEXT = re.compile(r"[A-Za-z0-9_ \t\n+\-*/%<>=!&|^~?:,;()${}#]*")
-_POSITIONAL = re.compile(r"\$\{?([0-9]+|[@*])")
-_WORD = re.compile(r"[\w$#\[]")
-_SUBSCRIPT = re.compile(r"(?:[A-Za-z0-9_+*/%., -]|\$(?=[A-Za-z_]))+")
-_BASE = re.compile(r"(?<![\w$#{])[0-9]{1,2}#\Z")
-_IDENTIFIER = re.compile(r"(?<![0-9A-Za-z_])[A-Za-z_][A-Za-z0-9_]*")
-_MUTATED = re.compile(
+_INSIDE_BRACES = lazy(r"(?:[^'\"\\`{}$<>]|'[^'\"\\`{}$<>]*'|\\[A-Za-z0-9#%/.*?\[\]()|: ])+")
+_MENTIONED = lazy(r"\$\{?[#!]?([A-Za-z_][A-Za-z0-9_]*)")
+_ARITHMETIC = lazy(r"(?:[A-Za-z0-9_ \t+\-*/%<>=!&|^~?:,]|(?<=[0-9])#)+")
+_ARITHMETIC_TEXT = lazy(r"[A-Za-z0-9_ \t\n+\-*/%<>=!&|^~?:,;()${}#]*")
+_POSITIONAL = lazy(r"\$\{?([0-9]+|[@*])")
+_WORD = lazy(r"[\w$#\[]")
+_SUBSCRIPT = lazy(r"(?:[A-Za-z0-9_+*/%., -]|\$(?=[A-Za-z_]))+")
+_BASE = lazy(r"(?<![\w$#{])[0-9]{1,2}#\Z")
+_IDENTIFIER = lazy(r"(?<![0-9A-Za-z_])[A-Za-z_][A-Za-z0-9_]*")
+_MUTATED = lazy(
     r"(?:\+\+|--)\s*+([A-Za-z_][A-Za-z0-9_]*+)"
     r"|(?<![A-Za-z0-9_])([A-Za-z_][A-Za-z0-9_]*+)\s*+(?:\+\+|--|(?:<<|>>|[-+*/%&|^])?=(?!=))"
 )
-_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{1,4}|U[0-9a-fA-F]{1,8}|[0-7]{1,3}|c.|.)", re.DOTALL)
+_ESCAPE = lazy(r"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{1,4}|U[0-9a-fA-F]{1,8}|[0-7]{1,3}|c.|.)", re.DOTALL)
 _CONTROL: Final = {
     "n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "E": "\x1b", "f": "\f", "v": "\v",
 }  # fmt: skip

@@ -103,6 +103,14 @@ class Earlier(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
     refusals: Annotated[int, msgspec.Meta(ge=1)]
 
 
+class Confined(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which rules rest where the kernel holds a call, and in which modes: see `policies/guardrail/lib/held.rego`."""
+
+    modes: tuple[Literal["floor", "default", "strict"], ...]
+    ports: tuple[int, ...]
+    rests: tuple[str, ...]
+
+
 class Placement(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What counts as bringing an asset elsewhere: see `policies/guardrail/rules/placement.rego`."""
 
@@ -132,6 +140,7 @@ class Settings(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
     code: dict[str, Literal["run", "hold"]]
     labelled: Labelled
     sequence: Earlier
+    confined: Confined
     placement: Placement
     judging: Judging
     approvers: dict[str, tuple[str, ...]]
@@ -424,7 +433,9 @@ def _rule(item: Mapping[str, Any]) -> Rule:
 
 
 def _check_names(settings: Settings, rules: RuleBook) -> None:
-    named = {*settings.outcomes, *settings.moved, *settings.approvers, *settings.maturity}
+    named = {
+        *settings.outcomes, *settings.moved, *settings.approvers, *settings.maturity, *settings.confined.rests
+    }  # fmt: skip
     unknown = sorted(named - {*rules.ids, "*"})
     if unknown:
         raise ConfigError(f"`data.json` names the rule `{unknown[0]}`, and no rule has that id")

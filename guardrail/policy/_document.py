@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 
+from guardrail.enforcement import Enforcement
 from guardrail.errors import EngineFault
 from guardrail.model import Effect, Resource, ToolCall
 from guardrail.printing import printable
@@ -48,6 +49,7 @@ def document(
     due: Mapping[str, Sequence[str]] = {},
     zones: Zoning | None = None,
     host: Hosting | None = None,
+    enforcement: Enforcement | None = None,
 ) -> bytes:
     """Put everything that rules may see into one JSON text.
 
@@ -63,6 +65,7 @@ def document(
         due: from a mandate's id to the assets that it wants deleted, and that are not known to be.
         zones: from a place to the names of the zones it lies in; None if there are no zones.
         host: from a place to the host it is on, if that is another; None if that is not asked for.
+        enforcement: what will hold the call, as whoever carries it out vouches for; None if it is only advised.
 
     Returns:
         UTF-8 JSON, at most `MAX_DOCUMENT_BYTES`.
@@ -95,6 +98,8 @@ def document(
     }
     if maturity:
         value["context"]["maturity"] = maturity
+    if enforcement is not None:
+        value["context"]["enforcement"] = msgspec.to_builtins(enforcement)
     text = _dump(value)
     if len(text) > MAX_DOCUMENT_BYTES:
         raise EngineFault(f"the document for policy has {len(text)} bytes, more than {MAX_DOCUMENT_BYTES}")

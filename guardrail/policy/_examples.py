@@ -75,6 +75,14 @@ class _Shown(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     asset: str | None = None
 
 
+class _Enforcement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    mode: str
+    required: bool = False
+    lacking: tuple[str, ...] = ()
+    connect: tuple[int, ...] = ()
+    write: tuple[str, ...] = ("/w",)
+
+
 class _Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What goes with it.
 
@@ -87,6 +95,8 @@ class _Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         mandate: an order.
         mandates: several.
         leave: a person's grant for this very call, given after seeing these reasons.
+        maturity: how far rules are rolled out.
+        enforcement: what the kernel will hold.
     """
 
     subject_model: str | None = None
@@ -98,6 +108,7 @@ class _Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     mandates: tuple[_Mandate, ...] = ()
     leave: tuple[_Shown, ...] | None = None
     maturity: dict[str, str] | None = None
+    enforcement: _Enforcement | None = None
 
 
 _NOTHING_YET: Final[Mapping[str, Any]] = {
@@ -147,6 +158,7 @@ def _context(context: _Context) -> dict[str, Any]:
         "mandates": [_mandate(number, mandate) for number, mandate in enumerate(mandates, 1)],
         "grant": None if context.leave is None else _leave(context.leave),
         **({} if context.maturity is None else {"maturity": context.maturity}),
+        **({} if context.enforcement is None else {"enforcement": msgspec.to_builtins(context.enforcement)}),
     }
 
 

@@ -12,23 +12,17 @@ import base64
 import binascii
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 import msgspec
 import orjson
 
 from guardrail.canonical import canonical
 from guardrail.config import OidcConfig
-from guardrail.errors import ConfigError
+from guardrail.jwks import KeySet
 from guardrail.names import same
 from guardrail.review._commands import Refused
 from guardrail.review._statements import AnyStatement, read_statement
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-
-    PublicKey = RSAPublicKey | EllipticCurvePublicKey
 
 MAX_AGE_SECONDS: Final = 600
 """How long ago somebody may have signed in for a vote, in seconds."""
@@ -36,23 +30,12 @@ MAX_AGE_SECONDS: Final = 600
 SKEW_SECONDS: Final = 60
 """How far the provider's clock may be off, in seconds."""
 
-MIN_RSA_BITS: Final = 2048
-"""Shortest RSA key that is believed, in bits."""
-
-_P256_BYTES: Final = 32
-
 
 class _Signed(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is sent: the statement as canonical JSON in base64, and the token that was got for it."""
 
     statement: str
     id_token: str
-
-
-class _Header(msgspec.Struct, frozen=True, kw_only=True):
-    alg: str
-    kid: str
-    crit: tuple[str, ...] = ()
 
 
 class _Claims(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,7 +90,7 @@ class Provider:
 
     def __init__(self, config: OidcConfig, keys: Path) -> None:
         self._config = config
-        self._keys = _load(keys)
+        self._keys = KeySet.open(keys, "review.oidc.jwks")
 
     def open(self, envelope: bytes, now_us: int) -> Identity:
         """Who says what, after the token was checked.
@@ -160,19 +143,7 @@ class Provider:
         return self._check(claims, nonce, now_us // 1_000_000)
 
     def _verified(self, token: str) -> _Claims:
-        parts = token.split(".")
-        if len(parts) != 3:
-            raise ValueError("the token has not three parts")
-        header = msgspec.json.decode(_unbase64(parts[0]), type=_Header)
-        key = self._keys.get(header.kid)
-        if key is None:
-            raise ValueError(f"the provider has no key `{header.kid[:64]}`")
-        # INVARIANT: the kind of the key says which algorithm there is; the token's own word only has to agree.
-        if header.crit or header.alg != _algorithm(key):
-            raise ValueError(f"the token is not signed with {_algorithm(key)}")
-        if not _is_signed(key, f"{parts[0]}.{parts[1]}".encode("ascii"), _unbase64(parts[2])):
-            raise ValueError("the signature of the token is not that of the provider")
-        return msgspec.json.decode(_unbase64(parts[1]), type=_Claims)
+        return msgspec.json.decode(self._keys.payload(token), type=_Claims)
 
     def _check(self, claims: _Claims, nonce: str, now: int) -> str:
         """The name of whoever the token is about."""
@@ -196,67 +167,6 @@ class Provider:
             if wrong:
                 raise Refused("not_signed", why)
         return name
-
-
-def _load(path: Path) -> dict[str, PublicKey]:
-    try:
-        keys: Any = orjson.loads(path.read_bytes())["keys"]
-        found = {str(key["kid"]): _public(key) for key in keys if key.get("use", "sig") == "sig"}
-    except OSError as error:
-        raise ConfigError(f"cannot read `review.oidc.jwks`: {(error.strerror or str(error)).lower()}") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"`review.oidc.jwks` holds no keys that can be used: {error}") from None
-    if not found:
-        raise ConfigError("`review.oidc.jwks` holds no key to verify with")
-    return found
-
-
-def _public(key: dict[str, Any]) -> PublicKey:
-    from cryptography.hazmat.primitives.asymmetric import ec, rsa
-
-    if key.get("kty") == "RSA":
-        public = rsa.RSAPublicNumbers(_number(key["e"]), _number(key["n"])).public_key()
-        if public.key_size < MIN_RSA_BITS:
-            raise ValueError(f"an RSA key has less than {MIN_RSA_BITS} bits")
-        return public
-    if key.get("kty") == "EC" and key.get("crv") == "P-256":
-        return ec.EllipticCurvePublicNumbers(_number(key["x"]), _number(key["y"]), ec.SECP256R1()).public_key()
-    raise ValueError("a key must be RSA, or EC with P-256")
-
-
-def _algorithm(key: PublicKey) -> str:
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
-    return "RS256" if isinstance(key, rsa.RSAPublicKey) else "ES256"
-
-
-def _is_signed(key: PublicKey, signed: bytes, signature: bytes) -> bool:
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-    from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-
-    try:
-        if isinstance(key, rsa.RSAPublicKey):
-            key.verify(signature, signed, padding.PKCS1v15(), hashes.SHA256())
-            return True
-        if len(signature) != 2 * _P256_BYTES:
-            return False
-        r, s = (int.from_bytes(half, "big") for half in (signature[:_P256_BYTES], signature[_P256_BYTES:]))
-        key.verify(encode_dss_signature(r, s), signed, ec.ECDSA(hashes.SHA256()))
-    except InvalidSignature:
-        return False
-    return True
-
-
-def _number(text: str) -> int:
-    return int.from_bytes(_unbase64(text), "big")
-
-
-def _unbase64(text: str) -> bytes:
-    if "=" in text:
-        raise ValueError("base64url stands without padding here")
-    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
 
 
 def _base64(data: bytes) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from guardrail.audit import AnyTrail, Trail, beside_trail, trail_key
+from guardrail.audit.clock import Clock
 from guardrail.config import Config
 from guardrail.review._desk import ReviewDesk
 from guardrail.review._ledger import KINDS
@@ -29,9 +30,10 @@ def open_desk(config: Config, trail: AnyTrail | None) -> ReviewDesk:
     sticky = config.review.sticky_seconds
     if trail is None:
         return ReviewDesk(MemoryLedger(), sticky_seconds=sticky)
+    clock = Clock(trail.last_us)
     snapshot = Snapshot(beside_trail(config, "review.snapshot"), trail_key(config))
     if isinstance(trail, Trail):
-        return ReviewDesk(TrailLedger(trail), snapshot=snapshot, sticky_seconds=sticky)
+        return ReviewDesk(TrailLedger(trail), snapshot=snapshot, sticky_seconds=sticky, clock=clock)
     # Other replicas answer and redeem as well: a use whose end is not known here may be running there.
     turns = cast("PostgresTrail", trail).ledger(KINDS)
-    return ReviewDesk(turns, snapshot=snapshot, sole=False, sticky_seconds=sticky)
+    return ReviewDesk(turns, snapshot=snapshot, sole=False, sticky_seconds=sticky, clock=clock)

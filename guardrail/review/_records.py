@@ -5,8 +5,7 @@ Not concerned with where they are kept (`_store`), nor with how a person is aske
 
 from __future__ import annotations
 
-import time
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -186,18 +185,3 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     scope: Scope | None = None
     approvers: tuple[str, ...] = ()
     glass: bool = False
-
-
-_STEADY: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""A clock that nobody can set, and that goes on while the host sleeps where there is one."""
-
-_STARTED_NS: Final = time.time_ns() - time.clock_gettime_ns(_STEADY)
-"""The wall clock when the host was started, as this process first saw it, in nanoseconds since the epoch."""
-
-
-def clock_us() -> int:
-    """The time, in microseconds since the epoch: the wall clock, which cannot be set back while this process runs.
-
-    What has expired stays expired. Blind spot: a clock that is set back before the process starts.
-    """
-    return max(time.time_ns(), _STARTED_NS + time.clock_gettime_ns(_STEADY)) // 1000

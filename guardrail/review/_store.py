@@ -31,7 +31,7 @@ from guardrail.review._desk import Redemption, ReviewDesk
 from guardrail.review._file import ReviewFile
 from guardrail.review._known import as_known
 from guardrail.review._ledgers import MemoryLedger
-from guardrail.review._records import Answer, CallKey, Grant, Review, ReviewError, TurnKey, clock_us
+from guardrail.review._records import Answer, CallKey, Grant, Review, ReviewError, TurnKey
 from guardrail.review._schema import COLUMNS, KEY, SELECT, encode_answer, key_row, review_row, to_review
 
 if TYPE_CHECKING:
@@ -82,15 +82,15 @@ class ReviewStore(ReviewFile):
         path: str | os.PathLike[str] | None = None,
         *,
         desk: ReviewDesk | None = None,
-        clock: Callable[[], int] = clock_us,
+        clock: Callable[[], int] | None = None,
     ) -> None:
         super().__init__(path)
         self.desk: Final = desk if desk is not None else ReviewDesk(MemoryLedger(), clock=clock)
-        self._clock = clock
+        self._clock: Callable[[], int] = clock or self.desk.clock
         self._turns: OrderedDict[TurnKey, dict[CallKey, Review]] = OrderedDict()
         # Only housekeeping: a file that cannot be written says so to whoever needs it written.
         with suppress(ReviewError):
-            self.forget(clock() - KEPT_SECONDS * 1_000_000)
+            self.forget(self._clock() - KEPT_SECONDS * 1_000_000)
 
     # ── decisions that stick ─────────────────────────────────────────────────────────────────────────────────────────
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from guardrail.service._client import SocketClient, decide_over_socket
-
 if TYPE_CHECKING:
     from guardrail.service._app import create_app
 
-__all__ = ["SocketClient", "create_app", "decide_over_socket"]
+__all__ = ["create_app"]
 
 
 def __getattr__(name: str) -> Any:
-    # A hook that only asks must not load what answers.
+    # Whoever only looks whether a service is ready must not load what answers.
     if name == "create_app":
         from guardrail.service._app import create_app
 

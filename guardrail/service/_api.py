@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,36 +12,42 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from guardrail.errors import GuardrailError
 from guardrail.policy import refusal
-from guardrail.service._decisions import DECIDE, EVALUATION, EVALUATIONS, DecisionRoutes
+from guardrail.service._decisions import DECIDE, EVALUATION, EVALUATIONS
 from guardrail.service._execute import EXECUTE
+from guardrail.service._hooks import PREFIX as HOOKS
 from guardrail.service._http import Problem, problem_document
-from guardrail.service._openapi import describe
+from guardrail.service._metrics import METRICS
+from guardrail.service._openapi import HEALTH, READING, SECURITY, describe
 from guardrail.service._openapi_review import with_review
+from guardrail.service._readiness import Readiness
 from guardrail.service._tokens import TOKEN
 
 if TYPE_CHECKING:
     from guardrail.guard import Guard
     from guardrail.service._background import Background
+    from guardrail.service._turns import Turns
 
-READY_SECONDS: Final = 1.0
-"""How long an answer of `/readyz` is good for, in seconds: asking costs a signature, and anybody may ask."""
+SPARE_THREADS: Final = 8
+"""Threads besides those of calls that are judged or carried out: for readiness, metrics, pages and webhooks."""
 
 
-def build(guard: Guard, decisions: DecisionRoutes, background: Background, *, review: bool = False) -> FastAPI:
+def build(guard: Guard, turns: Turns, background: Background, *, review: bool = False) -> FastAPI:
     """The FastAPI part of the service.
 
     Args:
         guard: what is reported on.
-        decisions: the routes beside this, for their load.
+        turns: know how many calls are being judged.
         background: what is done while the service runs.
         review: people review over HTTP, so that the document has their routes too.
     """
-    readiness = _Readiness(guard)
+    readiness = Readiness(guard)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        # Without one of our own there are six on two cores, and six tools that run would hold up all other work.
+        threads = guard.config.service.concurrency + guard.config.execute.concurrency + SPARE_THREADS
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(threads, "guardrail-service"))
         readiness.started = True
         async with background.running():
             yield
@@ -59,22 +65,39 @@ def build(guard: Guard, decisions: DecisionRoutes, background: Background, *, re
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
 
-    pages = _Pages(guard, decisions, readiness)
-    for path, page, tag, summary in (
-        ("/livez", pages.livez, "health", "The process answers"),
-        ("/startupz", pages.startupz, "health", "Start-up is over"),
-        ("/readyz", pages.readyz, "health", "Policy is loaded and the trail takes records"),
-        ("/v1/info", pages.info, "guardrail", "What is loaded"),
-        ("/.well-known/authzen-configuration", pages.metadata, "authzen", "AuthZEN 1.0 metadata"),
+    pages = _Pages(guard, turns, readiness)
+    for path, page, tag, summary, answers, needs in (
+        ("/livez", pages.livez, "health", "The process answers", HEALTH, None),
+        ("/startupz", pages.startupz, "health", "Start-up is over", HEALTH, None),
+        (
+            "/readyz",
+            pages.readyz,
+            "health",
+            "The engine answers, a bundle is in force, and the trail takes records",
+            HEALTH,
+            None,
+        ),
+        ("/v1/info", pages.info, "guardrail", "What is loaded", READING, SECURITY),
+        ("/.well-known/authzen-configuration", pages.metadata, "authzen", "AuthZEN 1.0 metadata", {}, None),
     ):
-        api.add_api_route(path, page, methods=["GET"], tags=[tag], summary=summary, response_model=None)
+        api.add_api_route(
+            path, page, methods=["GET"], tags=[tag], summary=summary, response_model=None, responses=answers,
+            openapi_extra=needs,
+        )  # fmt: skip
     plain: Callable[[], dict[str, Any]] = api.openapi
     described: dict[str, Any] = {}
 
     def openapi() -> dict[str, Any]:
         if not described:
             document = describe(
-                plain(), decide=DECIDE, evaluation=EVALUATION, evaluations=EVALUATIONS, execute=EXECUTE, token=TOKEN
+                plain(),
+                decide=DECIDE,
+                evaluation=EVALUATION,
+                evaluations=EVALUATIONS,
+                execute=EXECUTE,
+                token=TOKEN,
+                hooks=HOOKS,
+                metrics=METRICS,
             )
             described.update(with_review(document) if review else document)
         return described
@@ -86,9 +109,9 @@ def build(guard: Guard, decisions: DecisionRoutes, background: Background, *, re
 class _Pages:
     """What each page says."""
 
-    def __init__(self, guard: Guard, decisions: DecisionRoutes, readiness: _Readiness) -> None:
+    def __init__(self, guard: Guard, turns: Turns, readiness: Readiness) -> None:
         self._guard = guard
-        self._decisions = decisions
+        self._turns = turns
         self._readiness = readiness
 
     async def livez(self) -> JSONResponse:
@@ -113,7 +136,7 @@ class _Pages:
                 "own_assets": len(self._guard.inventory) - len(self._guard.config.assets),
                 "recording": self._guard.trail is not None,
                 "unsafe_fail_open": self._guard.config.unsafe_fail_open,
-                "active": self._decisions.active,
+                "active": self._turns.active,
             }
         )
 
@@ -126,36 +149,6 @@ class _Pages:
                 "access_evaluations_endpoint": base + EVALUATIONS,
             }
         )
-
-
-class _Readiness:
-    """Whether calls would be judged, or denied because something is missing."""
-
-    def __init__(self, guard: Guard) -> None:
-        self.started = False
-        self._guard = guard
-        self._asked_at = float("-inf")
-        self._last: dict[str, bool] = {}
-        self._one = asyncio.Lock()
-
-    async def checks(self) -> dict[str, bool]:
-        async with self._one:
-            if time.monotonic() - self._asked_at >= READY_SECONDS:
-                self._last = {"policy": bool(self._guard.engine.revision), "trail": await self._trail()}
-                self._asked_at = time.monotonic()
-        return {"started": self.started, **self._last}
-
-    async def _trail(self) -> bool:
-        trail = self._guard.trail
-        if trail is None:
-            # Judging without a record is for trying things out; a service that does it must not look ready.
-            return False
-        try:
-            # The only honest question: it passes through the writer, the disk and the key.
-            await asyncio.to_thread(trail.checkpoint)
-        except GuardrailError:
-            return False
-        return True
 
 
 def _health(checks: dict[str, bool]) -> JSONResponse:

@@ -1,32 +1,28 @@
-"""The whole service as one ASGI application: the token, then decisions, then everything that may be slow."""
+"""The whole service as one ASGI application: who asks, then decisions, then everything that may be slow."""
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, Protocol
 
-from guardrail.config import ServiceConfig, secret
+from guardrail.config import NO_USER, ServiceConfig, secret
 from guardrail.errors import ConfigError
+from guardrail.service._callers import MIN_TOKEN_CHARS, Callers
 from guardrail.service._decisions import DecisionRoutes
-from guardrail.service._http import Problem, Receive, Scope, Send, headers_of
+from guardrail.service._http import Problem, Receive, Scope, Send
+from guardrail.service._judging import Judging
+from guardrail.service._respond import CALLER
+from guardrail.service._turns import Turns
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from guardrail.guard import Guard
-    from guardrail.service._execute import ExecuteRoutes
-    from guardrail.service._hooks import HookRoutes
     from guardrail.service._metrics import MetricsRoute
     from guardrail.service._review import ReviewRoutes
-    from guardrail.service._tokens import TokenRoutes
     from guardrail.service._webhooks import Webhooks
     from guardrail.service.console import Console
-
-MIN_TOKEN_CHARS: Final = 16
-"""Shortest token that is accepted, in characters."""
-
-METRICS: Final = "/metrics"
 
 HEALTH: Final = frozenset({"/livez", "/readyz", "/startupz"})
 """Paths that say whether the service is there."""
@@ -35,38 +31,42 @@ PUBLIC: Final = HEALTH | {"/.well-known/authzen-configuration"}
 """Paths that need no token: kubelets and discovery have none, and nothing there depends on a call."""
 
 
+class Routes(Protocol):
+    """Some routes, as an ASGI application of their own."""
+
+    def owns(self, path: str) -> bool:
+        """Whether a path is answered here."""
+        ...
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        ...
+
+
 class Service:
     """The ASGI application. Made by `create_app`.
 
     Args:
         api: routes that a framework answers.
-        decisions: routes that none does.
-        token: what clients must send as `authorization: Bearer ...`; empty only where the transport says who asks.
-        review: routes of those who review, who send another token; None where nobody reviews over HTTP.
-        console: pages of people who sign in; None where there are none.
-        more: further routes that no framework answers: those of harnesses, of execution and of tokens.
-        apart: people have a listener of their own, `people`, and are not answered here.
+        callers: who may ask, everywhere but at `PUBLIC` and `doors`.
+        routes: routes that no framework answers.
+        doors: routes that see for themselves who asks: those of people, and of whoever reads metrics.
+        people: what answers at a listener of their own, if there is one.
     """
 
     def __init__(
         self,
         api: FastAPI,
-        decisions: DecisionRoutes,
-        token: str,
-        review: ReviewRoutes | None = None,
-        console: Console | None = None,
-        more: tuple[HookRoutes | ExecuteRoutes | TokenRoutes, ...] = (),
-        *,
-        apart: bool = False,
+        callers: Callers,
+        routes: Sequence[Routes],
+        doors: Sequence[Routes],
+        people: People | None = None,
     ) -> None:
         self.api = api
-        self.decisions = decisions
-        self.more = more
-        self.review = review
-        self.people = People(api, review, console) if review is not None and apart else None
-        self.console = console if self.people is None else None
-        self._token = _digest(token.encode()) if token else None
-        self.metrics: MetricsRoute | None = None
+        self.people = people
+        self._callers = callers
+        self._routes = routes
+        self._doors = doors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or take part in the server's start and stop."""
@@ -74,29 +74,23 @@ class Service:
             await self.api(scope, receive, send)
         elif scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1000})
-        elif self.console is not None and self.console.owns(scope["path"]):
-            await self.console(scope, receive, send)
-        elif self.review is not None and self._reviews(self.review, scope["path"]):
-            await self.review(scope, receive, send)
-        elif self.metrics is not None and scope["path"] == METRICS:
-            await self.metrics(scope, send)
-        elif self._token is not None and scope["path"] not in PUBLIC and not self._known(scope, self._token):
-            problem = Problem("unauthorized", "send the service's token as `authorization: Bearer TOKEN`")
-            await problem.answer(scope).send(send)
-        elif self.decisions.owns(scope["path"]):
-            await self.decisions(scope, receive, send)
         else:
-            found = next((routes for routes in self.more if routes.owns(scope["path"])), self.api)
-            await found(scope, receive, send)
+            await self._answer(scope, receive, send)
 
-    def _reviews(self, review: ReviewRoutes, path: str) -> bool:
-        # INVARIANT: what only people may do is not to be found where agents ask, if people have a place of their own.
-        return review.enforces(path) if self.people is not None else review.owns(path)
-
-    def _known(self, scope: Scope, expected: bytes) -> bool:
-        scheme, _, token = headers_of(scope).get(b"authorization", b"").partition(b" ")
-        # Digests have one length and are compared in constant time, so an answer's time says nothing about the token.
-        return hmac.compare_digest(_digest(token.strip()), expected) and scheme.lower() == b"bearer"
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        door = next((routes for routes in self._doors if routes.owns(path)), None)
+        if door is not None:
+            await door(scope, receive, send)
+            return
+        if path not in PUBLIC:
+            try:
+                scope[CALLER] = await self._callers.of(scope)
+            except Problem as problem:
+                await problem.answer(scope).send(send)
+                return
+        found = next((routes for routes in self._routes if routes.owns(path)), self.api)
+        await found(scope, receive, send)
 
 
 class People:
@@ -146,6 +140,7 @@ def create_app(guard: Guard, settings: ServiceConfig | None = None, *, insecure_
     """
     wanted = settings if settings is not None else guard.config.service
     token = check_access(wanted, insecure_no_token=insecure_no_token)
+    callers = Callers.open(guard.config, wanted, token)
     try:
         from guardrail.service._api import build
         from guardrail.service._background import Background
@@ -154,23 +149,32 @@ def create_app(guard: Guard, settings: ServiceConfig | None = None, *, insecure_
         from guardrail.service._tokens import TokenRoutes
     except ImportError as missing:
         raise ConfigError(f"`{missing.name}` is not installed: install `guardrail-runtime[service]`") from None
-    decisions = DecisionRoutes(guard, wanted)
-    review = _review_routes(guard, wanted, token)
-    api = build(guard, decisions, Background(guard.desk, _webhooks(guard)), review=review is not None)
-    apart = bool(wanted.review_socket or wanted.review_host)
-    more = (HookRoutes(guard), ExecuteRoutes(guard), TokenRoutes(guard))
-    service = Service(api, decisions, token, review, _console(guard), more, apart=apart)
-    service.metrics = _metrics(guard, wanted, token, decisions)
-    return service
+    turns = Turns(wanted)
+    judging = Judging(guard, turns)
+    review, console = _review_routes(guard, wanted, token, callers), _console(guard)
+    api = build(guard, turns, Background(guard.desk, _webhooks(guard)), review=review is not None)
+    routes = (
+        DecisionRoutes(judging, wanted),
+        HookRoutes(guard, turns),
+        ExecuteRoutes(guard),
+        TokenRoutes(guard, judging),
+    )
+    metrics = _metrics(guard, wanted, turns, callers)
+    if review is not None and (wanted.review_socket or wanted.review_host):
+        # INVARIANT: what only people may do is not to be found where agents ask, if people have a place of their own.
+        people = People(api, review, console)
+        return Service(api, callers, routes, (metrics, review.enforcing), people)
+    doors = tuple(door for door in (console, review, metrics) if door is not None)
+    return Service(api, callers, routes, doors)
 
 
-def _metrics(guard: Guard, wanted: ServiceConfig, token: str, decisions: DecisionRoutes) -> MetricsRoute:
+def _metrics(guard: Guard, wanted: ServiceConfig, turns: Turns, callers: Callers) -> MetricsRoute:
     from guardrail.service._metrics import MetricsRoute
 
     reading = secret(wanted.metrics_token, "service.metrics_token")
     if reading and len(reading) < MIN_TOKEN_CHARS:
         raise ConfigError(f"`service.metrics_token` must have at least {MIN_TOKEN_CHARS} characters")
-    return MetricsRoute(guard, decisions, tuple(filter(None, (token, reading))))
+    return MetricsRoute(guard, turns, reading, callers)
 
 
 def _console(guard: Guard) -> Console | None:
@@ -191,7 +195,7 @@ def _webhooks(guard: Guard) -> Webhooks | None:
     return Webhooks(guard.desk, endpoints) if endpoints else None
 
 
-def _review_routes(guard: Guard, wanted: ServiceConfig, token: str) -> ReviewRoutes | None:
+def _review_routes(guard: Guard, wanted: ServiceConfig, token: str, callers: Callers) -> ReviewRoutes | None:
     reviewers = secret(wanted.reviewer_token, "service.reviewer_token")
     if not reviewers:
         return None
@@ -202,7 +206,7 @@ def _review_routes(guard: Guard, wanted: ServiceConfig, token: str) -> ReviewRou
         raise ConfigError("`service.reviewer_token` must be another than `service.token`: agents hold that one")
     from guardrail.service._review import ReviewRoutes
 
-    return ReviewRoutes(guard, reviewers, _digest(token.encode()) if token else None)
+    return ReviewRoutes(guard, reviewers, callers)
 
 
 def check_access(wanted: ServiceConfig, *, insecure_no_token: bool) -> str:
@@ -215,15 +219,14 @@ def check_access(wanted: ServiceConfig, *, insecure_no_token: bool) -> str:
         ConfigError: if there is no token where one is needed, its variable is not set, or it is too short.
     """
     token = secret(wanted.token, "service.token")
+    for client in wanted.clients:
+        if client.uid != NO_USER and not wanted.socket:
+            raise ConfigError(f"`{client.name}` is known by its `uid`, which only a Unix socket tells: listen on one")
     if token and len(token) < MIN_TOKEN_CHARS:
         raise ConfigError(f"`service.token` must have at least {MIN_TOKEN_CHARS} characters")
-    if not token and not wanted.socket and not insecure_no_token:
+    if not token and not wanted.socket and not wanted.clients and not insecure_no_token:
         raise ConfigError(
             "`service.token` is empty: on TCP anybody who can connect could ask, so set one "
             '(best as "${GUARDRAIL_TOKEN}"), or listen on a Unix socket with `service.socket`'
         )
     return token
-
-
-def _digest(token: bytes) -> bytes:
-    return hashlib.sha256(token).digest()

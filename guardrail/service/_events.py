@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
 import orjson
 
 from guardrail.review import Case, ReviewDesk
-from guardrail.service._http import Receive, Send
+from guardrail.service._respond import Request
 
 BEAT_SECONDS: Final = 15.0
 """How often something is sent while nothing happens, so that a connection that is gone is noticed, in seconds."""
 
 
-async def stream(desk: ReviewDesk, headers: Mapping[bytes, bytes], receive: Receive, send: Send) -> None:
+async def stream(desk: ReviewDesk, request: Request) -> None:
     """Send what happens until the reader goes away.
 
     Args:
         desk: whose escalations.
-        headers: of the request; `last-event-id` says from where on, without it only what comes is sent.
-        receive: ASGI's receive.
-        send: ASGI's send.
+        request: its `last-event-id` says from where on; without it only what comes is sent.
     """
-    last = headers.get(b"last-event-id", b"").decode("latin-1").strip()
+    send = request.send
+    last = request.headers.get(b"last-event-id", b"").decode("latin-1").strip()
     begun = desk.since(-1)
     seq = int(last) if last.isascii() and last.isdigit() and len(last) < 16 else (begun[-1][0] if begun else -1)
     loop, news = asyncio.get_running_loop(), asyncio.Event()
     end = desk.subscribe(lambda: loop.call_soon_threadsafe(news.set))
-    gone = asyncio.create_task(_gone(receive))
+    gone = asyncio.create_task(request.gone())
     try:
         await send(
             {
@@ -64,10 +62,3 @@ async def _either(news: asyncio.Event, gone: asyncio.Task[None]) -> None:
         await asyncio.wait((waiting, gone), timeout=BEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
     finally:
         waiting.cancel()
-
-
-async def _gone(receive: Receive) -> None:
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return

@@ -10,29 +10,17 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import orjson
 
 from guardrail.confine import JobError, Stream
-from guardrail.errors import Blocked, InvalidCall, TrailError
+from guardrail.errors import Blocked, TrailError
 from guardrail.execution import Execution, aexecute
 from guardrail.model import Decision, ToolCall
-from guardrail.service._decisions import FAULT, log_fault
-from guardrail.service._http import (
-    Answer,
-    Problem,
-    Receive,
-    Scope,
-    Send,
-    check_json,
-    headers_of,
-    problem_document,
-    read_body,
-    request_id,
-)
+from guardrail.service._http import Answer, Problem, Receive, Scope, Send, problem_document, request_id
+from guardrail.service._respond import Request, respond
 
 if TYPE_CHECKING:
     from guardrail.guard import Guard
@@ -74,50 +62,36 @@ class ExecuteRoutes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Carry out one call."""
-        headers = headers_of(scope)
-        echo = request_id(headers)
-        try:
-            request = await self._request(scope, headers, receive)
-            if request is not None:
-                await self._serve(request, receive, send, echo)
-        except Problem as problem:
-            await problem.answer(scope).send(send, *echo)
-        except Exception as error:  # noqa: BLE001 - whatever happens, the answer is no allow
-            log_fault(error)
-            await FAULT.answer(scope).send(send, *echo)
+        await respond(scope, receive, send, self._answer)
 
-    async def _request(self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive) -> _Request | None:
-        if scope["method"] != "POST":
-            raise Problem("method-not-allowed", f"`{EXECUTE}` takes POST only")
+    async def _answer(self, request: Request) -> None:
+        request.needs("POST")
         if not self._guard.config.execute.over_http:
             raise Problem("not-found", "this service carries nothing out: set `execute.over_http`")
-        check_json(headers)
-        body = await read_body(headers, receive, self._limit)
+        body = await request.json(self._limit)
         if body is None:
-            return None
-        try:
-            return _decoder.decode(body)
-        except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise Problem("malformed", f"not a request to carry out a call: {error}") from None
-
-    async def _serve(
-        self, request: _Request, receive: Receive, send: Send, echo: tuple[tuple[bytes, bytes], ...]
-    ) -> None:
+            return
+        wanted = _read(body)
+        call = request.caller.attributed(ToolCall.from_json(bytes(wanted.call)))
         if self._active >= self._most:
             raise Problem("overloaded", f"{self._most} tools are running already: ask again")
-        try:
-            call = ToolCall.from_json(bytes(request.call))
-        except InvalidCall as error:
-            raise Problem("malformed", str(error)) from None
         self._active += 1
         try:
-            reply: _Whole | _Lines = _Lines(send, echo) if request.stream else _Whole(send, echo)
-            await _carried_out(self._guard, call, reply, receive)
+            echo = request_id(request.headers)
+            reply = _Lines(request.send, echo) if wanted.stream else _Whole(request.send, echo)
+            await _carried_out(self._guard, call, reply, request)
         finally:
             self._active -= 1
 
 
-async def _carried_out(guard: Guard, call: ToolCall, reply: _Whole | _Lines, receive: Receive) -> None:
+def _read(body: bytes) -> _Request:
+    try:
+        return _decoder.decode(body)
+    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Problem("malformed", f"not a request to carry out a call: {error}") from None
+
+
+async def _carried_out(guard: Guard, call: ToolCall, reply: _Whole | _Lines, request: Request) -> None:
     """Carry out a call for as long as the client is there."""
     loop = asyncio.get_running_loop()
 
@@ -128,20 +102,19 @@ async def _carried_out(guard: Guard, call: ToolCall, reply: _Whole | _Lines, rec
         loop.call_soon_threadsafe(reply.decided, decision)
 
     work = asyncio.create_task(aexecute(guard, call, sink, told=told))
-    watch = asyncio.create_task(_gone(receive))
+    watch = asyncio.create_task(request.gone())
     writing = asyncio.create_task(reply.write())
     try:
         await asyncio.wait((work, watch), return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
-            # Nobody is there any more who could want what it does: the tool ends, and its end is recorded.
-            work.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await work
-            return
-        await _told(work, reply, writing)
+        if work.done():
+            await _told(work, reply, writing)
     finally:
-        for task in (watch, writing):
+        # Nobody is there any more who could want what it does, or the service stops: the tool ends, and its end is
+        # recorded, before this does.
+        for task in (work, watch, writing):
             task.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await work
 
 
 async def _told(work: asyncio.Task[Execution], reply: _Whole | _Lines, writing: asyncio.Task[None]) -> None:
@@ -150,18 +123,11 @@ async def _told(work: asyncio.Task[Execution], reply: _Whole | _Lines, writing: 
     except Blocked as blocked:
         reply.decided(blocked.decision)
         reply.ended(None)
-    except InvalidCall as error:
-        raise Problem("malformed", str(error)) from None
     except (JobError, TrailError) as error:
         reply.failed(str(error))
     else:
         reply.ended(done)
     await writing
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 class _Whole:

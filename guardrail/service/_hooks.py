@@ -7,12 +7,15 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from guardrail.hooks._answers import Answer as HookAnswer
 from guardrail.hooks._answers import as_http
 from guardrail.hooks._desk import HookDesk
 from guardrail.hooks._events import HARNESSES, MAX_EVENT_BYTES, Agent
-from guardrail.service._decisions import FAULT, log_fault
-from guardrail.service._http import Answer, Problem, Receive, Scope, Send, check_json, headers_of, read_body, request_id
+from guardrail.service._http import Answer, Problem, Receive, Scope, Send
+from guardrail.service._respond import Request, respond
+from guardrail.service._turns import Turns
 
 if TYPE_CHECKING:
     from guardrail.config import Config
@@ -30,12 +33,12 @@ class HookRoutes:
 
     Args:
         guard: what judges.
+        turns: limit on what is judged at one time.
     """
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: Guard, turns: Turns) -> None:
         self._desk = HookDesk(guard)
-        self._most = guard.config.service.concurrency
-        self._active = 0
+        self._turns = turns
         self._stale = Staleness(guard.config)
 
     def owns(self, path: str) -> bool:
@@ -44,37 +47,24 @@ class HookRoutes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one event; a problem is an answer that no harness takes for an allow."""
-        headers = headers_of(scope)
-        try:
-            answer = await self._answer(scope, headers, receive)
-        except Problem as problem:
-            answer = problem.answer(scope)
-        except Exception as error:  # noqa: BLE001 - whatever happens, the answer is no allow
-            log_fault(error)
-            answer = FAULT.answer(scope)
-        if answer is not None:
-            await answer.send(send, *request_id(headers))
+        await respond(scope, receive, send, self._answer)
 
-    async def _answer(self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive) -> Answer | None:
-        harness = scope["path"].removeprefix(PREFIX)
-        if scope["method"] != "POST":
-            raise Problem("method-not-allowed", f"`{scope['path']}` takes POST only")
+    async def _answer(self, request: Request) -> Answer | None:
+        harness = request.path.removeprefix(PREFIX)
+        request.needs("POST")
         if harness not in HARNESSES:
             raise Problem("not-found", f"`{harness}` is no harness that is known: one of {', '.join(HARNESSES)}")
-        check_json(headers)
-        body = await read_body(headers, receive, MAX_EVENT_BYTES)
+        body = await request.json(MAX_EVENT_BYTES)
         if body is None:
             return None
         if self._stale.is_stale():
             raise Problem("not-ready", "the configuration has changed: start the guard again")
-        if self._active >= self._most:
-            raise Problem("overloaded", f"{self._most} requests are being judged already: ask again")
-        self._active += 1
-        try:
-            said = await asyncio.to_thread(self._desk.answer, harness, body, _agent(headers))
-        finally:
-            self._active -= 1
-        return _for_client(said) if b"x-guardrail-client" in headers else Answer(body=as_http(said))
+        caller, agent = request.caller, _agent(request.headers)
+        agent = msgspec.structs.replace(agent, id=agent.id or caller.name)
+        caller.check(agent.id or harness)
+        async with self._turns.turn(caller.share(agent.id or harness)):
+            said = await asyncio.to_thread(self._desk.answer, harness, body, agent)
+        return _for_client(said) if b"x-guardrail-client" in request.headers else Answer(body=as_http(said))
 
 
 class Staleness:

@@ -39,6 +39,7 @@ PROBLEM_TYPES: Final[Mapping[str, int]] = {
     "too-wide": 422,
     "reused-key": 422,
     "too-many": 429,
+    "too-often": 429,
     "fault": 500,
     "overloaded": 503,
     "not-ready": 503,
@@ -80,27 +81,30 @@ class Problem(Exception):
     Args:
         kind: one of `PROBLEM_TYPES`.
         detail: what is wrong and how to mend it, one sentence.
+        headers: further headers, lower-case names.
+        facts: further members of the document.
     """
 
-    def __init__(self, kind: str, detail: str) -> None:
+    def __init__(self, kind: str, detail: str, headers: tuple[tuple[bytes, bytes], ...] = (), **facts: str) -> None:
         super().__init__(detail)
         self.kind = kind
         self.status = PROBLEM_TYPES[kind]
+        self._headers = headers
+        self._facts = facts
 
     def answer(self, scope: Scope, **facts: Any) -> Answer:
         """This problem as RFC 9457 JSON; `outcome` is in it so that a client that reads nothing else still denies."""
+        facts |= self._facts
         return Answer(
             status=self.status,
             body=orjson.dumps(problem_document(self.kind, self.status, str(self), scope.get("path", ""), **facts)),
             kind=b"application/problem+json",
-            headers=_HEADERS.get(self.kind, ()),
+            headers=(*_HEADERS.get(self.kind, ()), *self._headers),
         )
 
 
 _HEADERS: Final[Mapping[str, tuple[tuple[bytes, bytes], ...]]] = {
     "unauthorized": ((b"www-authenticate", b'Bearer realm="guardrail"'),),
-    "method-not-allowed": ((b"allow", b"POST"),),
-    "overloaded": ((b"retry-after", b"1"),),
     "not-ready": ((b"retry-after", b"1"),),
     # What is left of the body is not read, so the connection cannot be used again.
     "too-large": ((b"connection", b"close"),),

@@ -62,6 +62,13 @@ def for_reviewers(config: Config) -> ServiceConfig | None:
     return None
 
 
+def same_place(one: ServiceConfig | None, other: ServiceConfig | None) -> bool:
+    """Whether two services would listen at the same place."""
+    if one is None or other is None:
+        return one is other
+    return (one.socket or (one.host, one.port)) == (other.socket or (other.host, other.port))
+
+
 def _listen_tcp(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

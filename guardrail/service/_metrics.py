@@ -8,10 +8,8 @@ Source: Prometheus exposition formats; OpenTelemetry compatibility, "Prometheus 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
@@ -26,14 +24,20 @@ from prometheus_client.registry import Collector
 
 from guardrail import __version__
 from guardrail.policy import refusal
-from guardrail.service._http import Answer, Problem, Scope, Send, headers_of
+from guardrail.service._bearer import Bearer
+from guardrail.service._callers import Callers
+from guardrail.service._http import Answer, Receive, Scope, Send
+from guardrail.service._respond import Request, respond
+from guardrail.service._turns import SHED
 from guardrail.telemetry import DURATION_BUCKETS, Telemetry
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
     from guardrail.guard import Guard
-    from guardrail.service._decisions import DecisionRoutes
+    from guardrail.service._turns import Turns
+
+METRICS: Final = "/metrics"
 
 _KIND: Final = b"text/plain; version=0.0.4; charset=utf-8"
 
@@ -43,45 +47,39 @@ class MetricsRoute:
 
     Args:
         guard: whose counts.
-        decisions: knows how many requests are being judged.
-        tokens: any of these opens it; none where the transport says who asks.
+        turns: know how many calls are being judged.
+        token: of whoever may read this and nothing else; empty for none.
+        callers: may read it as well.
     """
 
-    def __init__(self, guard: Guard, decisions: DecisionRoutes, tokens: Sequence[str]) -> None:
+    def __init__(self, guard: Guard, turns: Turns, token: str, callers: Callers) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(_Counts(guard, decisions))
-        self._tokens = [_digest(token.encode()) for token in tokens]
+        self._registry.register(_Counts(guard, turns))
+        self._reader = Bearer(token, "the token for metrics") if token else None
+        self._callers = callers
 
-    async def __call__(self, scope: Scope, send: Send) -> None:
+    def owns(self, path: str) -> bool:
+        """Whether a path is answered here."""
+        return path == METRICS
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        try:
-            self._admit(scope)
-        except Problem as problem:
-            await problem.answer(scope).send(send)
-            return
-        # What is owed may have to be read from a file.
-        body = await asyncio.to_thread(generate_latest, self._registry)
-        await Answer(body=body, kind=_KIND).send(send)
+        await respond(scope, receive, send, self._answer)
 
-    def _admit(self, scope: Scope) -> None:
-        if scope["method"] != "GET":
-            raise Problem("method-not-allowed", "`/metrics` takes another method")
-        if not self._tokens:
-            return
-        scheme, _, token = headers_of(scope).get(b"authorization", b"").partition(b" ")
-        given = _digest(token.strip())
-        # Every one is compared, so that an answer's time says nothing about which was nearly right.
-        known = [hmac.compare_digest(given, one) for one in self._tokens]
-        if not any(known) or scheme.lower() != b"bearer":
-            raise Problem("unauthorized", "send the token for metrics as `authorization: Bearer TOKEN`")
+    async def _answer(self, request: Request) -> Answer:
+        if self._reader is None or not self._reader.opens(request.headers):
+            await self._callers.of(request.scope)
+        request.needs("GET")
+        # What is owed may have to be read from a file.
+        return Answer(body=await asyncio.to_thread(generate_latest, self._registry), kind=_KIND)
 
 
 class _Counts(Collector):
     """What is told of one guard, collected when somebody asks."""
 
-    def __init__(self, guard: Guard, decisions: DecisionRoutes) -> None:
+    def __init__(self, guard: Guard, turns: Turns) -> None:
         self._guard = guard
-        self._active = decisions
+        self._turns = turns
 
     def collect(self) -> Iterable[Metric]:
         yield from _decided()
@@ -111,7 +109,12 @@ class _Counts(Collector):
         guard, trail = self._guard, self._guard.trail
         yield GaugeMetricFamily("guardrail_trail_records", "Records in the trail.", 0 if trail is None else trail.size)
         yield GaugeMetricFamily("guardrail_trail_recording", "1 if a trail is kept.", int(trail is not None))
-        yield GaugeMetricFamily("guardrail_requests_active", "Requests that are being judged.", self._active.active)
+        yield GaugeMetricFamily("guardrail_requests_active", "Requests that are being judged.", self._turns.active)
+        yield GaugeMetricFamily("guardrail_requests_waiting", "Calls that wait for their turn.", self._turns.waiting)
+        shed = CounterMetricFamily("guardrail_requests_shed", "Calls that got no turn, hence a denial.", labels=["why"])
+        for why in SHED:
+            shed.add_metric([why], self._turns.shed[why])
+        yield shed
         yield GaugeMetricFamily(
             "guardrail_policy_refused", "1 if a newer policy was refused.", int(bool(refusal(guard.engine)))
         )
@@ -156,7 +159,3 @@ def _decided() -> Iterable[Metric]:
         for kind, count in sorted(counts.items()):
             family.add_metric([kind], count)
         yield family
-
-
-def _digest(data: bytes) -> bytes:
-    return hashlib.sha256(data).digest()

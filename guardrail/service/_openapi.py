@@ -76,17 +76,54 @@ PROBLEM: Final[dict[str, Any]] = {
 
 _FAULTS: Final = {
     "400": "Malformed; nothing was judged",
-    "401": "The token is missing or wrong",
+    "401": "It is not known who asks",
+    "403": "They may not ask in that agent's name",
     "408": "The body did not arrive in time",
     "413": "The body is too large",
     "415": "Not `application/json`",
+    "429": "This caller asks too often, or too much at one time",
     "500": "The service failed",
-    "503": "Too many calls are being judged",
+    "503": "Too many calls are being judged, or nobody can say who asks",
+}
+
+_CHECKS: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["status", "checks"],
+    "properties": {
+        "status": {"const": "ok"},
+        "checks": {"type": "object", "additionalProperties": {"type": "boolean"}},
+    },
 }
 
 
+def problem(description: str) -> dict[str, Any]:
+    """The answer that is a problem."""
+    return {"description": description, "content": {"application/problem+json": {"schema": PROBLEM}}}
+
+
+HEALTH: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"description": "It is", "content": {JSON: {"schema": _CHECKS}}},
+    503: problem("It is not; `checks` says what is missing"),
+}
+"""What the routes of health answer."""
+
+READING: Final[dict[int | str, dict[str, Any]]] = {int(status): problem(_FAULTS[status]) for status in ("401", "503")}
+"""What else a route that is read with the service's token answers."""
+
+SECURITY: Final[dict[str, Any]] = {"security": [{"token": []}]}
+"""What such a route needs."""
+
+
 def describe(
-    document: dict[str, Any], *, decide: str, evaluation: str, evaluations: str, execute: str, token: str
+    document: dict[str, Any],
+    *,
+    decide: str,
+    evaluation: str,
+    evaluations: str,
+    execute: str,
+    token: str,
+    hooks: str,
+    metrics: str,
 ) -> dict[str, Any]:
     """Add the decision routes to an OpenAPI document.
 
@@ -97,6 +134,8 @@ def describe(
         evaluations: path of AuthZEN's access evaluations.
         execute: path of owned execution.
         token: path of decision tokens.
+        hooks: what the path of a harness's events begins with.
+        metrics: path of what Prometheus reads.
     """
     many = {**_EVALUATION, "properties": {**_EVALUATION["properties"], **_MANY}}
     answers = {
@@ -109,8 +148,12 @@ def describe(
         evaluations: _post("authzen", "AuthZEN access evaluations", many, answers),
     }
     paths[execute] = _post("guardrail", "Judge a call and carry it out, where that is on", _EXECUTE, _EXECUTED)
+    paths[execute]["post"]["responses"] |= {"404": problem("This service carries nothing out")}
+    paths[execute]["post"]["responses"]["200"]["content"]["application/x-ndjson"] = {"schema": {"type": "string"}}
     signed = {**_EXECUTED, "required": ["decision"], "properties": {"decision": _DECISION, "token": {"type": "string"}}}
     paths[token] = _post("guardrail", "Judge one tool call, and sign for an allow", _CALL, signed)
+    paths[hooks + "{harness}"] = _hook()
+    paths[metrics] = _metrics()
     bearer = {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}}
     return {**document, "paths": {**document.get("paths", {}), **paths}, "components": _merged(document, bearer)}
 
@@ -144,16 +187,28 @@ _MANY: Final[dict[str, Any]] = {
 }
 
 
+def _hook() -> dict[str, Any]:
+    event = _post("guardrail", "Answer the event of a harness, in its own words", {"type": "object"}, {})
+    harness = {"name": "harness", "in": "path", "required": True, "schema": {"type": "string"}}
+    event["post"]["parameters"] = [harness]
+    event["post"]["responses"] |= {"404": problem("No such harness is known")}
+    return event
+
+
+def _metrics() -> dict[str, Any]:
+    kind = {"text/plain": {"schema": {"type": "string"}}}
+    answers = {"200": {"description": "Counts, as Prometheus reads them", "content": kind}}
+    answers |= {status: problem(_FAULTS[status]) for status in ("401", "500", "503")}
+    return {"get": {"tags": ["health"], "summary": "Counts for Prometheus", **SECURITY, "responses": answers}}
+
+
 def _post(tag: str, summary: str, takes: dict[str, Any], gives: dict[str, Any]) -> dict[str, Any]:
-    faults = {
-        status: {"description": text, "content": {"application/problem+json": {"schema": PROBLEM}}}
-        for status, text in _FAULTS.items()
-    }
+    faults = {status: problem(text) for status, text in _FAULTS.items()}
     return {
         "post": {
             "tags": [tag],
             "summary": summary,
-            "security": [{"token": []}],
+            **SECURITY,
             "requestBody": {"required": True, "content": {JSON: {"schema": takes}}},
             "responses": {"200": {"description": summary, "content": {JSON: {"schema": gives}}}, **faults},
         }

@@ -8,7 +8,7 @@ import msgspec
 
 from guardrail.review._statements import AnyStatement
 from guardrail.service import _review_models as models
-from guardrail.service._openapi import JSON, PROBLEM
+from guardrail.service._openapi import JSON, problem
 
 REVIEWERS: Final = "reviewers"
 """Name of the security scheme of those who review."""
@@ -64,7 +64,9 @@ _FAULTS: Final = {
     "413": "The body is too large",
     "415": "Not `application/json`",
     "422": "Wider than what was asked, or a key that was used for something else",
+    "429": "Too many votes were given",
     "500": "The service failed",
+    "503": "Nobody can say who asks",
 }
 
 
@@ -113,10 +115,7 @@ def _operation(
     scheme: str,
     takes: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    faults = {
-        status: {"description": text, "content": {"application/problem+json": {"schema": PROBLEM}}}
-        for status, text in _FAULTS.items()
-    }
+    faults = {status: problem(text) for status, text in _FAULTS.items()}
     operation: dict[str, Any] = {
         "tags": ["review"],
         "summary": summary,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import struct
@@ -35,19 +36,42 @@ def user_of(connection: socket.socket) -> int:
     return int(_CREDENTIALS.unpack(data)[1])
 
 
-class OwnUserProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-    """HTTP with processes of this user and root only, whatever the permissions of the socket have become."""
+class KnowingProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+    """HTTP that says of each request what is known of its connection: the peer's user, and its certificate.
+
+    They stand in the `state` of the request's scope, as `uid` and `certificate`.
+    """
+
+    app_state: dict[str, Any]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Close the connection of anybody else unread."""
-        try:
-            allowed = user_of(transport.get_extra_info("socket")) in (os.geteuid(), 0)
-        except OSError:
-            allowed = False
-        if not allowed:
+        """Take down who is at the other end."""
+        known: dict[str, Any] = {}
+        connection: socket.socket = transport.get_extra_info("socket")
+        if connection.family == socket.AF_UNIX:
+            with contextlib.suppress(OSError):
+                known["uid"] = user_of(connection)
+        # INVARIANT: there is one only where the handshake has verified it (`ssl.CERT_OPTIONAL` with authorities).
+        if certificate := transport.get_extra_info("peercert"):
+            known["certificate"] = certificate
+        self.app_state = {**self.app_state, **known}
+        if self.admits(known):
+            super().connection_made(transport)
+        else:
             transport.close()
-            return
-        super().connection_made(transport)
+
+    def admits(self, known: dict[str, Any]) -> bool:
+        """Whether the connection of such a peer is read at all."""
+        del known
+        return True
+
+
+class OwnUserProtocol(KnowingProtocol):
+    """HTTP with processes of this user and root only, whatever the permissions of the socket have become."""
+
+    def admits(self, known: dict[str, Any]) -> bool:
+        """Not that of anybody else."""
+        return known.get("uid") in (os.geteuid(), 0)
 
 
 class Idle:

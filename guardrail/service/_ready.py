@@ -7,23 +7,24 @@ import json
 import socket
 from typing import Any, Final
 
-from guardrail.config import ServiceConfig
-from guardrail.service._client import cause
+from guardrail.client import cause
+from guardrail.config import Config, ServiceConfig
 
 TIMEOUT_SECONDS: Final = 3.0
 """Longest wait for the answer, in seconds."""
 
 
-def is_ready(settings: ServiceConfig) -> tuple[bool, str]:
+def is_ready(config: Config, settings: ServiceConfig) -> tuple[bool, str]:
     """Ask `/readyz`.
 
     Args:
-        settings: where the service listens.
+        config: the configuration of the service.
+        settings: where it listens.
 
     Returns:
         Whether it is ready, and one line about it.
     """
-    connection = _connection(settings)
+    connection = _connection(config, settings)
     try:
         connection.request("GET", "/readyz")
         response = connection.getresponse()
@@ -44,12 +45,17 @@ def _place(settings: ServiceConfig) -> str:
     return f"`{settings.socket}`" if settings.socket else f"`{settings.host}` port {settings.port}"
 
 
-def _connection(settings: ServiceConfig) -> http.client.HTTPConnection:
+def _connection(config: Config, settings: ServiceConfig) -> http.client.HTTPConnection:
     if settings.socket:
         return _UnixConnection(settings.socket)
     # A service that listens on every address answers on loopback.
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - compared, not bound
-    return http.client.HTTPConnection(host, settings.port, timeout=TIMEOUT_SECONDS)
+    if settings.tls is None:
+        return http.client.HTTPConnection(host, settings.port, timeout=TIMEOUT_SECONDS)
+    from guardrail.service._tls import client_context
+
+    context = client_context(config, settings.tls)
+    return http.client.HTTPSConnection(host, settings.port, timeout=TIMEOUT_SECONDS, context=context)
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import hmac
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qs
 
 import msgspec
 import orjson
@@ -21,8 +19,11 @@ from guardrail.errors import GuardrailError
 from guardrail.review import Case, Clerk, Grant, Redemption, Refused, ReviewDesk
 from guardrail.review._statements import MAX_STATEMENT_BYTES, CancelStatement, RevokeStatement
 from guardrail.review._view import to_dict
+from guardrail.service._bearer import Bearer
+from guardrail.service._callers import Caller, Callers
 from guardrail.service._events import stream
-from guardrail.service._http import Answer, Problem, Receive, Scope, Send, check_json, headers_of, read_body
+from guardrail.service._http import Answer, Problem, Receive, Scope, Send
+from guardrail.service._respond import Request, respond
 from guardrail.service._review_models import Complete, Redeem
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ MAX_KEY_CHARS: Final = 255
 _PATH: Final = re.compile(
     r"/v1/(?:review|escalations(?:/[^/:]+(?::cancel|/votes)?)?|grants/[^/:]+:(?:redeem|complete|revoke))"
 )
+_READING: Final = re.compile(r"/v1/escalations(?:/[^/:]+)?")
 _ENFORCING: Final = (":redeem", ":complete")
 _WAIT: Final = re.compile(r"(?:^|[,\s])wait=(\d{1,4})\b")
 _STATES: Final = ("pending", "approved", "denied", "expired", "cancelled", "superseded", "all")
@@ -51,14 +53,14 @@ class ReviewRoutes:
     Args:
         guard: whose desk it is.
         token: what reviewers must send.
-        enforcing: digest of what enforcement points must send; None where the transport says who asks.
+        callers: who may take uses of grants of their agents.
     """
 
-    def __init__(self, guard: Guard, token: str, enforcing: bytes | None) -> None:
+    def __init__(self, guard: Guard, token: str, callers: Callers) -> None:
         self._desk: ReviewDesk = guard.desk
         self._clerk: Clerk = guard.clerk
-        self._token = _digest(token.encode())
-        self._enforcing = enforcing
+        self._people = Bearer(token, "the reviewers' token")
+        self._callers = callers
 
     def owns(self, path: str) -> bool:
         """Whether a path is answered here."""
@@ -68,50 +70,50 @@ class ReviewRoutes:
         """Whether a path is for enforcement points, with the agents' token, and not for people."""
         return self.owns(path) and path.endswith(_ENFORCING)
 
+    @property
+    def enforcing(self) -> EnforcingRoutes:
+        """Those of the routes that are for enforcement points."""
+        return EnforcingRoutes(self)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        await respond(scope, receive, send, self._answer)
+
+    async def _answer(self, request: Request) -> Answer | None:
         try:
-            self._admit(scope)
-            if scope["path"] == "/v1/escalations/events" and scope["method"] == "GET":
-                await stream(self._desk, headers_of(scope), receive, send)
-                return
-            answer = await self._answer(scope, receive)
-        except Problem as problem:
-            answer = problem.answer(scope)
+            if request.path.endswith(_ENFORCING):
+                return await self._enforce(request, await self._callers.of(request.scope))
+            self._people.check(request.headers)
+            return await (self._read(request) if _READING.fullmatch(request.path) else self._write(request))
         except Refused as error:
-            answer = Problem(_KINDS.get(error.code, error.code.replace("_", "-")), str(error)).answer(
-                scope, code=error.code
-            )
+            kind = _KINDS.get(error.code, error.code.replace("_", "-"))
+            raise Problem(kind, str(error), code=error.code) from None
         except GuardrailError as error:
-            answer = Problem("fault", str(error)).answer(scope)
-        if answer is not None:
-            await answer.send(send)
+            raise Problem("fault", str(error)) from None
 
-    def _admit(self, scope: Scope) -> None:
-        wanted = self._enforcing if scope["path"].endswith(_ENFORCING) else self._token
-        if wanted is None:
-            return
-        scheme, _, token = headers_of(scope).get(b"authorization", b"").partition(b" ")
-        if not (hmac.compare_digest(_digest(token.strip()), wanted) and scheme.lower() == b"bearer"):
-            raise Problem("unauthorized", "send the reviewers' token as `authorization: Bearer TOKEN`")
+    async def _read(self, request: Request) -> Answer | None:
+        request.needs("GET")
+        if request.path == "/v1/escalations":
+            return self._list(request.query)
+        if request.path == "/v1/escalations/events":
+            await stream(self._desk, request)
+            return None
+        return await self._show(request.path.rpartition("/")[2], request.headers)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Answer | None:
-        headers, path = headers_of(scope), scope["path"]
-        if scope["method"] == "GET":
-            if path == "/v1/escalations":
-                return self._list(scope)
-            if path.startswith("/v1/escalations/") and not path.endswith((":cancel", "/votes")):
-                return await self._show(path.rpartition("/")[2], headers)
-        if scope["method"] != "POST" or path == "/v1/escalations":
-            raise Problem("method-not-allowed", f"`{path}` takes another method")
-        check_json(headers)
-        body = await read_body(headers, receive, MAX_STATEMENT_BYTES)
+    async def _write(self, request: Request) -> Answer | None:
+        body = await request.json(MAX_STATEMENT_BYTES)
+        return None if body is None else await asyncio.to_thread(self._take, request.path, request.headers, body)
+
+    async def _enforce(self, request: Request, caller: Caller) -> Answer | None:
+        body = await request.json(MAX_STATEMENT_BYTES)
         if body is None:
             return None
-        return await self._post(path, headers, body)
+        name = _name(request.path)
+        if request.path.endswith(":redeem"):
+            return await asyncio.to_thread(self._redeem, name, _read(body, Redeem), caller)
+        return await asyncio.to_thread(self._complete, name, _read(body, Complete), caller)
 
-    def _list(self, scope: Scope) -> Answer:
-        query = {name: values[-1] for name, values in parse_qs(scope["query_string"].decode("latin-1")).items()}
+    def _list(self, query: Mapping[str, str]) -> Answer:
         state, cursor = query.get("state", "pending"), query.get("cursor", "")
         if state not in _STATES:
             raise Problem("malformed", f"`state` must be one of {', '.join(_STATES)}")
@@ -134,19 +136,11 @@ class ReviewRoutes:
             return Answer(status=304, body=b"", headers=(_etag(case),))
         return self._shown(case)
 
-    async def _post(self, path: str, headers: Mapping[bytes, bytes], body: bytes) -> Answer:
-        name = path.rpartition("/")[2].partition(":")[0]
-        if path.endswith(":redeem"):
-            return await asyncio.to_thread(self._redeem, name, _read(body, Redeem))
-        if path.endswith(":complete"):
-            return await asyncio.to_thread(self._complete, name, _read(body, Complete))
-        return await asyncio.to_thread(self._take, path, headers, body)
-
     def _take(self, path: str, headers: Mapping[bytes, bytes], body: bytes) -> Answer:
         """A signed statement; sent twice it is the same one, and gets the same answer."""
         statement = self._clerk.about(body)
         about = getattr(statement, "escalation", None) or getattr(statement, "grant", None)
-        wanted = path.removesuffix("/votes").rpartition("/")[2].partition(":")[0]
+        wanted = _name(path.removesuffix("/votes"))
         if path != "/v1/review" and about != wanted:
             raise Problem("malformed", f"the statement is about `{about}`, and was sent to `{wanted}`")
         if path.endswith(":cancel") and not isinstance(statement, CancelStatement):
@@ -170,7 +164,7 @@ class ReviewRoutes:
             raise Problem("reused-key", "this `idempotency-key` was sent with another body before: take a new one")
         return self._shown(self._known(escalation))
 
-    def _for_enforcing(self, grant: str) -> Grant:
+    def _for_enforcing(self, grant: str, caller: Caller) -> Grant:
         """A grant that enforcement points may say something about.
 
         INVARIANT: not one of a turn in some guard's own process: that guard takes its uses and says what came of them.
@@ -181,17 +175,18 @@ class ReviewRoutes:
             raise Refused("unknown", f"there is no grant `{grant[:64]}`")
         if found[0].held.bound:
             raise Refused("not_redeemable", "the grant belongs to the turn that asked, and its guard uses it")
+        caller.check(found[0].held.agent)
         return found[1].grant
 
-    def _redeem(self, grant: str, use: Redeem) -> Answer:
-        self._for_enforcing(grant)
+    def _redeem(self, grant: str, use: Redeem, caller: Caller) -> Answer:
+        self._for_enforcing(grant, caller)
         won = self._desk.reserve(grant, use.digest, use.binding)
         if won is None:
             raise Refused("stale", "what people were shown has changed, and the grant is void now")
         return _json({"grant": won.grant.id, "use": won.use, "expires_us": won.grant.expires_us})
 
-    def _complete(self, grant: str, end: Complete) -> Answer:
-        self._desk.finish(Redemption(grant=self._for_enforcing(grant), use=end.use), end.result)
+    def _complete(self, grant: str, end: Complete, caller: Caller) -> Answer:
+        self._desk.finish(Redemption(grant=self._for_enforcing(grant, caller), use=end.use), end.result)
         return _json({"grant": grant, "use": end.use, "result": end.result})
 
     def _known(self, name: str) -> Case:
@@ -202,6 +197,25 @@ class ReviewRoutes:
 
     def _shown(self, case: Case) -> Answer:
         return Answer(body=orjson.dumps(to_dict(case, self._desk.clock())), headers=(_etag(case),))
+
+
+class EnforcingRoutes:
+    """What of review is left where people have a listener of their own.
+
+    Args:
+        review: all of it.
+    """
+
+    def __init__(self, review: ReviewRoutes) -> None:
+        self._review = review
+
+    def owns(self, path: str) -> bool:
+        """Whether a path is answered here."""
+        return self._review.enforces(path)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await self._review(scope, receive, send)
 
 
 _KINDS: Final[Mapping[str, str]] = {"unknown": "not-found"}
@@ -222,6 +236,10 @@ async def _changed(desk: ReviewDesk, name: str, version: int, seconds: float) ->
     finally:
         end()
     return desk.find(name)
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2].partition(":")[0]
 
 
 def _key(headers: Mapping[bytes, bytes]) -> str:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from guardrail.audit import trail_key
-from guardrail.errors import GuardrailError, InvalidCall
+from guardrail.errors import GuardrailError
 from guardrail.model import ToolCall
-from guardrail.service._decisions import FAULT, log_fault
-from guardrail.service._http import Answer, Problem, Receive, Scope, Send, check_json, headers_of, read_body, request_id
+from guardrail.service._http import Answer, Problem, Receive, Scope, Send
+from guardrail.service._judging import Judging
+from guardrail.service._respond import Request, respond
 from guardrail.tokens import TokenSigner
 
 if TYPE_CHECKING:
@@ -25,11 +26,13 @@ class TokenRoutes:
     """The route of decision tokens.
 
     Args:
-        guard: judges, and has the key.
+        guard: has the key.
+        judging: what judges.
     """
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: Guard, judging: Judging) -> None:
         self._guard = guard
+        self._judging = judging
         self._limit = guard.config.service.body_bytes
 
     def owns(self, path: str) -> bool:
@@ -38,34 +41,19 @@ class TokenRoutes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        try:
-            answer = await self._answer(scope, receive)
-        except Problem as problem:
-            answer = problem.answer(scope)
-        except Exception as error:  # noqa: BLE001 - whatever happens, the answer is no allow
-            log_fault(error)
-            answer = FAULT.answer(scope)
-        if answer is not None:
-            await answer.send(send, *request_id(headers_of(scope)))
+        await respond(scope, receive, send, self._answer)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Answer | None:
-        headers = headers_of(scope)
-        if scope["method"] != "POST":
-            raise Problem("method-not-allowed", f"`{TOKEN}` takes POST only")
-        check_json(headers)
-        body = await read_body(headers, receive, self._limit)
+    async def _answer(self, request: Request) -> Answer | None:
+        body = await request.json(self._limit)
         if body is None:
             return None
-        try:
-            call = ToolCall.from_json(body)
-        except InvalidCall as error:
-            raise Problem("malformed", str(error)) from None
+        call = ToolCall.from_json(body)
         try:
             signer = await asyncio.to_thread(lambda: self._signer)
         except (GuardrailError, OSError) as error:
             # Before the call is judged: an allow that nobody is told of would be on record as released.
             raise Problem("not-ready", f"no token can be signed here: {error}") from None
-        decision = await self._guard.acheck(call)
+        call, decision = await self._judging.judge(request.caller, call)
         facts = {"decision": decision.to_dict()}
         if decision:
             facts["token"] = signer.sign(call, decision)  # type: ignore[assignment]

@@ -112,7 +112,8 @@ def send(url: str, headers: dict[str, str], body: bytes) -> int:
     try:
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request("POST", target, body, headers)
-        return connection.getresponse().status
+        with connection.getresponse() as answer:
+            return answer.status
     except (OSError, http.client.HTTPException, ValueError):  # a name that no host can have is a `ValueError`
         return 0
     finally:

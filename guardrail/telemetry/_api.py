@@ -39,6 +39,9 @@ CHECKPOINT_EVENT_NAME: Final = "guardrail.audit.checkpoint"
 DUTY_EVENT_NAME: Final = "guardrail.obligation"
 """Name of the log event about something that is wrong with what is owed."""
 
+SURPRISE_EVENT_NAME: Final = "guardrail.kernel.unpredicted"
+"""Name of the log event about a program that went for an asset which its call did not name."""
+
 DURATION_BUCKETS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 """Upper bounds of the buckets of `guardrail.decision.duration`, in seconds."""
 
@@ -241,6 +244,15 @@ class Api:
             severity_text="WARN",
             body=f"{', '.join(kinds)} {text(obligation)}",
             attributes={"guardrail.obligation.id": text(obligation), "guardrail.obligation.violation": listed(kinds)},
+        )
+
+    def emit_surprise(self, decision_id: str, assets: Sequence[str]) -> None:
+        self._logger.emit(
+            event_name=SURPRISE_EVENT_NAME,
+            severity_number=self._logs.SeverityNumber.ERROR,
+            severity_text="ERROR",
+            body=f"the kernel kept a program from {', '.join(map(text, assets))}, which its call did not name",
+            attributes={"guardrail.decision.id": decision_id, "guardrail.assets": listed(assets)},
         )
 
     def flushers(self, timeout_seconds: float) -> tuple[Callable[[], object], ...]:

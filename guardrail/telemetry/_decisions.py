@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from guardrail.errors import ConfigError, EngineFault, TrailError
 from guardrail.model import Decision, Outcome, ToolCall
-from guardrail.telemetry._api import DUTY_EVENT_NAME, EVENT_NAME, Api, Tally, deciding_op, failed_open, listed, text
+from guardrail.telemetry._api import (
+    DUTY_EVENT_NAME,
+    EVENT_NAME,
+    SURPRISE_EVENT_NAME,
+    Api,
+    Tally,
+    deciding_op,
+    failed_open,
+    listed,
+    text,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from opentelemetry._logs import LoggerProvider
@@ -126,6 +136,15 @@ class Telemetry:
         """
         self.attempt(self._duty, obligation, kinds)
 
+    def surprise(self, decision_id: str, assets: Sequence[str]) -> None:
+        """Say that the kernel kept a program from assets that its call was not judged to touch.
+
+        Args:
+            decision_id: what released it.
+            assets: ids of them.
+        """
+        self.attempt(self._surprise, decision_id, assets)
+
     def own(self, closers: tuple[Callable[[float], None], ...]) -> None:
         """Take over providers: `shutdown` closes them.
 
@@ -165,6 +184,15 @@ class Telemetry:
         api = self.api()
         if api is not None:
             api.emit_duty(obligation, kinds)
+
+    def _surprise(self, decision_id: str, assets: Sequence[str]) -> None:
+        from guardrail.telemetry import _log as log
+
+        if log.wanted():
+            log.warn(SURPRISE_EVENT_NAME, {"decision_id": decision_id, "assets": listed(assets)})
+        api = self.api()
+        if api is not None:
+            api.emit_surprise(decision_id, assets)
 
     def api(self) -> Api | None:
         """The OpenTelemetry API, once this process has loaded it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from tests.mcp_support import (
     records,
     reference_server,
     relay_command,
+    tool,
     toy,
     waiting,
     wired,
@@ -312,3 +314,34 @@ def test_the_example_does_what_it_says() -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "delete_file beta.safetensors: This action is not permitted here" in done.stdout
+
+
+@pytest.mark.parametrize(("mode", "said"), [("off", "ran take: 100 bytes"), ("strict", "ran take: nothing")])
+def test_a_server_that_is_confined_reaches_no_asset_that_its_calls_do_not_show(
+    tmp_path: Path, mode: str, said: str
+) -> None:
+    """It reads a model that no argument names; held by the kernel it works on, and what it tried is on record."""
+    roots = json.dumps(["/usr", "/etc", "/proc", str(ROOT), os.path.realpath(sys.prefix), sys.base_prefix])
+    place = Place(tmp_path, more=f"[execute]\nconfine_read = {roots}")
+    command = toy(place.root, [[tool("take", "Takes."), tool("inspect", "Looks.")]])
+    with wired(place, *NAME, "--confine", mode, command=command) as wire:
+        wire.hello()
+        wire.ask("tools/list")
+        assert words(wire.call("take")) == said
+        assert words(wire.call("inspect")) == "ran inspect"
+    ended = [record for _, record in records(place) if record.get("event") == "server_ended"]
+    if mode == "off":
+        assert ended == []
+    else:
+        (told,) = ended
+        assert (told["kernel_mode"], told["kernel_assets"]) == ("strict", "model:beta")
+
+
+def test_a_server_that_cannot_be_confined_as_asked_is_not_started(place: Place) -> None:
+    """Weights lie in its own directory, which only `strict` can take apart; the sentence says so."""
+    done = subprocess.run(
+        relay_command(place, *NAME, "--confine", "default", command=toy(place.root)), cwd=place.root,
+        env=environment(), stdin=subprocess.PIPE, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, "use `strict`" in done.stderr) == (2, True)
+    assert reached(place.root) == []

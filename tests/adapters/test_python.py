@@ -12,7 +12,7 @@ import pytest
 
 from guardrail import ConfigError, Denied, Escalated, Guard, InvalidCall, ToolCall
 from guardrail.config import parse as parse_config
-from guardrail_adapters.python import Host, guarded
+from guardrail_adapters.python import Host, guarded, shell
 from tests.adapters.toys import ToyGuard
 
 CONFIG = """
@@ -148,6 +148,23 @@ def test_the_adapter_needs_no_framework(root: Path) -> None:
         timeout=60, check=False,
     )  # fmt: skip
     assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
+
+
+def test_a_shell_tool_is_carried_out_by_the_guard_and_held_by_the_kernel(tmp_path: Path) -> None:
+    """What it prints comes back; what no text shows is held; what may not be raises."""
+    (tmp_path / "work").mkdir()
+    (tmp_path / "model").write_text("weights")
+    (tmp_path / "guardrail.toml").write_text(
+        '[[asset]]\nid = "model:b"\nclass = "weights"\npaths = ["model"]\n'
+        '[trail]\ndirectory = "trail"\n[limits]\ndecision_ms = 60000\n'
+    )
+    with Guard.open(tmp_path / "guardrail.toml") as guard:
+        bash = shell(guard, confine="strict", subject="ops-agent", cwd=str(tmp_path / "work"))
+        assert bash("echo said; exit 3") == "said\n\n[exit code 3]"
+        assert "ermission denied" in bash('perl -e \'exec "cat", scalar reverse "ledom/.."\'')
+        with pytest.raises(Denied):
+            bash("rm ../model")
+    assert (tmp_path / "model").read_text() == "weights"
 
 
 # ── the standard library ─────────────────────────────────────────────────────────────────────────────────────────────

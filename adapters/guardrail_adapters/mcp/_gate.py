@@ -10,14 +10,17 @@ Not concerned with frames on the wire: `forward` carries a message to the server
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 import msgspec
 
 from guardrail import Blocked, Decision, Denied, Escalated, Guard, InvalidCall, Subject, ToolCall, TrailError
+from guardrail.confine import Confinement, JobError
+from guardrail.execution import confining
 from guardrail.model import MAX_NAME_CHARS
 from guardrail.printing import printable
 from guardrail_adapters.mcp import _answers
@@ -51,6 +54,7 @@ class RelaySettings:
         cwd: directory that relative paths are relative to: the server's own.
         hold_seconds: how long a call waits for people before it is told to come again, in seconds.
         review_url: page where people answer, with `{id}` for the escalation's id; empty if there is none.
+        confine: how much the kernel holds a server that is started here, as `execute.confine` has it.
     """
 
     server: str
@@ -59,6 +63,7 @@ class RelaySettings:
     cwd: str | None = None
     hold_seconds: float = 30.0
     review_url: str = ""
+    confine: Literal["off", "floor", "default", "strict"] = "off"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -321,6 +326,29 @@ class Gate:
             _log.warning("%s", notice)
             self._note("tool_waits", notice=notice)
         return None if len(listing.tools) == len(given) else {**message, "result": {**found, "tools": listing.tools}}
+
+    @contextlib.contextmanager
+    def confining(self, cwd: str | None) -> Generator[Confinement]:
+        """What holds the server while it runs; what that saw of it is on record once it has ended.
+
+        INVARIANT: it reaches no asset that everybody may not read, for its profile is made before any call is judged.
+
+        Args:
+            cwd: where the server runs.
+        """
+        with confining(self._guard, cwd, self.settings.confine) as held:
+            yield held
+            try:
+                seen = held.seen()
+            except JobError as error:
+                _log.error("the server `%s`: %s", self.settings.server, error)
+                self._note("server_ended", why=str(error))
+                return
+            if seen.facts:
+                self._note("server_ended", **{name: str(value) for name, value in seen.facts.items()})
+            for one in seen.observed:
+                if one.is_surprise:
+                    _log.warning("the kernel kept the server `%s` from `%s`", self.settings.server, one.asset)
 
     def _note(self, event: str, **facts: str) -> None:
         """On record: a tool that people have not seen, or a call of one."""

@@ -7,6 +7,7 @@ INVARIANT: whatever fails here, the server's input is closed: nothing goes to it
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -14,6 +15,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Final
 
 from guardrail import ConfigError
+from guardrail.confine import Confinement, Job, JobError
 from guardrail_adapters.mcp._clients import Started
 from guardrail_adapters.mcp._connection import Connection
 from guardrail_adapters.mcp._frames import MAX_FRAME_BYTES, Message, RefusedFrame, dump, parse, parse_one
@@ -44,24 +46,42 @@ class Server:
 
     @classmethod
     async def start(
-        cls, command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: str | None = None
+        cls,
+        command: Sequence[str],
+        confinement: Confinement,
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
     ) -> Server:
         """Start one, with the environment of this process but for the guard's own variables.
 
+        Args:
+            command: program and arguments.
+            confinement: what holds it for as long as it runs, whatever its calls are judged to do.
+            env: further variables.
+            cwd: where it starts.
+
         Raises:
-            ConfigError: if it cannot be started.
+            ConfigError: if it cannot be started, or confined.
         """
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("GUARDRAIL_")}
+        job = Job(
+            argv=tuple(command), cwd=cwd or os.getcwd(), environment={**inherited, **(env or {})},
+            grace_seconds=END_SECONDS,
+        )  # fmt: skip
         try:
+            job = confinement.confine(job, ())
             process = await asyncio.create_subprocess_exec(
-                *command,
+                *job.argv,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 limit=MAX_FRAME_BYTES,
-                env={**inherited, **(env or {})},
-                cwd=cwd,
+                env=job.environment,
+                cwd=job.cwd,
                 start_new_session=True,
             )
+        except JobError as error:
+            raise ConfigError(f"the server `{command[0]}` cannot be confined: {error}") from None
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or str(error)
             raise ConfigError(f"the server `{command[0]}` cannot be started: {why.lower()}") from None
@@ -178,15 +198,16 @@ async def relay(gate: Gate, command: Sequence[str], *, env: Mapping[str, str] | 
         ConfigError: if the server cannot be started, or standard input and output are no pipes.
     """
     reader, writer = await standard_streams()
-    server = await Server.start(command, env=env, cwd=gate.settings.cwd)
-    running = asyncio.current_task()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, lambda: running.cancel() if running is not None else None)
-    try:
-        return await StdioRelay(gate, server, writer).run(reader)
-    except asyncio.CancelledError:
-        return 0
+    with gate.confining(gate.settings.cwd) as confinement:
+        server = await Server.start(command, confinement, env=env, cwd=gate.settings.cwd)
+        running = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, lambda: running.cancel() if running is not None else None)
+        try:
+            return await StdioRelay(gate, server, writer).run(reader)
+        except asyncio.CancelledError:
+            return 0
 
 
 async def relay_many(gates: Mapping[str, Gate], servers: Mapping[str, Started]) -> int:
@@ -202,20 +223,33 @@ async def relay_many(gates: Mapping[str, Gate], servers: Mapping[str, Started]) 
     Raises:
         ConfigError: if one of them cannot be started.
     """
-    from guardrail_adapters.mcp._many import Many
-
     reader, writer = await standard_streams()
+    with contextlib.ExitStack() as held:
+        running = await _started(gates, servers, held)
+        return await _relay_all(running, reader, writer)
+
+
+async def _started(
+    gates: Mapping[str, Gate], servers: Mapping[str, Started], held: contextlib.ExitStack
+) -> dict[str, tuple[Gate, Server]]:
+    """All of them, or none."""
     running: dict[str, tuple[Gate, Server]] = {}
     try:
         for name, how in servers.items():
+            cwd = how.cwd or gates[name].settings.cwd
+            confinement = held.enter_context(gates[name].confining(cwd))
             command = [how.command, *how.args]
-            running[name] = (
-                gates[name],
-                await Server.start(command, env=how.env, cwd=how.cwd or gates[name].settings.cwd),
-            )
+            running[name] = gates[name], await Server.start(command, confinement, env=how.env, cwd=cwd)
     except ConfigError:
         await asyncio.gather(*(server.end() for _, server in running.values()))
         raise
+    return running
+
+
+async def _relay_all(
+    running: dict[str, tuple[Gate, Server]], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> int:
+    from guardrail_adapters.mcp._many import Many
 
     async def to_client(message: Message) -> None:
         writer.write(dump(message))

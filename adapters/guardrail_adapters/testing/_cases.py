@@ -26,10 +26,7 @@ def _allow(stage: Stage) -> None:
 
 
 def _deny(stage: Stage) -> None:
-    turn = stage.start(stage.setting.denied("d"))
-    stage.waits(turn)
-    stage.nothing_ran()
-    stage.refused(turn, "c1")
+    _refuses(stage, stage.setting.denied("d"))
 
 
 def _approve(stage: Stage) -> None:
@@ -93,9 +90,7 @@ def _changed_arguments(stage: Stage) -> None:
 def _rewritten(stage: Stage) -> None:
     copy = stage.setting.denied("d")
     stage.setting.layer.rewrite = lambda _: copy
-    turn = stage.start(stage.setting.allowed("a"))
-    stage.nothing_ran()
-    stage.refused(turn, "c1")
+    _refuses(stage, stage.setting.allowed("a"))
 
 
 def _retried(stage: Stage) -> None:
@@ -154,21 +149,22 @@ def _unanswered(stage: Stage) -> None:
 
 def _crash(stage: Stage) -> None:
     stage.setting.engine.mood = "crashes"
-    turn = stage.start(stage.setting.allowed("a"))
-    stage.nothing_ran()
-    stage.refused(turn, "c1")
+    _refuses(stage, stage.setting.allowed("a"))
 
 
 def _late(stage: Stage) -> None:
     stage.setting.engine.mood = "is late"
-    turn = stage.start(stage.setting.allowed("a"))
-    stage.nothing_ran()
-    stage.refused(turn, "c1")
+    _refuses(stage, stage.setting.allowed("a"))
 
 
 def _trail_down(stage: Stage) -> None:
     stage.setting.lose_trail()
-    turn = stage.start(stage.setting.allowed("a"))
+    _refuses(stage, stage.setting.allowed("a"))
+
+
+def _refuses(stage: Stage, command: str) -> None:
+    turn = stage.start(command)
+    stage.waits(turn)
     stage.nothing_ran()
     stage.refused(turn, "c1")
 

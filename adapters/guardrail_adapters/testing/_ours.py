@@ -15,6 +15,9 @@ from guardrail_adapters.testing._protocol import Adapter
 
 OURS: Final[Mapping[str, str]] = {
     "langgraph": "guardrail_adapters.testing._langgraph:adapters",
+    "inspect": "guardrail_adapters.testing._inspect:adapters",
+    "openai-agents": "guardrail_adapters.testing._openai_agents:adapters",
+    "pydantic-ai": "guardrail_adapters.testing._pydantic_ai:adapters",
     "python": "guardrail_adapters.testing._python:adapters",
 }
 """Name of a family -> `MODULE:NAME` of a function that gives its adapters."""

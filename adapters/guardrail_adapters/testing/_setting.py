@@ -76,22 +76,10 @@ class Switch:
 
     def __init__(self, engine: PolicyEngine) -> None:
         self._engine = engine
+        self.name = engine.name
+        self.revision = engine.revision
+        self.rules: RuleBook = engine.rules
         self.mood: Mood = "as it is"
-
-    @property
-    def name(self) -> str:
-        """Name of the engine behind it."""
-        return self._engine.name
-
-    @property
-    def revision(self) -> str:
-        """Revision of the engine behind it."""
-        return self._engine.revision
-
-    @property
-    def rules(self) -> RuleBook:
-        """Rules of the engine behind it."""
-        return self._engine.rules
 
     def decide(self, document: bytes, *, deadline: float) -> Ruling:
         """Ask the policy, and answer as the mood is."""

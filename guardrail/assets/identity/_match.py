@@ -16,16 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guardrail.assets._dates import says
-from guardrail.assets.identity._anchors import ANCHOR_BYTES, WAYS, anchors
+from guardrail.assets.identity._anchors import WAYS, anchors
 from guardrail.assets.identity._fingerprint import Fingerprint, Progress, can_read, fingerprint, rows_of
-from guardrail.assets.identity._formats import Format
+from guardrail.assets.identity._formats import HEAD_BYTES, Format
 from guardrail.assets.identity._registry import Registry, state_of
 from guardrail.assets.identity._sketch import agreement, matrix_of
 from guardrail.assets.identity._tensors import Malformed, Tensor, tensors_of
-from guardrail.assets.identity._unpacked import COMPRESSED, Unreadable, unpacked
+from guardrail.assets.identity._unpacked import Unreadable, is_worth_it, unpacked
 
 MIN_CONTAINMENT: Final = 0.5
 """Smallest part of a file's tensors, by bytes, that have to be an asset's for the file to contain it."""
+
+MAX_SMALL_BYTES: Final = 64 * 1024
+"""Largest file whose anchors are taken without anything else of it being worked out, in bytes."""
 
 MIN_ANCHORS: Final = 8
 """Fewest anchors in common for a file to hold a piece of an asset: about 8 MiB."""
@@ -117,11 +120,8 @@ def match(path: str, registry: Registry, progress: Progress | None = None) -> Ma
     notes: list[str] = []
     if not evidence:
         evidence.extend(_of_anchors(registry, np.frombuffer(found.anchors, "<i8")))
-    if not evidence and found.kind in COMPRESSED:
-        try:
-            evidence.extend(_of_anchors(registry, _inner(path, found), inside=True))
-        except Unreadable as error:
-            notes.append(str(error))
+    if not evidence and is_worth_it(_head(path), found.kind):
+        evidence.extend(_of_anchors(registry, _inner(path, found, notes), inside=True))
     if not evidence:
         evidence.extend(_of_sketches(path, registry, found))
     evidence.sort(key=lambda one: (-_STRENGTH[one.level], -one.score))
@@ -186,7 +186,7 @@ def _of_anchors(registry: Registry, ids: NDArray[np.int64], *, inside: bool = Fa
 
 
 def pieces(path: str, registry: Registry, asset: str) -> dict[int, tuple[int, int]]:
-    """What a file that was read before has in common with an asset, however little it is.
+    """What a file that was read before, or is small, has in common with an asset, however little it is.
 
     Args:
         path: of the file.
@@ -199,28 +199,44 @@ def pieces(path: str, registry: Registry, asset: str) -> dict[int, tuple[int, in
     Raises:
         OSError: if it cannot be looked at.
     """
-    known = registry.recall(state_of(os.lstat(path)))
-    if known is None:
+    status = os.lstat(path)
+    known = registry.recall(state_of(status))
+    if known is not None:
+        ids = np.frombuffer(known.anchors, "<i8")
+    elif status.st_size <= MAX_SMALL_BYTES:
+        ids = _of_small(path)
+    else:
         return {}
     found: dict[int, tuple[int, int]] = {}
-    for number, shared in registry.of_anchors(np.frombuffer(known.anchors, "<i8").tolist()).items():
+    for number, shared in registry.of_anchors(ids.tolist()).items() if len(ids) else ():
         file = registry.get(number)
         if file is not None and file.asset == asset:
             found[number] = (shared, min(MIN_ANCHORS, _own_anchors(file.fingerprint)))
     return found
 
 
+def _of_small(path: str) -> NDArray[np.int64]:
+    """The anchors of a small file, which has few or none: it is read again as quickly as it is remembered."""
+    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        return anchors(file.read(MAX_SMALL_BYTES)).view(np.int64)
+
+
 def _own_anchors(known: Fingerprint) -> int:
     return max(1, len(known.anchors) // 8)
 
 
-def _inner(path: str, found: Fingerprint) -> NDArray[np.int64]:
-    """Anchors of what is packed in a container."""
+def _head(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(HEAD_BYTES)
+
+
+def _inner(path: str, found: Fingerprint, notes: list[str]) -> NDArray[np.int64]:
+    """Anchors of what is packed or encoded in a file, as far as it can be read; the rest is noted."""
     ids: list[NDArray[np.uint64]] = []
-    tail = b""
-    for piece in unpacked(path, found.kind, found.size):
-        ids.append(anchors(tail + piece))
-        tail = piece[-(ANCHOR_BYTES - 1) :]
+    try:
+        ids.extend(map(anchors, unpacked(path, found.kind, found.size)))
+    except Unreadable as error:
+        notes.append(str(error))
     return np.unique(np.concatenate(ids)).view(np.int64) if ids else np.empty(0, np.int64)
 
 

@@ -235,6 +235,17 @@ def _config(hit: Hit) -> Iterator[Event]:
     yield out
 
 
+def _observed(hit: Hit) -> Iterator[Event]:
+    """What the kernel saw of a call; a surprise is what somebody has to look at."""
+    seen = table(hit[1].get("observed"))
+    surprise = bool(text(seen.get("rule")))
+    out = base.event(hit, base.BASE, base.OTHER, severity=base.HIGH if surprise else base.INFORMATIONAL)
+    words = (text(seen.get("outcome")), text(seen.get("op")), text(seen.get("asset")))
+    out["message"] = printable(f"kernel: {' '.join(words)}" + (", which its call did not name" if surprise else ""))
+    out["unmapped"] = base.unmapped(hit[1])
+    yield out
+
+
 def _anything(hit: Hit) -> Iterator[Event]:
     record = hit[1]
     out = base.event(hit, base.BASE, base.OTHER)
@@ -246,6 +257,7 @@ def _anything(hit: Hit) -> Iterator[Event]:
 _OF: Final[dict[str, Callable[[Hit], Iterator[Event]]]] = {
     "intent": _decision,
     "decision": _decision,
+    "observed": _observed,
     "result": _result,
     "obligation": _obligation,
     "config": _config,

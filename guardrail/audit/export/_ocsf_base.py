@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from guardrail import __version__
+from guardrail.audit._tree import leaf_hash
 from guardrail.audit.export._schema import facts
 from guardrail.audit.reading import fields
-from guardrail.audit.reading._leaves import leaf_hash
 from guardrail.audit.reading._search import Hit
 from guardrail.audit.reading.fields import Record, table, text, texts
 from guardrail.printing import printable

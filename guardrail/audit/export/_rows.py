@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, Literal, NamedTuple
 
+from guardrail.audit._tree import leaf_hash
 from guardrail.audit.reading import fields
-from guardrail.audit.reading._leaves import leaf_hash
 from guardrail.audit.reading._search import Hit
 from guardrail.audit.reading.fields import Record, number, table, text
 from guardrail.printing import printable

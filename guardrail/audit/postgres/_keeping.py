@@ -68,7 +68,8 @@ def prune_rows(
                 raise TrailError("another replica makes tiles right now: try again")
         with closing(trail.ledger(("retention",))) as ledger, ledger.turn() as turn:
             check(record for _, record in turn.news(-1))
-            turn.append([{**said_so, "minimum": minimum, "records": minimum - before}])
+            keys = _keys_below(turn.tables, minimum)
+            turn.append([{**said_so, "minimum": minimum, "records": minimum - before, "keys": keys}])
         trail.checkpoint()
         _remove(tables, minimum)
     return minimum
@@ -87,6 +88,15 @@ def _minimum(store: str) -> int:
         if record.get("event") == "prune":
             found = int(record["minimum"])
     return found
+
+
+def _keys_below(tables: Tables, minimum: int) -> list[int]:
+    """The records about keys that are kept for themselves, by number."""
+    with tables.server.call() as connection:
+        rows = connection.execute(
+            "select seq from guardrail.keys where seq < %b and leaf is not null order by seq", (minimum,)
+        ).fetchall()
+    return [int(row[0]) for row in rows]
 
 
 def _place(store: str, before_us: int) -> int:
@@ -131,26 +141,30 @@ def retire_key(trail: PostgresTrail, path: Path, origin: str) -> tuple[str, str]
     if len(keys) == 1:
         raise TrailError("no other key was added: begin with `guardrail audit rotate-key`")
     old, new = (SigningKey(origin, key).vkey for key in keys)
-    with connected(trail.place, Limits.within(KEEPING_SECONDS)) as server:
-        behind = [
-            replica for replica, has in Runs(Tables(server)).live() if new not in has and replica != trail.replica
-        ]
-    if behind:
-        raise TrailError(
-            f"the replica `{behind[0]}` does not sign with the new key yet: give each replica the new `trail.key`,"
-            " and start it again"
-        )
-    _say(trail, "retired", old, new)
+
+    def all_follow(tables: Tables) -> None:
+        for replica, has in Runs(tables).live():
+            if new not in has and replica != trail.replica:
+                raise TrailError(
+                    f"the replica `{replica}` does not sign with the new key yet: give each replica the new"
+                    " `trail.key`, and start it again"
+                )
+
+    _say(trail, "retired", old, new, all_follow)
     write_keys(path, keys[1:])
     return old, new
 
 
-def _say(trail: PostgresTrail, event: str, old: str, new: str) -> None:
-    """One record and one row, in one turn; a step that a crash cut off is repeated."""
+def _say(
+    trail: PostgresTrail, event: str, old: str, new: str, check: Callable[[Tables], None] = lambda _: None
+) -> None:
+    """One record and one row, in one turn, if nothing is against it; a step that a crash cut off is repeated."""
     with closing(trail.ledger(())) as ledger, ledger.turn() as turn:
+        check(turn.tables)
         (seq,) = turn.append([{"kind": "key", "event": event, "key": old, "next": new}])
         with turn.tables.server.call() as connection:
             connection.execute(
-                "insert into guardrail.keys (seq, event, key, next) values (%b, %b, %b, %b)", (seq, event, old, new)
+                "insert into guardrail.keys (seq, event, key, next, leaf) values (%b, %b, %b, %b, %b)",
+                (seq, event, old, new, turn.rows[-1].leaf),
             )
     trail.checkpoint()

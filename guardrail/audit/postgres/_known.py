@@ -18,6 +18,7 @@ from typing import Final
 
 from guardrail.audit._files import replace
 from guardrail.audit._note import Checkpoint, Signer
+from guardrail.audit._recover import time_of
 from guardrail.audit._tree import Frontier
 from guardrail.audit._verify_note import read_key, read_note
 from guardrail.audit.postgres._tables import Kept, Tables, frontier_of
@@ -53,6 +54,8 @@ class Known:
         self.where = where
         self.replica = ""
         """What this replica is called."""
+        self.last_us = 0
+        """When the last record of the ledger was written, in microseconds since 1970."""
         self.run = 0
         """The run that began with this."""
 
@@ -88,6 +91,7 @@ class Known:
         if last is not None and (checkpoint := self._signer.read(last.note)) is not None:
             self.note = checkpoint, last.note
         self.follow(tables, tables.frontier())
+        self.last_us = max((time_of(leaf) for _, leaf in tables.some([self.tree.size - 1])), default=0)
 
     def _own(self) -> Checkpoint | None:
         try:

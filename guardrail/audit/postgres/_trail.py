@@ -21,6 +21,7 @@ from guardrail.audit._place import cannot, take_lock
 from guardrail.audit._publish import Publisher, SecondFile, Sink
 from guardrail.audit._record import Stamp
 from guardrail.audit._unfinished import Answers
+from guardrail.audit.clock import set_back
 from guardrail.audit.postgres._lease import Lease
 from guardrail.audit.postgres._ledger import PostgresLedger
 from guardrail.audit.postgres._numbered import Encoded, Numbered
@@ -46,6 +47,7 @@ class PostgresTrail(Opened):
         timeout_seconds: longest wait for the server, in seconds.
         publisher: where checkpoints go from here.
         lease: begins the thread that keeps its lease.
+        last_us: time of the last record, in microseconds since 1970.
     """
 
     _in_child = "a forked child must open it itself"
@@ -60,8 +62,9 @@ class PostgresTrail(Opened):
         timeout_seconds: float,
         publisher: Publisher,
         lease: Callable[[PostgresTrail], Lease],
+        last_us: int = 0,
     ) -> None:
-        super().__init__(where, lock, publisher)
+        super().__init__(where, lock, publisher, last_us)
         self.place = place
         """Where it is read again: the connection string."""
         self._writer = writer
@@ -117,7 +120,8 @@ class PostgresTrail(Opened):
             def lease(trail: PostgresTrail) -> Lease:
                 return Lease(store, limits, writer, lease_seconds, trail.checkpoint)
 
-            return cls(store, writer.where, lock, writer, Stamp(origin), timeout_seconds, publisher, lease)
+            stamp = Stamp(origin)
+            trail = cls(store, writer.where, lock, writer, stamp, timeout_seconds, publisher, lease, known.last_us)
         except BaseException as error:
             if lock >= 0:
                 os.close(lock)
@@ -126,6 +130,9 @@ class PostgresTrail(Opened):
             if isinstance(error, Unreachable):
                 raise TrailError(f"the server of the trail `{named(store)}` cannot be used: {error}") from None
             raise
+        if (behind := set_back(trail.last_us)) is not None:
+            trail._submit(behind, Numbered())
+        return trail
 
     @property
     def replica(self) -> str:

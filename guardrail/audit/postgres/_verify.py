@@ -2,7 +2,7 @@
 
 1. The key and the checkpoints, as everywhere; each note lies under its own size, with the right edge of its tree.
 2. Every row: dense numbers, the hash that of its leaf, the kind that of its record.
-3. Every leaf (deep), the tree, the end and the pairs: see `guardrail.audit._verify`.
+3. Every leaf (deep), the tree, the end and the pairs: see `guardrail.audit._verify_walk`.
 4. The frontier: exactly the tree over the rows.
 
 INVARIANT: nothing is imported from the writer, as in `_verify`; that the database computes hashes is not relied on.
@@ -11,14 +11,12 @@ Blind spot: a database that was put back together with its checkpoints is found 
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import time
 from array import array
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import psycopg
@@ -26,13 +24,13 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from guardrail.audit._report import Problem, Report
-from guardrail.audit._verify import _Walk
 from guardrail.audit._verify_format import read_leaf
 from guardrail.audit._verify_kept import Disclosing, Kept
 from guardrail.audit._verify_pool import spread
 from guardrail.audit._verify_said import People
 from guardrail.audit._verify_scan import Scan, Task, _Reading, without_collecting
 from guardrail.audit._verify_trust import Expected, Witnesses
+from guardrail.audit._verify_walk import Progress, Walk
 from guardrail.errors import TrailError
 
 BATCH: Final = 1_024
@@ -44,16 +42,18 @@ WORTH_ROWS: Final = 200_000
 PART_ROWS: Final = 65_536
 """Rows that one process reads at a time."""
 
+BESIDE_STEP: Final = 2
+"""The migration with what lies beside the ledger: tiles, cosigned checkpoints, later keys, disclosures."""
+
+KEYS_STEP: Final = 3
+"""The migration from which on records about keys outlive their rows."""
+
 _ROWS: Final = "select seq, kind, leaf, hash from guardrail.ledger where seq > %b and seq < %b order by seq limit %b"
 
 _Row = tuple[int, str, bytes, bytes]
 _LEDGER: Final = "ledger"
 _BEFORE_ALL: Final = -(2**63)
 _BEHIND_ALL: Final = 2**63 - 1
-_NOWHERE: Final = Path("/nonexistent")
-"""Where a trail in a directory would have tiles and disclosures; a database has none."""
-
-Progress = Callable[[int, int, int], None]
 
 
 def verify_rows(
@@ -87,7 +87,7 @@ def verify_rows(
         walk.take_segments()
         walk.take_frontier()
         walk.finish()
-        return walk.report(time.monotonic() - started)
+        return walk.report(where(store), time.monotonic() - started)
 
 
 def read_rows(
@@ -252,7 +252,7 @@ class _KeptRows(Kept):
         self, connection: psycopg.Connection[Any], people: Mapping[str, bytes] | None, tell: Callable[..., None]
     ) -> None:
         self._connection = connection
-        super().__init__(_NOWHERE, people, tell)
+        super().__init__(people, tell)
 
     def _read_minimum(self) -> int:
         """What the last order to prune says; that it is there, is signed and fits the tree is seen on the way."""
@@ -275,13 +275,13 @@ class _KeptRows(Kept):
                 yield one, "disclosures", held.get(one[1], {})
 
 
-def _has_more(connection: psycopg.Connection[Any]) -> bool:
-    """Whether the tables beside the ledger are there, which came with a later release."""
-    row = connection.execute("select to_regclass('guardrail.tiles') is not null").fetchone()
-    return bool(row and row[0])
+def _step(connection: psycopg.Connection[Any]) -> int:
+    """How far the tables are: those of an earlier release have fewer of them."""
+    row = connection.execute("select max(number) from guardrail.migrations").fetchone()
+    return int(row[0]) if row and row[0] else 0
 
 
-class _Rows(_Walk):
+class _Rows(Walk):
     """One pass over the tables."""
 
     def __init__(
@@ -294,11 +294,11 @@ class _Rows(_Walk):
         progress: Progress | None,
         jobs: int,
     ) -> None:
-        super().__init__(_NOWHERE, deep=deep, limit=limit, progress=progress, jobs=jobs)
+        super().__init__(deep=deep, limit=limit, progress=progress, jobs=jobs)
         self.store = store
         self.connection = connection
         self.edges: dict[int, bytes] = {}
-        self.newer = _has_more(connection)
+        self.step = _step(connection)
 
     def problem(self, what: str, *, file: str = "", offset: int | None = None, seq: int | None = None) -> None:
         """As of a file, but a row lies nowhere."""
@@ -314,7 +314,8 @@ class _Rows(_Walk):
 
     def _listed(self) -> list[str]:
         first = self.connection.execute("select vkey from guardrail.log").fetchall()
-        after = self.connection.execute("select next from guardrail.keys order by seq").fetchall() if self.newer else []
+        later = "select next from guardrail.keys order by seq"
+        after = self.connection.execute(later).fetchall() if self.step >= BESIDE_STEP else []
         return list(dict.fromkeys(str(row[0]) for row in (*first, *after)))
 
     def _notes(self, name: str, *, cosigned: bool) -> Iterator[Expected]:
@@ -333,7 +334,7 @@ class _Rows(_Walk):
             yield item
 
     def _cosigned(self) -> Iterator[Expected]:
-        if not self.newer:
+        if self.step < BESIDE_STEP:
             return
         rows = self.connection.execute("select note from guardrail.cosigned order by size, number").fetchall()
         for number, (note,) in enumerate(rows):
@@ -391,7 +392,7 @@ class _Rows(_Walk):
             several = part.first > self.seq + 1
             what = f"records {self.seq} to {part.first - 1} are" if several else f"record {self.seq} is"
             self.problem(f"{what} missing before this one", file=_LEDGER, seq=part.first)
-            self.seq, self.whole = part.first, False
+            self._lost(part.first)
 
     def _bytes(self) -> int:
         row = self.connection.execute("select coalesce(sum(octet_length(leaf)), 0) from guardrail.ledger").fetchone()
@@ -402,8 +403,15 @@ class _Rows(_Walk):
         if row and row[0]:
             self.problem(f"{row[0]} records were pruned and are still there: prune again", file=_LEDGER, seq=0)
 
+    def _kept_keys(self) -> Iterator[tuple[int, bytes]]:
+        if self.step < KEYS_STEP:
+            return
+        query = "select leaf from guardrail.keys where leaf is not null order by seq"
+        for number, (leaf,) in enumerate(self.connection.execute(query, binary=True).fetchall()):
+            yield number, bytes(leaf)
+
     def _stored_tile(self, level: int, index: int) -> bytes | None:
-        if not self.newer:
+        if self.step < BESIDE_STEP:
             return None
         query = "select hashes from guardrail.tiles where level = %b and tile = %b"
         row = self.connection.execute(query, (level, index), binary=True).fetchone()
@@ -420,7 +428,3 @@ class _Rows(_Walk):
             self.problem(f"says that the ledger ends after {row[0]} records, not {self.seq}", file="frontier")
         elif self.whole and bytes(row[1]) != b"".join(self.tree.stack):
             self.problem("is not the right edge of the tree over the records", file="frontier")
-
-    def report(self, seconds: float) -> Report:
-        """What was found, under the name of the database."""
-        return dataclasses.replace(super().report(seconds), directory=where(self.store))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from guardrail.audit.reading._leaves import Found, Place, follow, leaf_hash, read_leaves
+from guardrail.audit.reading._leaves import Found, Place, follow, read_leaves
+from guardrail.audit.reading._proof_file import prove, proven
 from guardrail.audit.reading._search import begin_of, search
 from guardrail.audit.reading._selection import Chooser, Selection
 
-__all__ = ["Chooser", "Found", "Place", "Selection", "begin_of", "follow", "leaf_hash", "read_leaves", "search"]
+__all__ = ["Chooser", "Found", "Place", "Selection", "begin_of", "follow", "prove", "proven", "read_leaves", "search"]

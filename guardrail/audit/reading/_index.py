@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from guardrail.audit._place import is_store, state_directory
 from guardrail.audit._segment import segment_name
+from guardrail.audit._tree import leaf_hash
 from guardrail.audit.reading import fields
-from guardrail.audit.reading._leaves import Found, Place, leaf_hash, read_leaf_at, read_leaves
+from guardrail.audit.reading._leaves import Found, Place, read_leaf_at, read_leaves
 from guardrail.audit.reading._selection import Selection
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ named by `verify`.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 import zlib
@@ -59,11 +58,6 @@ class Found(NamedTuple):
     def after(self) -> Place:
         """Where the next frame of this file begins."""
         return Place(self.file, self.offset + FRAME_BYTES + len(self.leaf), self.seq + 1)
-
-
-def leaf_hash(leaf: bytes) -> bytes:
-    """Hash of one leaf (RFC 6962 section 2.1)."""
-    return hashlib.sha256(b"\0" + leaf).digest()
 
 
 def read_leaves(directory: Path | str, start: Place | None = None) -> Iterator[Found]:

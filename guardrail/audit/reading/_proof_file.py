@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from guardrail.audit._place import is_store
-from guardrail.audit._proof import inclusion_proof
-from guardrail.audit._verify_note import split_notes
+from guardrail.audit._proof import inclusion_proof, root_of_inclusion
+from guardrail.audit._tree import leaf_hash
+from guardrail.audit._verify_format import read_leaf
+from guardrail.audit._verify_note import Note, read_key, read_note, split_notes
 from guardrail.audit.reading._leaves import Found, Place, read_leaves
 from guardrail.errors import TrailError
 
@@ -50,6 +52,43 @@ def prove(directory: Path | str, seq: int) -> Proof:
     path = inclusion_proof(directory, seq, size)
     lines = [HEADER, f"extra {_base64(leaf)}", f"index {seq}", *map(_base64, path)]
     return Proof("\n".join(lines) + "\n\n" + note, seq, size)
+
+
+def proven(text: str, vkeys: str) -> tuple[dict[str, Any], Proof]:
+    """The record that a proof proves.
+
+    Args:
+        text: content of the proof's file.
+        vkeys: verifier keys of the ledger, one a line, best kept elsewhere; one of them has to have signed.
+
+    Raises:
+        ValueError: if it proves nothing, with the reason.
+    """
+    head, _, note = text.partition("\n\n")
+    lines = head.split("\n")
+    if lines[0] != HEADER or len(lines) < 3 or not lines[1].startswith("extra ") or not lines[2].startswith("index "):
+        raise ValueError("its proof is none in the format `c2sp.org/tlog-proof@v1`")
+    leaf, index = base64.b64decode(lines[1][6:], validate=True), lines[2][6:]
+    path = [base64.b64decode(line, validate=True) for line in lines[3:]]
+    checkpoint = read_note(note.encode(), cosigned=True)
+    seq = int(index) if index.isascii() and index.isdigit() else -1
+    if root_of_inclusion(leaf_hash(leaf), seq, checkpoint.size, path) != checkpoint.root:
+        raise ValueError("its record does not lead to the root that was signed")
+    _check_signed(checkpoint, vkeys)
+    record = read_leaf(leaf)
+    if (record.get("seq"), record.get("log")) != (seq, checkpoint.origin):
+        raise ValueError("its record calls itself by another number or ledger")
+    return record, Proof(text, seq, checkpoint.size)
+
+
+def _check_signed(note: Note, vkeys: str) -> None:
+    """Refuse a checkpoint that none of the keys signed, or one of them wrongly."""
+    keys = {key.key_id: key for key in map(read_key, vkeys.split()) if key.name == note.origin}
+    lines = [line for line in note.lines if line.name == note.origin and line.key_id in keys]
+    if not lines:
+        raise ValueError("its checkpoint is not signed by the given key")
+    if not all(keys[line.key_id].check(line.signature, note.text) for line in lines):
+        raise ValueError("the signature of its checkpoint is wrong")
 
 
 class _Files:

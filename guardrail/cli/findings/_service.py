@@ -42,7 +42,7 @@ def _review(config: Config) -> Iterator[tuple[State, str]]:
         over_http = False
     if not over_http and not config.review.webhooks:
         return
-    ready, said = is_ready(_resolved(config, settings))
+    ready, said = is_ready(config, _resolved(config, settings))
     if not ready:
         lost = "webhooks are not told, and " if config.review.webhooks else ""
         yield "note", f"{said.removeprefix('guardrail: ')}; until `guardrail serve` runs, {lost}nobody votes over HTTP"

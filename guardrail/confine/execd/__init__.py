@@ -10,3 +10,11 @@ away from its memory, and a busy interpreter beside the supervisor makes a trapp
                 T1     no capability, no_new_privs, Landlock D1: the supervisor acts inside the tool's own rules
                 T2     as T1, and Landlock D2 below D1, and the filter: starts the tool, which inherits all of it
 """
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+BOOT: Final = os.path.join(os.path.dirname(os.path.realpath(__file__)), "_boot.py")
+"""The program to start, with what its first line says."""

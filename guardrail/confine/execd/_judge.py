@@ -37,7 +37,7 @@ class Verdict:
     Args:
         answer: `observe` lets it happen, and tells of it.
         asset: id of the asset that it bears on.
-        why: `asset`, `ancestor` of one, `outside` of the write roots, or `times`.
+        why: `asset`, `ancestor` of one, `granted` to the session, `outside` of the write roots, or `times`.
     """
 
     answer: Answer
@@ -67,16 +67,21 @@ def judge(
         entry: whether names are moved or removed, so that what lies beneath them counts too.
         explicit_times: whether it sets a time that is not now.
     """
+    granted: str | None = None
     for found in objects:
         asset = protected.at(found.real, found.identity)
         if asset is not None and not _is_granted(op, asset, profile, protected):
             return Verdict("deny", asset, "asset")
+        if asset is not None and not (op == "read" and asset in protected.readable):
+            granted = asset
         if entry and (asset := protected.ancestors.get(found.real)):
             return Verdict("deny", asset, "ancestor")
     if op not in LOOKING and any(_is_outside(found.real, profile) for found in objects):
         return Verdict("deny", None, "outside")
     if explicit_times:
-        return Verdict("deny" if profile.times == "deny" else "observe", None, "times")
+        return Verdict("deny" if profile.times == "deny" else "observe", granted, "times")
+    if granted is not None:
+        return Verdict("observe", granted, "granted")
     return Verdict("observe") if op in {"net_send", "net_recv"} else _FREE
 
 

@@ -14,14 +14,15 @@ import signal
 import socket
 import sys
 import time
-from typing import Any, Final
+from dataclasses import replace
+from typing import Any, Final, cast
 
 from guardrail.confine.execd import _processes as processes
 from guardrail.confine.execd._asks import Asks
-from guardrail.confine.execd._orders import Profile, ProtectedSet
+from guardrail.confine.execd._host import holdable, host, refusal
+from guardrail.confine.execd._orders import Mode, Profile, ProtectedSet
 from guardrail.confine.execd._wire import unpack
 from guardrail.confine.execd._worker import Events, session_of
-from guardrail.confine.execd._zygote import host
 
 CANNOT: Final = 126
 """Exit code for a tool that cannot be confined or started, as a shell has it."""
@@ -59,8 +60,9 @@ def main(order: str, account: str, *argv: str) -> int:
 
 def _run(given: dict[str, Any], argv: list[str], told: dict[str, Any]) -> int:
     profile = Profile.from_plain(given["profile"])
-    if given["required"] and told["host"]["lacking"]:
-        return _cannot(told, f"this kernel cannot hold it: it lacks {', '.join(told['host']['lacking'])}")
+    if (why := refusal(told["host"], profile.mode, required=given["required"])) is not None:
+        return _cannot(told, why)
+    profile = replace(profile, mode=cast("Mode", holdable(told["host"], profile.mode)[0]))
     umask = os.umask(0)
     wake, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.signal(signal.SIGCHLD, _noticed)
@@ -76,12 +78,13 @@ def _run(given: dict[str, Any], argv: list[str], told: dict[str, Any]) -> int:
     except (OSError, ValueError, NotImplementedError) as error:
         return _cannot(told, str(error))
     told["mode"] = session.mode
+    ending = _Ending(tool.pid, given["grace_seconds"])
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _frame: processes.send_group(tool.pid, number))
+        signal.signal(number, ending)
     null = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(null, stream)  # their other ends see the tool's end, not ours
-    status = _waited(tool.pid, wake, asks)
+    status = ending.wait(wake, asks)
     tool.returncode = status
     strays, survivors = processes.end_all()
     if asks is not None:
@@ -107,22 +110,48 @@ def _asks(where: dict[str, Any] | None) -> Asks | None:
     return Asks(channel, where["seconds"])
 
 
-def _waited(pid: int, wake: int, asks: Asks | None) -> int:
-    """Status of the tool; until it ends, what people say about its calls is carried out."""
-    while True:
-        ended = processes.reap()
-        if pid in ended:
-            return ended[pid]
-        heard = -1 if asks is None else asks.fileno()
-        waiting = [wake] if heard < 0 else [wake, heard]
-        ready, _, _ = select.select(waiting, [], [], None if asks is None else asks.left())
-        if wake in ready:
-            with contextlib.suppress(BlockingIOError):
-                os.read(wake, 4096)
-        if asks is not None:
-            if heard in ready:
-                asks.hear()
-            asks.expire()
+class _Ending:
+    """Passes signals on to the tool, and ends it itself where it does not heed SIGTERM, so that its end is told.
+
+    Args:
+        pid: the tool.
+        grace: how long it may take, in seconds.
+    """
+
+    def __init__(self, pid: int, grace: float) -> None:
+        self._pid = pid
+        self._grace = grace
+        self._deadline: float | None = None
+
+    def __call__(self, number: int, _frame: object) -> None:
+        """A signal that was meant for the tool."""
+        processes.send_group(self._pid, number)
+        if number == signal.SIGTERM and self._deadline is None:
+            self._deadline = time.monotonic() + self._grace
+
+    def wait(self, wake: int, asks: Asks | None) -> int:
+        """Status of the tool, once it has ended; until then what people say about its calls is carried out."""
+        while self._pid not in (ended := processes.reap()):
+            left = None if self._deadline is None else self._deadline - time.monotonic()
+            if left is not None and left <= 0:
+                processes.send(self._pid, signal.SIGKILL)
+                self._deadline = left = None
+            _heard(wake, asks, left)
+        return ended[self._pid]
+
+
+def _heard(wake: int, asks: Asks | None, seconds: float | None) -> None:
+    """Wait for a signal or for a word of the guard, at most so long, and until the next question is over."""
+    if asks is None or asks.fileno() < 0:
+        processes.wait(wake, seconds)
+        return
+    fd, times = asks.fileno(), [one for one in (seconds, asks.left()) if one is not None]
+    ready, _, _ = select.select([wake, fd], [], [], min(times, default=None))
+    if wake in ready:
+        processes.drain(wake)
+    if fd in ready:
+        asks.hear()
+    asks.expire()
 
 
 def _cannot(told: dict[str, Any], why: str) -> int:

@@ -1,24 +1,41 @@
 """Ending everything that a tool left running, without anybody's help.
 
-Who is below this process cannot leave: it is the one to whom orphans fall (PR_SET_CHILD_SUBREAPER).
+Who is below this process cannot leave: it is the one to whom orphans fall (`take_orphans`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
+import select
 import signal
 import time
 from typing import Final
 
-CLEAN_SECONDS: Final = 10.0
-"""Longest time for ending what a tool left behind, in seconds."""
+CLEAN_SECONDS: Final = 5.0
+"""Longest time for ending what a tool left behind, in seconds; shorter than anybody waits for the account of it."""
 
 ROUND_SECONDS: Final = 0.005
 """Wait between two rounds of it, in seconds."""
 
 STOP_ROUNDS: Final = 50
 """Most rounds of stopping before killing: a process that is stopped cannot fork faster than it is found."""
+
+
+PR_SET_CHILD_SUBREAPER: Final = 36
+"""From linux/prctl.h."""
+
+
+def take_orphans() -> None:
+    """Be the one to whom the orphans of everything below fall.
+
+    Raises:
+        OSError: if the kernel refuses, and whatever a tool leaves behind would get away.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "orphans would fall to somebody else")
 
 
 def reap() -> dict[int, int]:
@@ -63,7 +80,7 @@ def end_all(but: frozenset[int] = frozenset()) -> tuple[int, int]:
     while True:
         left = below(but)
         for pid in left:
-            _send(pid, signal.SIGKILL)
+            send(pid, signal.SIGKILL)
         ended += len(reap_but(but))
         if not left or time.monotonic() > deadline:
             return ended, len(left)
@@ -115,6 +132,18 @@ def send_group(pid: int, number: int) -> None:
         os.killpg(pid, number)
 
 
+def wait(wake: int, seconds: float | None = None) -> None:
+    """Wait for a signal, by the descriptor that it writes to, at most so long."""
+    if select.select([wake], [], [], seconds)[0]:
+        drain(wake)
+
+
+def drain(wake: int) -> None:
+    """Empty the descriptor that signals write to."""
+    with contextlib.suppress(BlockingIOError):
+        os.read(wake, 4096)
+
+
 def _stop(but: frozenset[int]) -> None:
     """Hold every process below this one still, so that none can outrun the killing by forking."""
     held: set[int] = set()
@@ -123,11 +152,12 @@ def _stop(but: frozenset[int]) -> None:
         if not new:
             return
         for pid in new:
-            _send(pid, signal.SIGSTOP)
+            send(pid, signal.SIGSTOP)
         held |= new
 
 
-def _send(pid: int, number: int) -> None:
-    # Another user's process, by setuid, cannot be: nothing below gains anything by being started.
+def send(pid: int, number: int) -> None:
+    """Send a signal to a process, if it is still there."""
+    # Another user's process, which a tool that nothing confines may start by setuid, stays, and counts as a survivor.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(pid, number)

@@ -277,8 +277,3 @@ def listener_problem() -> str | None:
     thread.start()
     thread.join()
     return found[0]
-
-
-def instructions(plans: Iterable[FilterPlan]) -> list[int]:
-    """How long the filters are, in instructions."""
-    return [len(program(plan)) // 8 for plan in plans]

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from guardrail.confine.execd import _processes as processes
 from guardrail.confine.execd._asks import Asks
-from guardrail.confine.execd._kernel import PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE, prctl
+from guardrail.confine.execd._kernel import PR_SET_DUMPABLE, prctl
 from guardrail.confine.execd._orders import Profile, ProtectedSet
 from guardrail.confine.execd._session import Session
 from guardrail.confine.execd._wire import Closed, receive, send
@@ -209,7 +209,7 @@ class Worker:
 
 def session_of(profile: Profile, protected: ProtectedSet, events: Events, asks: Asks | None = None) -> Session:
     """A session in this process, after which the process is good for nothing else."""
-    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    processes.take_orphans()
     # INVARIANT: the supervisor shares a domain with nobody but itself, and its memory with nobody at all.
     prctl(PR_SET_DUMPABLE, 0)
     # The supervisor applies the tool's umask to what it creates for it.

@@ -17,69 +17,11 @@ import socket
 from typing import Any
 
 from guardrail.confine.execd import _processes as processes
-from guardrail.confine.execd._kernel import PR_SET_CHILD_SUBREAPER, Memory, prctl
-from guardrail.confine.execd._landlock import lacking, version
+from guardrail.confine.execd._host import host
 from guardrail.confine.execd._orders import Profile, ProtectedSet
-from guardrail.confine.execd._seccomp import listener_problem, warm
-from guardrail.confine.execd._syscalls import machine
+from guardrail.confine.execd._seccomp import warm
 from guardrail.confine.execd._wire import Closed, receive, send, unpack
 from guardrail.confine.execd._worker import Worker
-
-
-def host() -> dict[str, Any]:
-    """What this host can hold, found by trying."""
-    problem = _listener_problem()
-    abi = version() if _machine_known() else 0
-    return {
-        "kernel": os.uname().release,
-        "machine": os.uname().machine,
-        "landlock_abi": abi,
-        "listener": problem or "ok",
-        "lacking": [
-            *lacking(abi),
-            *(("seccomp-listener",) if problem else ()),
-            *(() if _memory_stays_out_of_cores() else ("coredump-filter",)),
-        ],
-    }
-
-
-def _machine_known() -> bool:
-    try:
-        machine()
-    except NotImplementedError:
-        return False
-    return True
-
-
-def _memory_stays_out_of_cores() -> bool:
-    """Whether no part of the memory of this process, and of all that it starts, goes into a core.
-
-    The kernel hands cores to a program outside where /proc/sys/kernel/core_pattern names one, whatever the limits are.
-    Who is started inherits this, and cannot write to /proc.
-    """
-    try:
-        with open("/proc/self/coredump_filter", "w", encoding="ascii") as file:
-            file.write("0")
-    except OSError:
-        return False
-    return True
-
-
-def _listener_problem() -> str | None:
-    if (problem := listener_problem()) is not None:
-        return problem
-    try:
-        with open("/proc/sys/kernel/yama/ptrace_scope") as file:
-            if int(file.read()) >= 2:
-                return "yama's ptrace_scope of 2 or more keeps a supervisor from reading its tool"
-    except FileNotFoundError:
-        pass
-    try:
-        probe = Memory()
-        probe.read(os.getpid(), id(probe), 8)
-    except OSError as error:
-        return f"process_vm_readv: {error.strerror}"
-    return None
 
 
 class Zygote:
@@ -101,7 +43,7 @@ class Zygote:
 
     def serve(self) -> None:
         """Work until the guard is gone."""
-        prctl(PR_SET_CHILD_SUBREAPER, 1)
+        processes.take_orphans()
         # Who ends this process by a key or a polite signal means the guard, which says so by its channel.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             # A handler, and not to ignore them, which whatever is started would inherit.

@@ -6,9 +6,10 @@ from guardrail.confine.execd._orders import Profile, ProtectedSet
 from guardrail.confine.kernel._asking import Asked, Word
 from guardrail.confine.kernel._confinement import Account, KernelConfinement
 from guardrail.confine.kernel._executor import Confined, Executor, host_report
-from guardrail.confine.kernel._profiles import Bounds, Serving, profile_for, serving_profile
+from guardrail.confine.kernel._profiles import Bounds, Serving, predictions, profile_for, serving_profile
 from guardrail.confine.kernel._protected import protect
-from guardrail.confine.kernel._records import ConfineError, EnforcementReport, KernelEnded, Mode, Observed
+from guardrail.confine.kernel._records import ConfineError, EnforcementReport, KernelEnded, Mode
+from guardrail.enforcement import Observed
 
 __all__ = [
     "Account",
@@ -27,6 +28,7 @@ __all__ = [
     "Serving",
     "Word",
     "host_report",
+    "predictions",
     "profile_for",
     "protect",
     "serving_profile",

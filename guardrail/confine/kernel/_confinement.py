@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -9,37 +10,31 @@ import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any, Final, Protocol, Self, TypeVar, cast
+from typing import Any, Final, Self
 
 import msgspec
 
 from guardrail.assets import Asset
+from guardrail.confine._confinement import Seen
+from guardrail.confine._job import Job
+from guardrail.confine.execd import BOOT
 from guardrail.confine.execd._orders import ProtectedSet
 from guardrail.confine.kernel._asking import Asking, Word
-from guardrail.confine.kernel._executor import report_of
-from guardrail.confine.kernel._profiles import Bounds, Serving, profile_for, serving_profile
+from guardrail.confine.kernel._executor import host_report, report_of
+from guardrail.confine.kernel._profiles import Bounds, Serving, compared, profile_for, serving_profile
 from guardrail.confine.kernel._protected import protect
-from guardrail.confine.kernel._records import ConfineError, EnforcementReport, Observed, observed
+from guardrail.confine.kernel._records import ConfineError, EnforcementReport, observed
+from guardrail.enforcement import Enforcement, Observed
 from guardrail.model import Effect
+
+MAX_SEEN: Final = 8
+"""Most assets that the record of a call names of what the kernel held."""
+
+GRACE_SHARE: Final = 0.75
+"""Share of a job's grace after which what stands for the tool ends it, instead of being ended itself."""
 
 OWN_PLACE: Final = "guardrail:confinement"
 """Where orders and accounts lie, as an asset of the guard's own."""
-
-_BOOT: Final = Path(__file__).resolve().parent.parent / "execd" / "_boot.py"
-
-
-class _Job(Protocol):
-    """A process to start, as owned execution has it: a frozen record."""
-
-    @property
-    def argv(self) -> tuple[str, ...]: ...
-
-    @property
-    def environment(self) -> dict[str, str]: ...
-
-
-J = TypeVar("J", bound=_Job)
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,17 +90,41 @@ class KernelConfinement:
         self._place = tempfile.mkdtemp(prefix="guardrail-confine-")
         self._count = 0
         self._protected: ProtectedSet | None = None
+        self._effects: Sequence[Effect] = ()
 
-    def confine(self, job: J, effects: Sequence[Effect]) -> J:
+    @property
+    def enforcement(self) -> Enforcement | None:
+        """What policy may rely on; see `Confinement`.
+
+        Raises:
+            ConfineError: if best effort is allowed, and what this host lacks cannot be found out.
+        """
+        bounds = self._bounds
+        if bounds.mode == "off":
+            return None
+        lacking = self._lacking
+        # What is said to be whole has to be whole when the job starts, too.
+        required = self._required or not lacking
+        return Enforcement(
+            mode=bounds.mode, required=required, lacking=lacking, connect=bounds.connect, write=bounds.write
+        )  # fmt: skip
+
+    @functools.cached_property
+    def _lacking(self) -> tuple[str, ...]:
+        """Where all is required nothing is asked of this host: what it lacks keeps a job from being started."""
+        return () if self._required else host_report(self._bounds.mode, self._launcher).lacking
+
+    def confine(self, job: Job, effects: Sequence[Effect]) -> Job:
         """The job as it has to be started.
 
         Raises:
             ConfineError: if it cannot be confined to its effects; it must not run then.
         """
         assets = list(self._assets)
+        self._effects = effects
         self._protected = _with_place(protect(assets), self._place)
         self._count += 1
-        serving = self._serving_of(job.argv)
+        serving = next((one for one in self._serving if one.starts(job.argv)), None)
         if serving is None:
             profile, environment = profile_for(effects, assets, self._bounds), job.environment
         else:
@@ -114,15 +133,17 @@ class KernelConfinement:
         order = {
             "profile": asdict(profile),
             "protected": self._protected.to_plain(),
-            "required": self._required,
+            "required": self.enforcement is None or self.enforcement.required,
             "environment": environment,
             "asks": self._asks(),
+            # Shorter than whoever waits for it does, so that its end is told by what held it.
+            "grace_seconds": job.grace_seconds * GRACE_SHARE,
         }
         with open(self._file("order"), "w", encoding="utf-8") as file:
             json.dump(order, file)
-        words = (*self._launcher, "-I", "-S", "-B", str(_BOOT), "once", self._file("order"), self._file("account"))
+        words = (*self._launcher, "-I", "-S", "-B", BOOT, "once", self._file("order"), self._file("account"))
         # INVARIANT: what stands for the tool is not confined itself: no variable of the tool (LD_PRELOAD) reaches it.
-        return cast("J", msgspec.structs.replace(cast("Any", job), argv=(*words, *job.argv), environment={}))
+        return msgspec.structs.replace(job, argv=(*words, *job.argv), environment={})
 
     def account(self) -> Account:
         """What was told of the last job, once it is over.
@@ -137,12 +158,37 @@ class KernelConfinement:
             raise ConfineError("nobody knows what the tool did: its supervisor was ended", started=True) from None
         ended: dict[str, Any] = told["ended"] or {}
         aliases = self._protected.aliases if self._protected is not None else ()
+        report = report_of(told["host"], self._bounds.mode, aliases)
         return Account(
-            report=report_of(told["host"], self._bounds.mode, aliases),
-            observed=tuple(map(observed, told["events"])),
+            # What was in force is what the session says it was; of one that was never opened, what could have been.
+            report=msgspec.structs.replace(report, mode=told.get("mode", report.mode)),
+            observed=compared(self._effects, map(observed, told["events"])),
             events=ended.get("events", 0),
             refused=told.get("refused"),
         )
+
+    def seen(self) -> Seen:
+        """What was in force for the last job, and what the kernel held or saw of it; see `Confinement`.
+
+        Raises:
+            ConfineError: if it was not started, or nobody knows what it did.
+        """
+        account = self.account()
+        if account.refused is not None:
+            raise ConfineError(account.refused)
+        facts: dict[str, str | int] = {"kernel_mode": account.report.mode}
+        if account.events:
+            facts["kernel_events"] = account.events
+        denied = {one.op for one in account.observed if one.outcome == "deny"}
+        surprises = {one.asset for one in account.observed if one.asset is not None and one.is_surprise}
+        for name, words, most in (
+            ("kernel_lacks", account.report.lacking, None),
+            ("kernel_denied", sorted(denied), None),
+            ("kernel_assets", sorted(surprises), MAX_SEEN),
+        ):
+            if words:
+                facts[name] = " ".join(words[:most])
+        return Seen(facts=facts, observed=account.observed)
 
     def close(self) -> None:
         """Take away its files."""
@@ -168,11 +214,6 @@ class KernelConfinement:
         except OSError as error:
             raise ConfineError(f"people cannot be asked at `{self._file('asks')}`: {error.strerror or error}") from None
         return {"socket": self._file("asks"), "seconds": self._ask_seconds}
-
-    def _serving_of(self, argv: tuple[str, ...]) -> Serving | None:
-        program = os.path.realpath(argv[0])
-        fixed = (one for one in self._serving if (next(iter(one.files), ""), one.arguments) == (program, argv[1:]))
-        return next(fixed, None)
 
     def _file(self, what: str) -> str:
         return os.path.join(self._place, f"{self._count}.{what}")

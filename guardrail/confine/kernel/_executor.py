@@ -10,12 +10,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
+from guardrail.confine.execd import BOOT
 from guardrail.confine.execd import _wire as wire
+from guardrail.confine.execd._host import holdable, refusal
+from guardrail.confine.execd._orders import Mode as SessionMode
 from guardrail.confine.execd._orders import Profile, ProtectedSet
-from guardrail.confine.kernel._records import ConfineError, EnforcementReport, KernelEnded, Mode, Observed, observed
+from guardrail.confine.kernel._records import ConfineError, EnforcementReport, KernelEnded, Mode, observed
+from guardrail.enforcement import Observed
 from guardrail.printing import printable
 
 START_SECONDS: Final = 30.0
@@ -23,8 +26,6 @@ START_SECONDS: Final = 30.0
 
 CLOSE_SECONDS: Final = 20.0
 """Longest wait for an executor to end with all that it started, in seconds; then it is killed."""
-
-_BOOT: Final = Path(__file__).resolve().parent.parent / "execd" / "_boot.py"
 
 
 class Executor:
@@ -50,7 +51,7 @@ class Executor:
         try:
             self._process = subprocess.Popen(
                 # Isolated and without `site`: neither a directory nor the environment decides what it imports.
-                [*launcher, "-I", "-S", "-B", str(_BOOT), str(theirs.fileno()), str(order)],
+                [*launcher, "-I", "-S", "-B", BOOT, "executor", str(theirs.fileno()), str(order)],
                 pass_fds=(theirs.fileno(), order),
                 stdin=subprocess.DEVNULL,
                 cwd="/",
@@ -87,16 +88,11 @@ class Executor:
             ConfineError: if it cannot be held so, and it is required to be; or if the profile cannot be used.
         """
         report = self.report(profile.mode)
-        if self._required and not report.is_whole:
-            lacking = ", ".join(report.lacking)
-            raise ConfineError(
-                f"this kernel ({report.kernel}) cannot hold `{profile.mode}`: it lacks {lacking}; "
-                "use another kernel, or allow `best_effort`"
-            )
-        if report.mode == "off":
-            raise ConfineError("this kernel can hold nothing: it lacks Landlock and a seccomp listener")
+        if (why := refusal(self.host, profile.mode, required=self._required)) is not None:
+            raise ConfineError(why)
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        mode = profile.mode if report.mode == "strict" else report.mode
+        # Other names of assets turn a session strict by themselves; a kernel can only take away.
+        mode = cast("SessionMode", holdable(self.host, profile.mode)[0])
         try:
             order = {"open": asdict(replace(profile, mode=mode))}
             wire.send(self._channel, order, [theirs.fileno()])
@@ -248,20 +244,17 @@ def report_of(host: dict[str, Any], mode: Mode, aliases: Sequence[str]) -> Enfor
         mode: what is asked for.
         aliases: other names of assets.
     """
-    possible = mode if host["listener"] == "ok" or mode == "off" else "floor"
-    if possible == "floor" and not host["landlock_abi"]:
-        possible = "off"
-    lacking = tuple(name for name in host["lacking"] if mode != "floor" or name != "seccomp-listener")
-    if possible == "default" and tuple(aliases):
+    possible, lacking = holdable(host, mode)
+    if possible == "default" and aliases:
         possible = "strict"
     return EnforcementReport(
         asked=mode,
-        mode=possible,
+        mode=cast("Mode", possible),
         kernel=host["kernel"],
         machine=host["machine"],
         landlock_abi=host["landlock_abi"],
         listener=host["listener"],
-        lacking=() if mode == "off" else lacking,
+        lacking=lacking,
         aliases=tuple(aliases),
     )
 

@@ -17,6 +17,7 @@ from guardrail.assets import Asset
 from guardrail.confine.execd._orders import Profile
 from guardrail.confine.kernel._protected import OWN_CODE, READABLE
 from guardrail.confine.kernel._records import ConfineError, Mode
+from guardrail.enforcement import Observed
 from guardrail.model import Effect, Resource
 from guardrail.printing import printable
 
@@ -86,6 +87,11 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     sockets: tuple[str, ...] = ()
     read: tuple[str, ...] = ()
 
+    def starts(self, argv: Sequence[str]) -> bool:
+        """Whether that is how it is started; not whether its files are what they were."""
+        program = next(iter(self.files), "")
+        return bool(argv) and os.path.realpath(argv[0]) == program and tuple(argv[1:]) == self.arguments
+
 
 def profile_for(effects: Sequence[Effect], assets: Iterable[Asset], bounds: Bounds) -> Profile:
     """What a released call may reach.
@@ -106,10 +112,10 @@ def profile_for(effects: Sequence[Effect], assets: Iterable[Asset], bounds: Boun
         raise ConfineError("the mode is `off`, and there is no profile that holds nothing")
     known = {asset.id: asset for asset in assets}
     guarded = {name for name, asset in known.items() if asset.asset_class not in READABLE and name != OWN_CODE}
-    on_assets = [(effect.op, asset) for effect in effects for asset in _assets_of(effect) if asset in known]
-    reads = sorted({asset for op, asset in on_assets if op in _LOOKS and asset in guarded})
-    carries = {asset for op, asset in on_assets if op in _CARRIES}
-    grants = sorted({(kernel, asset) for op, asset in on_assets for kernel in _GRANTS.get(op, ())})
+    predicted = {pair for pair in predictions(effects) if pair[1] in known}
+    reads = sorted(asset for op, asset in predicted if op == "read" and asset in guarded)
+    carries = {asset for effect in effects if effect.op in _CARRIES for asset in _assets_of(effect)}
+    grants = sorted(pair for pair in predicted if pair[0] != "read")
     others = [effect for effect in effects if effect.op in _WRITES | _SENDS and not _is_nothing(effect.resource)]
     if reads and others and not carries.issuperset(reads):
         raise ConfineError(
@@ -131,6 +137,21 @@ def profile_for(effects: Sequence[Effect], assets: Iterable[Asset], bounds: Boun
     return profile
 
 
+def predictions(effects: Sequence[Effect]) -> set[tuple[str, str]]:
+    """What the kernel will see of effects on assets: pairs of an op, in its words, and the id of an asset."""
+    found: set[tuple[str, str]] = set()
+    for effect in effects:
+        ops = (*_GRANTS.get(effect.op, ()), *(("read",) if effect.op in _LOOKS else ()))
+        found |= {(op, asset) for op in ops for asset in _assets_of(effect)}
+    return found
+
+
+def compared(effects: Sequence[Effect], seen: Iterable[Observed]) -> tuple[Observed, ...]:
+    """What was seen, each marked with whether the call was judged to do it."""
+    expected = predictions(effects)
+    return tuple(msgspec.structs.replace(one, predicted=(one.op, one.asset) in expected) for one in seen)
+
+
 def serving_profile(serving: Serving, argv: Sequence[str], assets: Iterable[Asset], mode: Mode = "default") -> Profile:
     """What a serving program may reach: its weights, and its own sockets.
 
@@ -147,8 +168,7 @@ def serving_profile(serving: Serving, argv: Sequence[str], assets: Iterable[Asse
     """
     if mode == "off":
         raise ConfineError("the mode is `off`, and there is no profile that holds nothing")
-    program = next(iter(serving.files), "")
-    if not argv or os.path.realpath(argv[0]) != program or tuple(argv[1:]) != serving.arguments:
+    if not serving.starts(argv):
         raise ConfineError(f"`{printable(' '.join(argv))}` is no serving program with the arguments that were fixed")
     for path, digest in serving.files.items():
         if _digest(path) != digest:

@@ -6,14 +6,15 @@ from typing import Any, Literal, cast
 
 import msgspec
 
-from guardrail.errors import GuardrailError
+from guardrail.confine._job import CANNOT, JobError
+from guardrail.enforcement import Observed
 from guardrail.model import Kind, Op, Resource
 
 Mode = Literal["off", "floor", "default", "strict"]
 """How much is held: nothing; Landlock and the filter; with a supervisor of changes; with one of every open."""
 
 
-class ConfineError(GuardrailError):
+class ConfineError(JobError):
     """A tool cannot be confined as it has to be, so it was not started, or nobody knows how it ended.
 
     Args:
@@ -22,7 +23,7 @@ class ConfineError(GuardrailError):
     """
 
     def __init__(self, message: str, *, started: bool = False) -> None:
-        super().__init__(message)
+        super().__init__(message, code=1 if started else CANNOT, started=started)
         self.started = started
 
 
@@ -54,39 +55,6 @@ class EnforcementReport(msgspec.Struct, frozen=True, kw_only=True):
         """Whether everything that was asked for is in force."""
         order = ("off", "floor", "default", "strict")
         return not self.lacking and order.index(self.mode) >= order.index(self.asked)
-
-
-class Observed(msgspec.Struct, frozen=True, kw_only=True):
-    """An effect that the kernel saw, in the words of the text line.
-
-    Args:
-        op: what would have been done, or was; `fault` if judging it failed, which denies it.
-        resources: to what; a rename and a link have two.
-        outcome: `deny`, or `observe` for what was let happen.
-        why: `asset`, `ancestor` of one, `outside` of the write roots, `address`, `socket`, `supervisor`,
-            `times`, `approved` or `fault`.
-        syscall: the call that tried it.
-        path: as the tool wrote it.
-        pid: the thread.
-        at: when, in seconds since 1970.
-        detail: for times what was set, and what was.
-    """
-
-    op: Op | Literal["fault"]
-    resources: tuple[Resource, ...]
-    outcome: Literal["deny", "observe"]
-    why: str
-    syscall: str
-    path: str
-    pid: int
-    at: float
-    detail: dict[str, Any] = {}
-    source: Literal["kernel"] = "kernel"
-
-    @property
-    def asset(self) -> str | None:
-        """The asset that it bears on."""
-        return next((resource.asset for resource in self.resources if resource.asset), None)
 
 
 def observed(event: dict[str, Any]) -> Observed:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Final
 
 from guardrail.effects.catalogue._spec import Spec
 from guardrail.effects.domain._paths import undashed
 from guardrail.effects.domain._values import TOP, Field
+from guardrail.patterns import lazy
 
-_NUMBER: Final = re.compile(r"-\d+[A-Za-z]?")
-_GLUED: Final = re.compile(r"(-[a-z]+)(\d+[A-Za-z]?)")
+_NUMBER: Final = lazy(r"-\d+[A-Za-z]?")
+_GLUED: Final = lazy(r"(-[a-z]+)(\d+[A-Za-z]?)")
 
 
 class Parsed:

@@ -54,6 +54,7 @@ import msgspec
 
 from guardrail.errors import AnalysisFault
 from guardrail.model import Op
+from guardrail.patterns import lazy
 
 ROLES: Final = frozenset(
     "text read uses spent list write append create mkdir delete truncate times security mount run shell dir into below "
@@ -74,8 +75,8 @@ EFFECTFUL: Final = ROLES - {"text", "read", "uses", "names", "names0", "list", "
 MAX_SPELLINGS: Final = 20
 """Most spellings of an option that the rest of its spec speaks of; more would be several options."""
 
-_ADDRESSED = re.compile(r"(?P<op>[a-z_]+)@(?P<scheme>[a-z][a-z0-9+.-]*)")
-_EMITTED = re.compile(r"(?P<op>[a-z_]+)@(?P<scheme>[a-z][a-z0-9+.-]*):(?P<name>.+)")
+_ADDRESSED = lazy(r"(?P<op>[a-z_]+)@(?P<scheme>[a-z][a-z0-9+.-]*)")
+_EMITTED = lazy(r"(?P<op>[a-z_]+)@(?P<scheme>[a-z][a-z0-9+.-]*):(?P<name>.+)")
 _OPS: Final = frozenset(get_args(Op))
 _LOOKING: Final = frozenset(("from", "read", "list", "net_recv"))
 
@@ -185,7 +186,7 @@ class Spec:
         self.bundled: bool = entry.bundled or (parent is not None and parent.bundled)
         self.options: dict[str, Option] = {}
         self.children: dict[str, str] = {}  # word -> name of the subcommand's own spec
-        self.dashed = re.compile(entry.dashed) if entry.dashed else None
+        self.dashed = lazy(entry.dashed) if entry.dashed else None
         for names, value in _option_groups(entry):
             attached = value.endswith("?")
             roles = tuple(value.rstrip("?").split())
@@ -352,9 +353,9 @@ class Catalogue(Mapping[str, Spec]):
 
 
 _HEADER: Final = "[[command]]\n"
-_PIECES = re.compile(r"^\[\[command\]\]\n", re.MULTILINE)
-_NAMES = re.compile(r"^names = \[(.*?)\]", re.MULTILINE | re.DOTALL)
-_QUOTED = re.compile(r'"([^"]*)"')
+_PIECES = lazy(r"^\[\[command\]\]\n", re.MULTILINE)
+_NAMES = lazy(r"^names = \[(.*?)\]", re.MULTILINE | re.DOTALL)
+_QUOTED = lazy(r'"([^"]*)"')
 
 
 def texts() -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ from typing import Final
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import place
 from guardrail.effects.domain._view import FileView
+from guardrail.patterns import lazy
 
 MAX_PLAIN_BYTES: Final = 64 * 1024
 """Largest source that is looked at, in bytes."""
@@ -25,23 +26,23 @@ _GO_IMPORTS: Final = frozenset(
 )
 """Packages of Go that only compute, or print to what is open; of `os` only the members below may be named."""
 
-_GO_TEXT: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"|`[^`]*`|\'(?:[^\'\\\n]|\\.)+\'')
-_GO_COMMENT: Final = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
-_GO_PART: Final = re.compile(rf"{_GO_TEXT.pattern}|{_GO_COMMENT.pattern}", re.DOTALL)
-_GO_IMPORT: Final = re.compile(r'^import[ \t]+(?:"([^"\n]+)"|\(([^)]*)\))[ \t]*$', re.MULTILINE)
-_GO_LISTED: Final = re.compile(r'\s*(?:"([^"\n]+)"|//[^\n]*)?[ \t]*(?:\n|$)')
-_GO_OS: Final = re.compile(r"\bos\b(?!\.(?:Args|Exit|Stdin|Stdout|Stderr)\b)")
-_GO_REACHING: Final = re.compile(
+_GO_TEXT: Final = lazy(r'"(?:[^"\\\n]|\\.)*"|`[^`]*`|\'(?:[^\'\\\n]|\\.)+\'')
+_GO_COMMENT: Final = lazy(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+_GO_PART: Final = lazy(rf"{_GO_TEXT.pattern}|{_GO_COMMENT.pattern}", re.DOTALL)
+_GO_IMPORT: Final = lazy(r'^import[ \t]+(?:"([^"\n]+)"|\(([^)]*)\))[ \t]*$', re.MULTILINE)
+_GO_LISTED: Final = lazy(r'\s*(?:"([^"\n]+)"|//[^\n]*)?[ \t]*(?:\n|$)')
+_GO_OS: Final = lazy(r"\bos\b(?!\.(?:Args|Exit|Stdin|Stdout|Stderr)\b)")
+_GO_REACHING: Final = lazy(
     r"\.\s*(?:Chmod|Chown|Chdir|Truncate|SyscallConn|Fd|ReadDir|Readdir|Readdirnames|SetOutput|LoadLocation)\b"
 )
 """Members by which something open is more than read and written."""
 
-_GO_MODULE: Final = re.compile(r"(?:\s*(?:module\s+\S+|go\s+[\d.]+|//[^\n]*)\s*\n)*\s*")
+_GO_MODULE: Final = lazy(r"(?:\s*(?:module\s+\S+|go\s+[\d.]+|//[^\n]*)\s*\n)*\s*")
 
-_RUST_PART: Final = re.compile(
+_RUST_PART: Final = lazy(
     r'b?"(?:[^"\\]|\\.)*"|\'(?:[^\'\\\n]|\\(?:x..|u\{\w+\}|.))\'|//[^\n]*|/\*(?:(?!/\*).)*?\*/', re.DOTALL
 )
-_RUST_REACHING: Final = re.compile(
+_RUST_REACHING: Final = lazy(
     r"\b(?:fs|net|process|os|ffi|arch|path|Path|PathBuf|unsafe|extern|asm|global_asm|naked_asm|include|include_str"
     r"|include_bytes|mod|macro|no_mangle|export_name|link|link_name|link_section|proc_macro|alloc|panic_handler|feature"
     r"|File|OpenOptions|Command|TcpStream|TcpListener|UdpSocket)\b|\benv\b(?!\s*::\s*args\b)|\br#|#\s*!\s*\["

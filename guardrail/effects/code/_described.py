@@ -18,6 +18,7 @@ from guardrail.effects.code._scripts import written_files
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import paths_in
 from guardrail.effects.domain._values import Field
+from guardrail.patterns import lazy
 
 MAX_DESCRIPTIONS: Final = 32
 """Most files of the session's that are looked at for one command; what lies beyond is a question."""
@@ -25,12 +26,20 @@ MAX_DESCRIPTIONS: Final = 32
 MAX_NAMES: Final = 512
 """Most words of one of them that are looked for on the disk; what lies beyond is a question."""
 
-_VALUE: Final = re.compile(r"(?:^|[=:,@])([^=:,@]+)")
+_VALUE: Final = lazy(r"(?:^|[=:,@])([^=:,@]+)")
 _RUNNERS: Final = frozenset(("deno", "bun"))
 """Interpreters that run what the settings of a project name."""
 
-_PROSE: Final = re.compile(r"\.(?:md|rst|txt|adoc|log|csv|tsv|jsonl|out|err|patch|diff)$", re.IGNORECASE)
+_PROSE: Final = lazy(r"\.(?:md|rst|txt|adoc|log|csv|tsv|jsonl|out|err|patch|diff)$", re.IGNORECASE)
 """Texts that no program takes for its settings unless it is told to."""
+
+_WRITERS: Final = frozenset("sphinx-build mkdocs hugo jekyll asciidoctor doxygen make gmake".split())
+"""Programs that make a book of all texts below a directory, or that start one which does."""
+
+_TAKES_IN: Final = lazy(
+    r"^\s*(?:[`:~]{3,}\s*\{|\.\. [\w:-]+::|:\w+:)|--8<--|\{[%!{<]|\b(?:include|image|download)::?|@include"
+)
+"""What stands in a line of a text that takes in a file."""
 
 
 def note_described(call: Call, before: int) -> None:
@@ -54,23 +63,26 @@ def note_described(call: Call, before: int) -> None:
             call.mention_text(text)
     reads = interpreter_of(head) is not None and head not in _RUNNERS
     around = (spec is None and not reads) or obeys == "folder" or head in _RUNNERS
-    for count, path in enumerate(_told(call, around=around)):
+    for count, path in enumerate(_told(call, around=around, texts=head in _WRITERS)):
         if count == MAX_DESCRIPTIONS:
             call.opaque("program", reason="more files of the session's than are looked at", attrs={"authored": True})
             return
         _name(call, path, reads=reads)
 
 
-def _told(call: Call, *, around: bool) -> Iterator[str]:
-    """Files of the session's that the words name, and those that lie where the command runs."""
+def _told(call: Call, *, around: bool, texts: bool = False) -> Iterator[str]:
+    """Files of the session's that the words name, those that lie where the command runs, and `texts` below that."""
     named = dict.fromkeys(path for field in call.args for path in _named(call, field))
     own = [path for path in named if call.shell.authored(path)]
     yield from (path for path in own if call.shell.view.kind(path) != "dir")
     tops = [path for path in named if call.shell.view.kind(path) == "dir"] if around else []
     here = (call.cwd or "").rstrip("/")
-    for path in written_files(call, "") or () if around else ():
+    for path in written_files(call, "") or () if around or texts else ():
         folder = path.rpartition("/")[0]
-        if path not in own and (folder == here or folder in tops) and _PROSE.search(path) is None:
+        prose = _PROSE.search(path) is not None
+        near = folder == here or folder in tops
+        chosen = texts and f"{folder}/".startswith(f"{here}/") if prose else around and near
+        if chosen and path not in own:
             yield path
 
 
@@ -85,7 +97,11 @@ def _named(call: Call, field: Field) -> Iterator[str]:
 
 
 def _name(call: Call, path: str, *, reads: bool) -> None:
-    tokens = [token for text in _texts(call, path) for token in dict.fromkeys(paths_in(text)) if "/" in token]
+    texts = _texts(call, path)
+    if _PROSE.search(path) is not None and call.name in _WRITERS:
+        lines = (line for text in texts for line in text.splitlines() if _TAKES_IN.search(line) is not None)
+        texts = [re.sub(r"[{}!%<>]", " ", line) for line in lines]
+    tokens = [token for text in texts for token in dict.fromkeys(paths_in(text)) if "/" in token]
     found = [token for token in itertools.islice(tokens, MAX_NAMES) if _is_there(call, token)]
     if len(tokens) > MAX_NAMES:
         call.opaque("program", reason="more names in a file than are looked for", attrs={"authored": True})

@@ -5,14 +5,14 @@ Not an analyser of Tcl: a script with any line that is not one of a few plain on
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Final
 
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import NOTHING, NUM, TOP, Field, Stream
+from guardrail.patterns import lazy
 
-_LINE: Final = re.compile(
+_LINE: Final = lazy(
     r'\s*(?:spawn(?P<command>(?: +[\w./:=@%+,-]+)+)|send(?: --)? +"(?P<text>(?:[^"\\$\[\]{}]|\\[rnt])*)"'
     r'|expect +(?:"[^"\\$\[\]{}]*"|eof|timeout)|set +timeout +-?\d+|wait|close|exit(?: +\d+)?|#[^\n\\]*|)\s*;?\s*'
 )

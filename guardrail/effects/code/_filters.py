@@ -25,8 +25,9 @@ from guardrail.effects.code._tokens import Unread, tokens
 from guardrail.effects.code._words import R_PLOTS
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
-from guardrail.effects.domain._values import NOTHING, TOP, Field, Stream, merge
+from guardrail.effects.domain._values import NOTHING, NUM, TOP, Field, Stream, merge
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
 MAX_FILTER: Final = 4096
 """Longest one-liner that is looked at, in characters."""
@@ -35,12 +36,12 @@ MAX_MODULES: Final = 16
 """Most modules of the session's that one script may import."""
 
 _LETTERS: Final = r"(?:[npalwW]|0[0-7]*|l[0-7]*)*"
-_PERL_OPTION: Final = re.compile(
+_PERL_OPTION: Final = lazy(
     rf"-(?P<letters>{_LETTERS})"
     r"(?P<end>i(?P<suffix>\S*)|F(?:/(?:[\w,:;|\t -]|\\[t|s.])+/|(?:[\w,:;|\t]|\\[t|s.])+)|[eE]|"
     r"M(?P<module>strict|warnings|utf8|POSIX|List::Util|Scalar::Util|Data::Dumper|Time::HiRes|JSON::PP)(?:=[\w,]+)?|)"
 )
-_RUBY_OPTION: Final = re.compile(
+_RUBY_OPTION: Final = lazy(
     r"-(?P<letters>[npalwW]*)(?P<end>i(?P<suffix>\S*)|e|r(?:json|date|time|set|csv|yaml|bigdecimal|pp)|)"
 )
 _CODE_OPTIONS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -60,6 +61,8 @@ _PLAIN_OPTIONS: Final[Mapping[str, frozenset[str]]] = {
 _NAMED: Final[Mapping[str, str]] = {
     "node": "node",
     "nodejs": "node",
+    "ts-node": "node",
+    "tsx": "node",
     "deno": "node",
     "bun": "node",
     "php": "php",
@@ -81,10 +84,19 @@ _STARTING_AT_HOME: Final[Mapping[str, tuple[str, ...]]] = {
     "R": (".Rprofile", ".Renviron"),
     "julia": (".julia/config/startup.jl",),
 }
-_JULIA_TESTS: Final = re.compile(
-    r"\s*(?:using|import) Pkg\s*;"
-    r"(?:\s*Pkg\.(?:instantiate|test|status|resolve|precompile|build|update)\(\)\s*(?:;|$))+\s*"
-)
+_PROJECT: Final[Mapping[str, re.Pattern[str]]] = {
+    "julia": lazy(
+        r"\s*(?:using|import) Pkg\s*;"
+        r"(?:\s*Pkg\.(?:instantiate|test|status|resolve|precompile|build|update)\(\)\s*(?:;|$))+\s*"
+    ),
+    "R": lazy(
+        r"(?:\s*(?:testthat::test_(?:dir|local|package|file)|devtools::(?:test|check|document|load_all|build|install_deps)"
+        r"|lintr::lint(?:_dir|_package)?|styler::style_(?:dir|pkg|file)|roxygen2::roxygeni[sz]e|covr::package_coverage"
+        r"|pkgdown::build_site|renv::(?:restore|status|snapshot)|rmarkdown::render|knitr::knit|targets::tar_make)"
+        r"\((?:(?:\w+\s*=\s*)?(?:\"[\w ./*-]*\"|'[\w ./*-]*'|TRUE|FALSE|\d+)(?:,\s*)?)*\)\s*(?:;|$))+"
+    ),
+}
+"""Code that asks for what a project holds to be built or tested, as `make test` does."""
 
 
 def is_filter(call: Call) -> Stream | None:
@@ -113,7 +125,7 @@ def is_given_filter(call: Call) -> Stream | None:
         language = _NAMED.get(name)
         calls = _plain(code, language) if language is not None else None
         found = None
-        if calls is not None and language is not None and not calls.serves:
+        if calls is not None and language is not None:
             call.stdin = NOTHING
             found = _with_files(call, language, (calls,))
     return found
@@ -243,20 +255,21 @@ def _code(call: Call, language: str) -> Stream | None:
     if len(args) != 2 or args[0].text not in _CODE_OPTIONS[language] or not all(field.known for field in call.args):
         return None
     code = args[1].text
-    if language == "julia" and _JULIA_TESTS.fullmatch(code):
+    if language in _PROJECT and _PROJECT[language].fullmatch(code):
         _starts(call, language)
         _runs(call, Field(text="test/runtests.jl"))
+        call.mention_text(code)
         return call.opaque("program", reason="the packages and tests of the project")
     calls = _plain(code, language)
     # What is imported by one that is no file is found from the directory of the call.
     folder = call.cwd if call.cwd is not None and TOP not in call.cwd else None
     found = _with_modules(call, code, folder) if calls is not None and calls.imports else calls and (calls,)
-    out = _with_files(call, language, found) if found and not _serves_more(call, found) else None
+    out = _with_files(call, language, found) if found and not _bound(call, found) else None
     member = _MEMBER.fullmatch(code) if language == "node" and args[0].text in ("-p", "--print", "-pe") else None
     return out if out is None or member is None else _member(call, out, member)
 
 
-_MEMBER: Final = re.compile(r"\s*require\(([\"'])(?P<file>\.{0,2}/[\w./-]+\.json)\1\)\.(?P<name>[A-Za-z]\w*)\s*;?\s*")
+_MEMBER: Final = lazy(r"\s*require\(([\"'])(?P<file>\.{0,2}/[\w./-]+\.json)\1\)\.(?P<name>[A-Za-z]\w*)\s*;?\s*")
 """`node -p "require('./package.json').version"`."""
 
 
@@ -279,23 +292,18 @@ MAX_MEMBER: Final = 256
 
 def is_script_filter(call: Call, path: str, text: str, args: Sequence[Field] = ()) -> Stream | None:
     """The same for a script of Node, with all modules that it imports of those the session wrote."""
-    if call.name not in ("node", "nodejs") or starts_otherwise(call):
+    if _NAMED.get(call.name) != "node" or call.name in ("deno", "bun") or starts_otherwise(call):
         return None
     argv = None if any(field.many for field in args) else [field.text if field.known else None for field in args]
     found = _with_modules(call, text, path.rpartition("/")[0], argv)
-    return _with_files(call, "node", found) if found and not _serves_more(call, found) else None
+    return _with_files(call, "node", found) if found and not _bound(call, found) else None
 
 
-def _serves_more(call: Call, found: Sequence[Calls]) -> bool:
-    """A server may give away what its program reads."""
-    if not any(calls.serves for calls in found):
-        return False
-    named = {"PORT", "HOST", "NODE_ENV"} & call.state.vars.keys()
-    reads = any(
-        calls.reads or calls.loads or calls.runs or calls.reads_any or calls.lists or calls.environment
-        for calls in found
-    )
-    return reads or bool(named) or bool(call.stdin.sources)
+def _bound(call: Call, found: Sequence[Calls]) -> bool:
+    """A server may be bound to a path, which a variable says: a socket is then put there."""
+    port = call.state.vars.get("PORT")
+    named = port is not None and not all(text.isdecimal() or text == NUM for text in port.alternatives)
+    return named and any(calls.serves for calls in found)
 
 
 def _with_modules(
@@ -340,7 +348,7 @@ def _beside(call: Call, folder: str, name: str) -> str:
     return posixpath.normpath(f"{folder}/{name}") if made else f"{folder}/{name}"
 
 
-_LOADED: Final = re.compile(r"[\"'`](\.{1,2}(?:/[^\"'`\n]*)?)[\"'`]")
+_LOADED: Final = lazy(r"[\"'`](\.{1,2}(?:/[^\"'`\n]*)?)[\"'`]")
 """Modules beside it that a file of the project may load: whatever stands in quotes and begins like one."""
 
 
@@ -391,6 +399,8 @@ def _with_files(call: Call, language: str, found: Sequence[Calls], sources: tupl
             sources = merge(sources, call.read(Field(text=name)))
         sources = merge(sources, _looked_at(call, calls))
     carried = merge(sources, call.stdin.sources)
+    if any(calls.serves for calls in found):
+        _given_away(call, carried)
     for calls in found:
         for name in calls.makes:
             call.emit("create", call.place(Field(text=name), kind="dir"))
@@ -402,6 +412,14 @@ def _with_files(call: Call, language: str, found: Sequence[Calls], sources: tupl
             with call.perhaps():
                 call.put("write", call.place(Field(text="Rplots.pdf")), carried)
     return _done(call, sources)
+
+
+def _given_away(call: Call, sources: tuple[Resource, ...]) -> None:
+    """A server may give to whoever asks what its program reads, or is told by its variables."""
+    for name in ("PORT", "HOST", "NODE_ENV"):
+        sources = merge(sources, call.state.vars[name].sources if name in call.state.vars else ())
+    for source in sources:
+        call.emit("copy", source, Resource(kind="net", uri="http://*"), may=True, flow=("serve",))
 
 
 def _looked_at(call: Call, calls: Calls) -> tuple[Resource, ...]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import posixpath
-import re
 import shlex
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -20,9 +19,10 @@ from guardrail.effects.code._projects import LOADERS, TESTERS
 from guardrail.effects.code._scripts import written_files
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import MUTATING
-from guardrail.effects.domain._paths import paths_in
+from guardrail.effects.domain._paths import escape, paths_in
 from guardrail.effects.domain._values import NUM, OWN_FILE, TOP, Field
 from guardrail.model import Effect, Resource
+from guardrail.patterns import lazy
 
 MAX_HANDED: Final = 8
 """Most such programs that are looked into for one command."""
@@ -49,7 +49,8 @@ _QUEUES: Final = frozenset("bsub sbatch qsub msub oarsub condor_submit llsubmit 
 _TOOLS: Final = frozenset(
     "npm npx yarn pnpm bun bunx deno node nodejs jest vitest mocha ava tap playwright cypress next nuxt vite webpack "
     "gulp grunt tsx ts-node nodemon go cargo mvn mvnw gradle gradlew ant sbt dotnet mix rspec rake bundle rails "
-    "phpunit composer ctest bazel swift zig dart flutter stack cabal lein".split()
+    "phpunit composer ctest bazel swift zig dart flutter stack cabal lein "
+    "Rscript julia jekyll hexo make gmake cmake ninja meson just task".split()
 )
 """Programs that build, test or start what a project holds."""
 
@@ -58,18 +59,22 @@ _LOOKING: Final = frozenset(
 )
 """What those do without running any of it."""
 
-_SOURCE: Final = re.compile(
-    r"\.(?:[cm]?[jt]sx?|go|rs|java|kts?|scala|groovy|gradle|cs|fs|rb|php|c|cc|cpp|cxx|hh?|hpp|exs?|swift|zig|dart|hs|clj)$"
+_SOURCE: Final = lazy(
+    r"\.(?:[cm]?[jt]sx?|go|rs|java|kts?|scala|groovy|gradle|cs|fs|rb|php|c|cc|cpp|cxx|hh?|hpp|exs?|swift|zig|dart|hs|clj"
+    r"|[rR]|Rmd|qmd|jl)$"
 )
-_WHOLE: Final = re.compile(r"(?:/|~/|\.\./)[^*?\[\]{}$`]*[^*?\[\]{}$`/]")
+_WHOLE: Final = lazy(r"(?:/|~/|\.\./)[^*?\[\]{}$`]*[^*?\[\]{}$`/]")
+
+_FILLED: Final = lazy(r"[*?\[\]{}$%`]")
+"""Where a text begins that is filled in."""
 
 MAX_SOURCES: Final = 32
 """Most files of source code that are looked at for one command."""
 
-_NAMED: Final = re.compile(r"\.(?:sh|bash|zsh|ksh|bat|command|run|bin|exe|out|elf|pl|rb|js|mjs|cjs|py|lua|php)$")
-_SHELL_NAME: Final = re.compile(r"\.(?:sh|bash|ksh|command)$")
-_QUOTED: Final = re.compile(r"[\s'\"\\]")
-_INTERPRETER: Final = re.compile(r"(?:ba|da|z|k)?sh|python[\d.]*|node|perl|ruby|php|lua|exec|env|source|\.")
+_NAMED: Final = lazy(r"\.(?:sh|bash|zsh|ksh|bat|command|run|bin|exe|out|elf|pl|rb|js|mjs|cjs|py|lua|php)$")
+_SHELL_NAME: Final = lazy(r"\.(?:sh|bash|ksh|command)$")
+_QUOTED: Final = lazy(r"[\s'\"\\]")
+_INTERPRETER: Final = lazy(r"(?:ba|da|z|k)?sh|python[\d.]*|node|perl|ruby|php|lua|exec|env|source|\.")
 
 
 def note_handed(call: Call, before: int) -> None:
@@ -90,8 +95,7 @@ def note_handed(call: Call, before: int) -> None:
     if not said or head in _CHECKING or head in _ELSEWHERE:
         return
     base = head.rpartition("/")[2]
-    if base in _TOOLS and not any(field.text in _LOOKING for field in call.args[:1]):
-        _name_assets(call)
+    name_sources(call, base)
     # What the command itself writes is no program for it, and a script that it was said to run needs no second word.
     places = [place for effect in effects if effect.op in MUTATING for place in _written(effect)]
     walked = _walked(base, effects)
@@ -131,14 +135,34 @@ _WRAPPERS: Final = frozenset(
 _MODULES: Final = (".py", ".js", ".mjs", ".cjs")
 
 
-def _name_assets(call: Call) -> None:
-    """Paths that stand in source code of the session's, of those where something is: it may do anything to that."""
+def name_sources(call: Call, tool: str) -> None:
+    """Paths that stand in source code of the session's, of those where something is: it may do anything to that.
+
+    Of a text that is put together with others only the beginning stands there, so all that begins so is named.
+
+    Args:
+        call: the command.
+        tool: the name of its program, which may build or run that code.
+    """
+    if tool not in _TOOLS or any(field.text in _LOOKING for field in call.args[:1]):
+        return
     sources = (path for path in written_files(call, "") or () if _SOURCE.search(path))
     for path in itertools.islice(sources, MAX_SOURCES):
         data = call.content(call.place(Field(text=path)))
         for token in dict.fromkeys(paths_in(data.decode("utf-8", "replace"))) if data is not None else ():
-            if _WHOLE.fullmatch(token) and call.shell.view.kind(call.place(Field(text=token)).path or "") is not None:
-                call.name_text(token)
+            _name_token(call, token)
+
+
+def _name_token(call: Call, token: str) -> None:
+    known = _FILLED.split(token, maxsplit=1)[0]
+    whole = known.rstrip("/")
+    if not _WHOLE.fullmatch(whole):
+        return
+    place = call.place(Field(text=whole))
+    if place.path is not None and call.shell.view.kind(place.path) is not None:
+        call.name_text(whole)
+    if known == whole and whole[0] == "/" and call.shell.view.glob(f"{escape(whole)}*"):
+        call.name_text(f"{escape(whole)}*")
 
 
 def _started(call: Call) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-import re
 from typing import Final
+
+from guardrail.patterns import lazy
 
 _SHELLS: Final = frozenset(("bash", "sh", "dash", "ash", "rbash"))
 _PYTHONS: Final = frozenset(("python", "pypy"))
-_PYTHON = re.compile(r"(?:python|pypy)[0-9.]*")
+_PYTHON = lazy(r"(?:python|pypy)[0-9.]*")
 _OTHERS: Final = frozenset(
     "node nodejs perl ruby php lua luajit Rscript R julia deno bun tclsh wish expect osascript pwsh powershell irb "
     "zsh ksh ksh93 mksh fish csh tcsh elvish xonsh nu guile racket sbcl clisp ghci scala groovy kotlin swift ocaml "
@@ -16,7 +17,7 @@ _OTHERS: Final = frozenset(
 )
 MAX_NAMES: Final = 1024
 """Most names of commands of which it is kept whether they are interpreters."""
-_OTHER_VERSION = re.compile(r"(?:perl|ruby|lua|php|node)[0-9.]+")
+_OTHER_VERSION = lazy(r"(?:perl|ruby|lua|php|node)[0-9.]+")
 
 
 @functools.lru_cache(maxsize=MAX_NAMES)

@@ -13,6 +13,7 @@ from typing import Final
 
 from guardrail.effects.code._literals import Calls
 from guardrail.effects.code._tokens import Token
+from guardrail.patterns import lazy
 
 _HANDING: Final = frozenset(
     "log error info warn table dir equal strictEqual deepEqual deepStrictEqual notEqual notStrictEqual notDeepEqual ok "
@@ -32,8 +33,8 @@ _MAKING: Final = frozenset(
 _TELLING: Final = frozenset(("source", "stack"))
 """Members that are such a text."""
 
-_ESCAPED: Final = re.compile(r"\\[^nrt\"'`\\]")
-_ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPED: Final = lazy(r"\\[^nrt\"'`\\]")
+_ESCAPE: Final = lazy(r"\\(.)", re.DOTALL)
 
 
 def lent_texts(calls: Calls) -> Iterator[str] | None:

@@ -12,8 +12,9 @@ from typing import Final
 import msgspec
 
 from guardrail.effects.code._tokens import Token
+from guardrail.patterns import lazy
 
-PATH: Final = re.compile(r"(?!-)[\w./~@+ -]+", re.ASCII)
+PATH: Final = lazy(r"(?!-)[\w./~@+ -]+", re.ASCII)
 """Names of files that a call may give."""
 
 VALUE: Final = (Token("number", "0"),)

@@ -15,41 +15,42 @@ from typing import Final
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import Field
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
 NAMES: Final = ("GNUmakefile", "makefile", "Makefile")
 """Makefiles that make finds by itself, the first one that there is."""
 
-_DRY: Final = re.compile(r"-[ksBiw]*n[ksBiw]*|--(?:just-print|dry-run|recon)")
+_DRY: Final = lazy(r"-[ksBiw]*n[ksBiw]*|--(?:just-print|dry-run|recon)")
 _QUIET: Final = (
     r"-[ksBiw]+|-j\d*|--(?:silent|quiet|keep-going|always-make|no-print-directory|print-directory)"
     r"|[\w.][\w./-]*"
 )
-_PLAIN_RUN: Final = re.compile(_QUIET)
+_PLAIN_RUN: Final = lazy(_QUIET)
 """Words that only say which recipes run, and how: options and targets."""
 
-_DRY_RUN: Final = re.compile(rf"{_DRY.pattern}|{_QUIET}|(?!MAKE|GNUMAKE|MFLAGS|SHELL)[A-Za-z_]\w*=[\w./:@-]*")
+_DRY_RUN: Final = lazy(rf"{_DRY.pattern}|{_QUIET}|(?!MAKE|GNUMAKE|MFLAGS|SHELL)[A-Za-z_]\w*=[\w./:@-]*")
 """Words beside a dry run that change nothing about it: plain variables too."""
 
 _FINDING: Final = frozenset(("VPATH", "GPATH", "CURDIR"))
 """Variables by which make finds files elsewhere than their names say."""
 
-_VARIABLE: Final = re.compile(r"\$(?:[({](?P<name>[^(){}$]*)[)}]|(?P<sign>.))")
+_VARIABLE: Final = lazy(r"\$(?:[({](?P<name>[^(){}$]*)[)}]|(?P<sign>.))")
 
-_RUNS: Final = re.compile(
+_RUNS: Final = lazy(
     r"\$[({]\s*(?:shell|eval|call|file|guile|foreach|let|value)\b|\bMAKE\b|!=|\r"
     r"|(?<![\w+])\+(?!=)"  # a prefix, or a value that may become one; `g++` and `+=` are neither
 )
 """What runs while make only prints, or may make something else do so."""
 
-_ASSIGNMENT: Final = re.compile(
+_ASSIGNMENT: Final = lazy(
     r"\s*(?:override )?(?!MAKE|MFLAGS|GNUMAKE|SHELL|\.)(?P<name>\w[\w.-]*)\s*(?:::?|\?|\+)?=\s*(?P<value>.*)"
 )
-_RULE: Final = re.compile(r"(?P<targets>[\w./%-][\w./% -]*?)\s*::?(?P<rest>[^=:](?:[^;=]*)(?:;(?P<recipe>.*))?|)")
-_OTHER: Final = re.compile(r"\s*(?:#.*|(?:else )?if(?:eq|neq|def|ndef)\b.*|else|endif|)")
-_SPECIAL: Final = re.compile(r"\.(?:PHONY|SUFFIXES|SILENT|PRECIOUS|INTERMEDIATE|SECONDARY|DELETE_ON_ERROR|NOTPARALLEL)")
+_RULE: Final = lazy(r"(?P<targets>[\w./%-][\w./% -]*?)\s*::?(?P<rest>[^=:](?:[^;=]*)(?:;(?P<recipe>.*))?|)")
+_OTHER: Final = lazy(r"\s*(?:#.*|(?:else )?if(?:eq|neq|def|ndef)\b.*|else|endif|)")
+_SPECIAL: Final = lazy(r"\.(?:PHONY|SUFFIXES|SILENT|PRECIOUS|INTERMEDIATE|SECONDARY|DELETE_ON_ERROR|NOTPARALLEL)")
 
-_HEAD: Final = re.compile(r"\$(?:[({](?P<name>\w+)[)}]|[@<])(?!\$)")
-_PLAIN_VALUE: Final = re.compile(r"[\w./][^$]*")
+_HEAD: Final = lazy(r"\$(?:[({](?P<name>\w+)[)}]|[@<])(?!\$)")
+_PLAIN_VALUE: Final = lazy(r"[\w./][^$]*")
 _BUILT_IN: Final = frozenset("CC CXX AR LD AS RM CPP FC".split())
 """Variables that make knows, whose value begins with the name of a program."""
 
@@ -164,10 +165,10 @@ def _without_harmless(call: Call, text: str, place: Resource, *, again: bool) ->
     return "\n".join(lines)
 
 
-_NOW: Final = re.compile(r"[\w.-]+\s*::?=")
+_NOW: Final = lazy(r"[\w.-]+\s*::?=")
 """An assignment that is worked out as the makefile is read."""
 
-_SETTING: Final = re.compile(
+_SETTING: Final = lazy(
     r"^(?:SHELL\s*:?=\s*(?:/usr)?(?:/bin/)?(?:ba)?sh|\.SHELLFLAGS\s*:?=\s*-[euc]+(?: -?o pipefail)?(?: -c)?"
     r"|\.DEFAULT_GOAL\s*:?=\s*[\w-]+|MAKEFLAGS\s*\+=\s*--(?:no-print-directory|warn-undefined-variables)"
     r"|MAKEFLAGS\s*\+=\s*--no-builtin-rules)[ \t]*$",
@@ -175,13 +176,11 @@ _SETTING: Final = re.compile(
 )
 """Lines that say how make does what it would do as well without them."""
 
-_AGAIN: Final = re.compile(
-    r"^\t[@-]*\$[({]MAKE[)}](?: -[sk]| --no-print-directory| (?!-)[\w.-]+)*[ \t]*$", re.MULTILINE
-)
+_AGAIN: Final = lazy(r"^\t[@-]*\$[({]MAKE[)}](?: -[sk]| --no-print-directory| (?!-)[\w.-]+)*[ \t]*$", re.MULTILINE)
 """Make runs itself for other targets of the same file, any of which may run anyway."""
 
-_FUNCTION: Final = re.compile(r"\$(?:\((?P<name>shell|wildcard) (?P<words>[^()$\n]*)\))")
-_TOLD: Final = re.compile(
+_FUNCTION: Final = lazy(r"\$(?:\((?P<name>shell|wildcard) (?P<words>[^()$\n]*)\))")
+_TOLD: Final = lazy(
     r"(?:git rev-parse (?:--short )?HEAD|date (?:-u )?['\"]?\+(?:%[YmdHMSFsjyT]|[-_:.TZ])+['\"]?|uname -[smr]|nproc"
     r"|whoami|hostname|id -u|id -g)(?: 2> ?/dev/null)?(?: \|\| echo [\w.-]+)?"
 )
@@ -209,8 +208,8 @@ def _worked_out(call: Call, match: re.Match[str], *, now: bool) -> str:
     return " ".join(path.removeprefix(folder) for path in found)
 
 
-_PLAIN_WORD: Final = re.compile(r"[\w./+-]+", re.ASCII)
-_PATTERN: Final = re.compile(r"(?!-)[\w./*-]+", re.ASCII)
+_PLAIN_WORD: Final = lazy(r"[\w./+-]+", re.ASCII)
+_PATTERN: Final = lazy(r"(?!-)[\w./*-]+", re.ASCII)
 
 MAX_NAMES: Final = 64
 """Most files that a pattern of a makefile may name."""
@@ -248,7 +247,7 @@ def _expanded(line: str, values: Mapping[str, str | None], own: Mapping[str, str
     return "".join([*out, line[end:]])
 
 
-_QUOTING: Final = re.compile(r"['\\`]")
+_QUOTING: Final = lazy(r"['\\`]")
 """Where a command in backticks might not be one."""
 
 

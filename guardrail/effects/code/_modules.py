@@ -5,7 +5,6 @@ Not concerned with modules that are scripts of the project.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -15,10 +14,11 @@ from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._paths import place
 from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, Stream
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
 Module = Callable[[Call, Sequence[Field]], Stream]
 
-SERVING: Final = re.compile(
+SERVING: Final = lazy(
     r"vllm(?:\..*)?|sglang\.launch_server|sglang|mlx_lm\.(?:server|generate|chat)|llama_cpp\.server|lm_eval|"
     r"text_generation_server|tensorrt_llm\..*serve.*|fastchat\.serve\..*|ollama|lmdeploy|transformers\.commands\..*serving"
 )

@@ -12,8 +12,9 @@ from guardrail.effects.code._node_modules import LOCAL, given_out, imported, tak
 from guardrail.effects.code._node_names import FS_CONTENTS, FS_READS, FS_WRITES, MODULES, OWN, RUN_PROGRAM, RUN_SHELL
 from guardrail.effects.code._node_values import Shape, closing
 from guardrail.effects.code._tokens import Token
+from guardrail.patterns import lazy
 
-_URL: Final = re.compile(r"https?://[\w./:?=&%+,~-]+", re.ASCII)
+_URL: Final = lazy(r"https?://[\w./:?=&%+,~-]+", re.ASCII)
 _ENCODINGS: Final = frozenset("utf8 utf-8 UTF-8 ascii latin1 base64 hex".split())
 _FS_OPTIONS: Final = (
     ("{", "encoding", ":", None, "}"),
@@ -283,7 +284,7 @@ def _written(walk: Walk, name: str) -> bool:
     return True
 
 
-_NUMBERED: Final = re.compile(
+_NUMBERED: Final = lazy(
     r"(?:(?:Number|parseInt) \( (?:process \. env \. PORT (?:\|\||\?\?) )?#(?: , 10)? \)"
     r"|(?:process \. env \. PORT (?:\|\||\?\?) )?#)(?: ;.*| [a-z].*|)"
 )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from guardrail.effects.code._tokens import Token
 from guardrail.effects.code._words import INNER, NODE, NODE_GLOBALS, NODE_NAMES
+from guardrail.patterns import lazy
 
 MODULES: Final = frozenset("fs os path".split())
 """Modules whose members are known by the name of the module before them."""
@@ -45,7 +45,7 @@ GIVING: Final[Mapping[str, frozenset[str]]] = {
 }
 """Modules, and what may be taken out of each by its name."""
 
-OWN: Final = re.compile(r"[a-z][A-Za-z0-9]*")
+OWN: Final = lazy(r"[a-z][A-Za-z0-9]*")
 _MEANING: Final = NODE_GLOBALS | NODE | INNER
 ALIASED: Final[Mapping[str, str]] = {
     "fs": "fs",

@@ -7,11 +7,11 @@ literal. A name that could mean something else anywhere in the script is left as
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from guardrail.effects.code._tokens import Token
+from guardrail.patterns import lazy
 
 MAX_CONSTANTS: Final = 32
 """Most constants of one script that are put in their places."""
@@ -23,7 +23,7 @@ class _Known(str):
     __slots__ = ()
 
 
-_PLAIN: Final = re.compile(r"[^\\\n\r\"'`$]*")
+_PLAIN: Final = lazy(r"[^\\\n\r\"'`$]*")
 _ASSIGNING: Final = frozenset("= += -= *= /= %= **= &&= ||= ??= <<= >>= >>>= &= |= ^= => ++ --".split())
 _DECLARING: Final = frozenset("const let var function class import catch".split())
 _HEADS: Final = frozenset("if while for switch".split())

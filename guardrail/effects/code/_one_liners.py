@@ -5,7 +5,6 @@ Not concerned with any other program of theirs: the answer is then None, and the
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from guardrail.effects.domain._call import Call
@@ -14,10 +13,11 @@ from guardrail.effects.domain._values import NOTHING, Field, Stream, merge
 from guardrail.effects.keys._lines import Foreign, Step, perl_steps, ruby_steps, run_perl
 from guardrail.effects.keys._regex import Unclear
 from guardrail.model import Edit, Resource
+from guardrail.patterns import lazy
 
 # Behind `i` all that is left of the word is the suffix.
-_FLAGS: Final = re.compile(r"-(?P<prints>[pw]*)(?:i(?P<suffix>\S*)|(?P<code>e?))")
-_LOADING: Final = re.compile(
+_FLAGS: Final = lazy(r"-(?P<prints>[pw]*)(?:i(?P<suffix>\S*)|(?P<code>e?))")
+_LOADING: Final = lazy(
     r"PERL\w*|RUBY(?:OPT|LIB|SHELL|GEMS\w*)|(?:GEM|BUNDLE|LUA|R|ERL|ERLANG|ELIXIR|BUN|DENO|PHP)_\w+|PHPRC"
     r"|NODE_(?!ENV|NO_WARNINGS)\w+|JULIA_(?!NUM_THREADS)\w+|VIM|VIMINIT|VIMRUNTIME|EXINIT|MYVIMRC"
 )

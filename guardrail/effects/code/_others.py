@@ -22,8 +22,9 @@ from guardrail.effects.domain._values import (
     Stream,
 )
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
-_SHORT_VERSION = re.compile(r"(?:perl|ruby|php|node|nodejs|lua|luajit|julia|deno|bun)[0-9.]*")
+_SHORT_VERSION = lazy(r"(?:perl|ruby|php|node|nodejs|lua|luajit|julia|deno|bun)[0-9.]*")
 
 
 def other(call: Call) -> Stream:
@@ -65,9 +66,9 @@ _MAGIC: Final = frozenset(
     "pip conda mamba micromamba uv pdb debug prun time timeit exec".split()
 )
 """Words that IPython may take for commands of its own where Python would take them for names."""
-_ESCAPED: Final = re.compile(r"\?\s*$|=\s*[!%]", re.MULTILINE)
+_ESCAPED: Final = lazy(r"\?\s*$|=\s*[!%]", re.MULTILINE)
 """What only IPython understands, at the end of a line or after a name."""
-_PYTHON_LINE: Final = re.compile(
+_PYTHON_LINE: Final = lazy(
     r"\s*(?:#.*|(?:import|from|for|while|if|elif|with|def|class|return|assert|raise|del|async|lambda|not|await)\b.*"
     r"|(?:else|try|finally|pass|break|continue)\b.*|except\b.*|@\w.*|(?P<name>[A-Za-z_]\w*)(?:[.(\[]|\s*[-+*/|&]?=(?!\s*[!%])).*"
     r"|[)\]}\"'\d].*|)"
@@ -92,7 +93,7 @@ def _ipython(call: Call) -> Stream | None:
     return analysed(call, args[1].text, [Field(text="-c")])
 
 
-_NODE_TEST: Final = re.compile(r"(?:.*/test/.*|.*/(?:test|test-[^/]*|[^/]*[._-]test))\.(?:[cm]?[jt]s)")
+_NODE_TEST: Final = lazy(r"(?:.*/test/.*|.*/(?:test|test-[^/]*|[^/]*[._-]test))\.(?:[cm]?[jt]s)")
 """Files that `node --test` runs without being told."""
 
 

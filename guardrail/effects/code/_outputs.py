@@ -5,17 +5,17 @@ Not concerned with what the script's text says; it may not be there, or be follo
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import Field
+from guardrail.patterns import lazy
 
-_MAKING: Final = re.compile(r"convert|quanti[sz]|gguf|onnx|merge|export|extract|shard|dump|distil|fp32|consolidat|prun")
+_MAKING: Final = lazy(r"convert|quanti[sz]|gguf|onnx|merge|export|extract|shard|dump|distil|fp32|consolidat|prun")
 """Parts of names of scripts that write what they read in another form."""
 
-_OF_MODELS: Final = re.compile(
+_OF_MODELS: Final = lazy(
     r"fp32|fp16|bf16|gguf|ggml|safetensors|lora|quanti[sz]|ckpt|checkpoint|shard|consolidat|onnx|awq|gptq|weights|model"
     r"|llama|(?:^|_)hf(?:_|\.|$)|torch|mlx|peft|adapter"
 )
@@ -24,7 +24,7 @@ _OF_MODELS: Final = re.compile(
 _VERBS: Final = frozenset("lite convert quantize export merge merge-lora merge_lora auto_awq auto_gptq".split())
 """First words of a command line that do the same."""
 
-_OUTPUT: Final = re.compile(
+_OUTPUT: Final = lazy(
     r"-o|--?(?:work[-_]dir|out|output|outfile|outdir|dest|destination|target|to|save|out[-_](?:file|dir|path|model|type)"
     r"|output[-_]?(?:file|dir|path|model|folder)|save[-_](?:to|as|path|dir|file))"
 )

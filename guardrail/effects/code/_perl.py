@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from guardrail.effects.code._tokens import Unread
+from guardrail.patterns import lazy
 
 _OPERATORS: Final = frozenset(
     "print printf say if unless else elsif for foreach while until and or not xor x eq ne lt gt le ge cmp split join "
@@ -35,34 +36,34 @@ _ALONE: Final = frozenset("time wantarray END BEGIN STDIN STDOUT STDERR next las
 _MODULES: Final = (
     r"(?:strict|warnings|utf8|feature|POSIX|List::Util|Scalar::Util|Data::Dumper|Time::HiRes|JSON::PP|integer)"
 )
-_USE: Final = re.compile(rf"use\s+{_MODULES}(?:\s+(?:qw\([\w\s]*\)|'\w+'|\"\w+\"))?\s*;")
-_JSON: Final = re.compile(
+_USE: Final = lazy(rf"use\s+{_MODULES}(?:\s+(?:qw\([\w\s]*\)|'\w+'|\"\w+\"))?\s*;")
+_JSON: Final = lazy(
     r"JSON::PP->new(?:->(?:pretty|canonical|utf8|indent|latin1|ascii|allow_nonref))*->(?:encode|decode)(?=\()"
 )
-_OPEN: Final = re.compile(
+_OPEN: Final = lazy(
     r"open\s*\(?\s*(?:my\s*)?\$[a-z]\w*\s*,\s*(['\"])<(?::encoding\([\w-]+\)|:utf8)?\1\s*,\s*"
     r"(['\"])(?P<path>[\w./+-][\w./ +-]*)\2(?=\s*(?:\)|;|or\b|\|\|))"
 )
-_LOOP: Final = re.compile(r"\bfor(?:each)?\s+(?:my\s+)?\$[A-Za-z_]\w*\s*\Z")
-_SPACE: Final = re.compile(r"\s+")
-_COMMENT: Final = re.compile(r"#[^\n]*")
-_KEY: Final = re.compile(r"-?[A-Za-z_]\w*(?=\s*=>)")
-_SUBSCRIPTS: Final = re.compile(r"(?:->)?[\[{]")
-_SUBSCRIPT_KEY: Final = re.compile(r"\s*-?[A-Za-z_]\w*\s*\}")
-_SCALAR: Final = re.compile(r"\$(?P<last>#)?(?P<name>[A-Za-z_]\w*|\d+)|\$[&.,/\\!@\";|+](?![A-Za-z_{])")
-_ARRAY: Final = re.compile(r"[@%](?P<name>[A-Za-z_]\w*)")
+_LOOP: Final = lazy(r"\bfor(?:each)?\s+(?:my\s+)?\$[A-Za-z_]\w*\s*\Z")
+_SPACE: Final = lazy(r"\s+")
+_COMMENT: Final = lazy(r"#[^\n]*")
+_KEY: Final = lazy(r"-?[A-Za-z_]\w*(?=\s*=>)")
+_SUBSCRIPTS: Final = lazy(r"(?:->)?[\[{]")
+_SUBSCRIPT_KEY: Final = lazy(r"\s*-?[A-Za-z_]\w*\s*\}")
+_SCALAR: Final = lazy(r"\$(?P<last>#)?(?P<name>[A-Za-z_]\w*|\d+)|\$[&.,/\\!@\";|+](?![A-Za-z_{])")
+_ARRAY: Final = lazy(r"[@%](?P<name>[A-Za-z_]\w*)")
 _RESERVED: Final = frozenset("INC SIG ISA EXPORT STDIN STDOUT STDERR DATA ARGVOUT BEGIN END main CORE".split())
-_WORD: Final = re.compile(r"[A-Za-z_]\w*")
-_TIMES: Final = re.compile(r"x\d+")
-_NUMBER: Final = re.compile(r"0[xb][0-9a-fA-F]+|(?:\d[\d_]*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?(?![\w])")
-_TEXT: Final = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?P<in>(?:[^\"\\]|\\.)*)\"", re.DOTALL)
-_QUOTE: Final = re.compile(r"(?P<name>qw|qq|q|qr|m|s|tr|y)(?P<mark>[/|!{(,:#\[])")
-_SIGN: Final = re.compile(
+_WORD: Final = lazy(r"[A-Za-z_]\w*")
+_TIMES: Final = lazy(r"x\d+")
+_NUMBER: Final = lazy(r"0[xb][0-9a-fA-F]+|(?:\d[\d_]*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?(?![\w])")
+_TEXT: Final = lazy(r"'(?:[^'\\]|\\.)*'|\"(?P<in>(?:[^\"\\]|\\.)*)\"", re.DOTALL)
+_QUOTE: Final = lazy(r"(?P<name>qw|qq|q|qr|m|s|tr|y)(?P<mark>[/|!{(,:#\[])")
+_SIGN: Final = lazy(
     r"<=>|\*\*=?|=~|!~|==|!=|<=|>=|=>|&&=?|\|\|=?|//=?|\.\.\.?|\+\+|--|<<=?|>>=?|[-+*/%.&|^x]=(?!=)|[-+*/%.&|^<>=!~?:;,(){}\[\]]"
 )
-_READS: Final = re.compile(r"<(?P<from>|STDIN|\$[a-z]\w*)>")
-_MAGIC: Final = re.compile(r"\(\?[?p]?\{|\(\*+\{|\\N\{")
-_INSIDE: Final = re.compile(
+_READS: Final = lazy(r"<(?P<from>|STDIN|\$[a-z]\w*)>")
+_MAGIC: Final = lazy(r"\(\?[?p]?\{|\(\*+\{|\\N\{")
+_INSIDE: Final = lazy(
     r"\\.|\$\{[A-Za-z_]\w*\}(?![\[{]|->[\[{])|@[A-Za-z_]\w*\[\d+(?:\.\.(?:\d+|\$#[A-Za-z]\w*)|(?:,\d+)*)\]"
     r"|\$(?:[A-Za-z_]\w*|\d+|[&.,!@;](?![\[{\w]))(?P<first>\[(?:-?\d+|\$[a-z_]\w*)\]|\{(?:[A-Za-z_]\w*|\$\w+)\})?"
     r"(?P<more>(?:->)?[\[{])?|@[A-Za-z_]\w*(?P<slice>[\[{])?|(?P<odd>[$@])",

@@ -14,10 +14,11 @@ import msgspec
 
 from guardrail.effects.code import _words as words
 from guardrail.effects.code._tokens import Syntax, Token
+from guardrail.patterns import lazy
 
 _TEXTS: Final = r'"((?:[^"\\\n]|\\.)*)"|\'((?:[^\'\\\n]|\\.)*)\''
-_LONG_TEXTS: Final = re.compile(r'"((?:[^"\\]|\\.)*)"|\'((?:[^\'\\]|\\.)*)\'', re.DOTALL)
-_HASH: Final = re.compile(r"#[^\n]*")
+_LONG_TEXTS: Final = lazy(r'"((?:[^"\\]|\\.)*)"|\'((?:[^\'\\]|\\.)*)\'', re.DOTALL)
+_HASH: Final = lazy(r"#[^\n]*")
 _SIGNS: Final = (
     r"===|!==|=>|->|<-|<=>|\|>|<>|\.\.\.?|&&=?|\|\|=?|\*\*=?|==|!=|~=|=~|!~|<=|>=|\+\+|--|<<|>>>?"
     r"|[-+*%&|^.]=?|[=<>!~?:;,(){}\[\]]"
@@ -25,66 +26,66 @@ _SIGNS: Final = (
 _NAME: Final = r"[A-Za-z_]\w*"
 
 NODE: Final = Syntax(
-    word=re.compile(r"[A-Za-z_$][\w$]*", re.ASCII),
-    texts=re.compile(_TEXTS, re.DOTALL),
-    sign=re.compile(
+    word=lazy(r"[A-Za-z_$][\w$]*", re.ASCII),
+    texts=lazy(_TEXTS, re.DOTALL),
+    sign=lazy(
         r"\.\.\.|\?\.(?!\d)|===|!==|=>|\*\*=?|&&=?|\|\|=?|\?\?=?|==|!=|<=|>=|\+\+|--|<<=?|>>>?=?"
         r"|[-+*%&|^]=?|[=<>!~?:;,.(){}\[\]]"
     ),
-    comment=re.compile(r"//[^\n\r\u2028\u2029]*|/\*(?:(?!\*/).)*\*/", re.DOTALL),
-    odd=re.compile(r"<!--|-->"),
+    comment=lazy(r"//[^\n\r\u2028\u2029]*|/\*(?:(?!\*/).)*\*/", re.DOTALL),
+    odd=lazy(r"<!--|-->"),
     patterns=True,
     leading=words.NODE_LEADING,
     templates=True,
 )
 RUBY: Final = Syntax(
-    word=re.compile(rf"\$(?:stdin|stdout|stderr|\d+|[_.,;/!~])|{_NAME}(?:[?!](?!=))?", re.ASCII),
+    word=lazy(rf"\$(?:stdin|stdout|stderr|\d+|[_.,;/!~])|{_NAME}(?:[?!](?!=))?", re.ASCII),
     texts=_LONG_TEXTS,
-    sign=re.compile(r"&\.|::|" + _SIGNS),
+    sign=lazy(r"&\.|::|" + _SIGNS),
     comment=_HASH,
-    odd=re.compile(r"%(?![ =])|%=?\s*#|\?(?! )|<<[-~\"'`A-Za-z_]|=(?:begin|end)\b"),
-    code_in_text=re.compile(r"#[{$@]"),
+    odd=lazy(r"%(?![ =])|%=?\s*#|\?(?! )|<<[-~\"'`A-Za-z_]|=(?:begin|end)\b"),
+    code_in_text=lazy(r"#[{$@]"),
     patterns=True,
     leading=words.RUBY_LEADING,
     lines=True,
 )
 PHP: Final = Syntax(
-    word=re.compile(rf"\$?{_NAME}", re.ASCII),
+    word=lazy(rf"\$?{_NAME}", re.ASCII),
     texts=_LONG_TEXTS,
-    sign=re.compile(r"\?\?=?|[/.]=?|" + _SIGNS),
-    comment=re.compile(r"(?:#(?!\[)|//)(?:(?!\?>)[^\n\r])*(?=[\n\r]|\Z)|/\*(?:(?!\*/).)*\*/", re.DOTALL),
-    odd=re.compile(r"\?>|<\?|<<<|->|::"),
-    code_in_text=re.compile(r"\{\$|\$\{"),
+    sign=lazy(r"\?\?=?|[/.]=?|" + _SIGNS),
+    comment=lazy(r"(?:#(?!\[)|//)(?:(?!\?>)[^\n\r])*(?=[\n\r]|\Z)|/\*(?:(?!\*/).)*\*/", re.DOTALL),
+    odd=lazy(r"\?>|<\?|<<<|->|::"),
+    code_in_text=lazy(r"\{\$|\$\{"),
 )
 LUA: Final = Syntax(
-    word=re.compile(_NAME, re.ASCII),
+    word=lazy(_NAME, re.ASCII),
     texts=_LONG_TEXTS,
-    sign=re.compile(r"//?|#|" + _SIGNS),
-    comment=re.compile(r"--(?!\[=*\[)[^\n]*"),
-    odd=re.compile(r"\[=*\[|--\[=*\[|::"),
+    sign=lazy(r"//?|#|" + _SIGNS),
+    comment=lazy(r"--(?!\[=*\[)[^\n]*"),
+    odd=lazy(r"\[=*\[|--\[=*\[|::"),
 )
 R: Final = Syntax(
-    word=re.compile(r"(?:[A-Za-z]|\.(?!\d))[\w.]*", re.ASCII),
+    word=lazy(r"(?:[A-Za-z]|\.(?!\d))[\w.]*", re.ASCII),
     texts=_LONG_TEXTS,
-    sign=re.compile(r"<<-|<-|<=|>=|==|!=|&&?|\|\||\|>|\||%in%|%%|%/%|%\*%|[-+*/^=<>!~:;,(){}\[\]$]"),
+    sign=lazy(r"<<-|<-|<=|>=|==|!=|&&?|\|\||\|>|\||%in%|%%|%/%|%\*%|[-+*/^=<>!~:;,(){}\[\]$]"),
     comment=_HASH,
-    odd=re.compile(r"->|::|[rR][\"']"),
+    odd=lazy(r"->|::|[rR][\"']"),
 )
 JULIA: Final = Syntax(
-    word=re.compile(rf"{_NAME}(?:!(?!=))?", re.ASCII),
-    texts=re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL),
-    sign=re.compile(r"//?|" + _SIGNS),
-    comment=re.compile(r"#(?!=)[^\n]*"),
-    odd=re.compile(r"#="),
-    code_in_text=re.compile(r"\$"),
+    word=lazy(rf"{_NAME}(?:!(?!=))?", re.ASCII),
+    texts=lazy(r'"((?:[^"\\]|\\.)*)"', re.DOTALL),
+    sign=lazy(r"//?|" + _SIGNS),
+    comment=lazy(r"#(?!=)[^\n]*"),
+    odd=lazy(r"#="),
+    code_in_text=lazy(r"\$"),
 )
 ELIXIR: Final = Syntax(
-    word=re.compile(rf"{_NAME}(?:[?!](?!=))?", re.ASCII),
+    word=lazy(rf"{_NAME}(?:[?!](?!=))?", re.ASCII),
     texts=_LONG_TEXTS,
-    sign=re.compile(r"//?|<>|\+\+|" + _SIGNS),
+    sign=lazy(r"//?|<>|\+\+|" + _SIGNS),
     comment=_HASH,
-    odd=re.compile(r":(?=\S)|\?(?=\S)|~"),
-    code_in_text=re.compile(r"#\{"),
+    odd=lazy(r":(?=\S)|\?(?=\S)|~"),
+    code_in_text=lazy(r"#\{"),
 )
 
 _AFTER: Final = Token("sign", ";")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,6 +12,7 @@ from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import (
     Field,
 )
+from guardrail.patterns import lazy
 
 _RUNNERS: Final = frozenset(
     "pytest py.test coverage torchrun accelerate deepspeed uv poetry pipenv pdm hatch rye conda mamba micromamba "
@@ -21,8 +21,8 @@ _RUNNERS: Final = frozenset(
 _ELSEWHERE: Final = frozenset("docker podman nerdctl kubectl oc lxc crictl".split())
 _ENVIRONMENTS: Final = frozenset("uv poetry pipenv pdm hatch rye conda mamba micromamba tox nox".split())
 PROJECTS: Final = TESTERS | LOADERS
-_CODE_OPTION = re.compile(r"-[a-zA-Z]*[ce]|--eval|--command|-r|-s|-")
-_SCRIPT = re.compile(r"\.(?:py|sh|bash|js|mjs|cjs|ts|rb|pl|lua|R|jl|php)$")
+_CODE_OPTION = lazy(r"-[a-zA-Z]*[ce]|--eval|--command|-r|-s|-")
+_SCRIPT = lazy(r"\.(?:py|sh|bash|js|mjs|cjs|ts|rb|pl|lua|R|jl|php)$")
 
 
 def scripts(call: Call, words: Sequence[Field]) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import fnmatch
 import posixpath
-import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -19,6 +18,7 @@ from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import MUTATING
 from guardrail.effects.domain._paths import place
 from guardrail.effects.domain._values import TOP, Field
+from guardrail.patterns import lazy
 
 TESTERS: Final = frozenset(
     "pytest py.test tox nox unittest nose2 behave robot doctest make gmake just task invoke inv pre-commit".split()
@@ -38,8 +38,11 @@ START_VARIABLES: Final = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "FLASK_APP", "DJAN
 _DEFAULTS: Final = {"flask": ("app", "wsgi"), "fastapi": ("main", "app", "api")}
 """Modules that a program loads without being told."""
 
+_RUN_BY_NAME: Final = frozenset(("conf.py", "hooks.py", "noxfile.py", "fabfile.py", "tasks.py", "locustfile.py"))
+"""Files that programs run which look for them by that name, or start one that does."""
+
 _SETTINGS: Final = ("pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
-_CHOOSING = re.compile(r"python_(files|functions|classes)")
+_CHOOSING = lazy(r"python_(files|functions|classes)")
 _TEST_FILES: Final = ("test_*.py", "*_test.py", "tests.py", "test.py")
 _DOCUMENTS: Final = (".py", ".txt", ".rst", ".md")
 """Endings of files in which examples may be run."""
@@ -118,7 +121,8 @@ def _load(call: Call, name: str, args: Sequence[Field], folders: Sequence[str]) 
     words = [*_words(call, args), *_DEFAULTS.get(name, ())]
     may_import(call, folders, done=done, words=words)
     for path in written_files(call, ".py") or ():
-        if path not in done and any(_names(call, word, path) for word in words):
+        found = path.rpartition("/")[2] in _RUN_BY_NAME and _below(call, path, folders)
+        if path not in done and (found or any(_names(call, word, path) for word in words)):
             check_module(call, module_name(call, path), path)
 
 

@@ -23,11 +23,12 @@ from guardrail.effects.domain._values import (
     Field,
     Stream,
 )
+from guardrail.patterns import lazy
 
-_PYTHON_INTERACTIVE = re.compile(r"-[bBdEhIOPqsSuvx]*i[a-zA-Z]*")
+_PYTHON_INTERACTIVE = lazy(r"-[bBdEhIOPqsSuvx]*i[a-zA-Z]*")
 _CODE_MODULES: Final = frozenset("code asyncio IPython idlelib pdb xonsh ptpython bpython".split())
 _WRAPPING_MODULES: Final = frozenset("cProfile profile trace runpy coverage kernprof scalene memory_profiler".split())
-_PYTHON_FLAGS = re.compile(r"-[bBdEhiIOPqsSuvVx]+")
+_PYTHON_FLAGS = lazy(r"-[bBdEhiIOPqsSuvVx]+")
 
 
 def python(call: Call) -> Stream:
@@ -120,7 +121,7 @@ def _debugged(call: Call, args: Sequence[Field]) -> Sequence[Field] | None:
     return rest
 
 
-_STEPPING: Final = re.compile(
+_STEPPING: Final = lazy(
     r"(?:c|cont|continue|n|next|s|step|r|return|q|quit|exit|w|where|bt|l|list|ll|longlist|u|up|d|down|a|args"
     r"|(?:b|break|tbreak|until|unt)(?: (?:[\w./-]+:)?\w+)?|p \w+|)",
     re.ASCII,

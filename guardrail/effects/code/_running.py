@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -29,6 +28,7 @@ from guardrail.effects.domain._values import (
     merge,
 )
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
 Run = Callable[[Call, str, Sequence[Field], str], tuple[Stream, bool]]
 
@@ -141,7 +141,7 @@ def _asked(text: str) -> Sequence[str]:
     return _FIRST_OPTION.findall(text.partition("\n")[0]) if text.startswith("#!") else ()
 
 
-_FIRST_OPTION: Final = re.compile(r"\s(-[a-zA-Z]+|--login)")
+_FIRST_OPTION: Final = lazy(r"\s(-[a-zA-Z]+|--login)")
 
 
 def _in_file(child: State, path: str) -> State:

@@ -5,7 +5,6 @@ Not concerned with code: a word that may be some makes these functions answer No
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from guardrail.effects.code._scripts import note_start
@@ -13,8 +12,9 @@ from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, Field, Stream
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
-_GDB_PLAIN: Final = re.compile(
+_GDB_PLAIN: Final = lazy(
     r"r|run|start|c|continue|n|next|s|step|finish|q|quit|bt(?: full)?|backtrace(?: full)?|where|list(?: [\w:.]+)?|kill"
     r"|info (?:registers|threads|locals|args|frame|sharedlibrary|signals|files|functions|line|source|proc mappings)"
     r"|thread apply all (?:bt|backtrace|where)(?: full)?|(?:b|break|tbreak) [\w:./+-]+|disassemble|x/\d*[xids]+ \$\w+"
@@ -22,8 +22,8 @@ _GDB_PLAIN: Final = re.compile(
 )
 """Commands of gdb that look, or let the program go on; `print` and conditions can call functions of the program."""
 
-_NUMBER: Final = re.compile(rf"\d+|{NUM}")
-_GDB_FLAGS: Final = re.compile(r"-{1,2}(?:batch|batch-silent|q|quiet|silent|nx|nh|nw|return-child-result)")
+_NUMBER: Final = lazy(rf"\d+|{NUM}")
+_GDB_FLAGS: Final = lazy(r"-{1,2}(?:batch|batch-silent|q|quiet|silent|nx|nh|nw|return-child-result)")
 
 
 def told(call: Call) -> Stream | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from guardrail.effects.code._running import run_script, started_by
@@ -17,9 +16,10 @@ from guardrail.effects.domain._values import (
     Stream,
     is_shell_text,
 )
+from guardrail.patterns import lazy
 
-_SHELL_FLAGS = re.compile(r"[-+][abefhkmnptuvxBCEHPTilrs]*c?[abefhkmnptuvxBCEHPTilrs]*")
-_SHELL_NAMED = re.compile(r"[-+](?:[euxvahbmnpBCEHPT]*o|O)")
+_SHELL_FLAGS = lazy(r"[-+][abefhkmnptuvxBCEHPTilrs]*c?[abefhkmnptuvxBCEHPTilrs]*")
+_SHELL_NAMED = lazy(r"[-+](?:[euxvahbmnpBCEHPT]*o|O)")
 _PLAIN_OPTIONS: Final = frozenset("errexit nounset xtrace pipefail verbose allexport errtrace functrace posix".split())
 _SHELL_LONGS: Final = frozenset(
     "--norc --noprofile --login --posix --verbose --noediting --restricted --debugger".split()

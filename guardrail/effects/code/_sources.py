@@ -19,6 +19,7 @@ from guardrail.effects.code._compiled import plain_parts
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._view import FileView
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
 MAX_FOLDERS: Final = 256
 """Most directories in which one build looks for sources; with more, every file below them may be taken in."""
@@ -41,27 +42,27 @@ _PASSED: Final = frozenset(("node_modules", ".git", "__pycache__", ".venv", "ven
 _MANIFESTS: Final = {"go": ("go.mod", "go.work"), "rust": ("Cargo.toml",)}
 """Files that stand where a package begins."""
 
-_INCLUDE: Final = re.compile(
+_INCLUDE: Final = lazy(
     r"^[ \t/*]*#[ \t]*(?:include|include_next|import|embed)\b[ \t]*(?:[\"<]([^\">\n]+)[\">])?"
     r"|\.(?:incbin|include)[ \t\"\\]+([^\"\\\n]+)",
     re.MULTILINE,
 )
-_EMBED: Final = re.compile(r"^//go:embed[ \t]+(.+)$", re.MULTILINE)
-_MACRO: Final = re.compile(r"\b(\w+)!\s*[\(\[{]([^;]{0,400})")
-_ATTRIBUTE: Final = re.compile(
+_EMBED: Final = lazy(r"^//go:embed[ \t]+(.+)$", re.MULTILINE)
+_MACRO: Final = lazy(r"\b(\w+)!\s*[\(\[{]([^;]{0,400})")
+_ATTRIBUTE: Final = lazy(
     r"\b\w*(?:path|folder|dir|file|source|template|schema|query|grammar|include)\w*\s*=\s*\"([^\"\n]+)\""
 )
-_DOCUMENTED: Final = re.compile(r"#!?\[\s*doc\s*=\s*include_str!\s*\([^)]*\)\s*\]")
-_TEXT: Final = re.compile(r'"([^"\n]{1,240})"')
+_DOCUMENTED: Final = lazy(r"#!?\[\s*doc\s*=\s*include_str!\s*\([^)]*\)\s*\]")
+_TEXT: Final = lazy(r'"([^"\n]{1,240})"')
 _QUIET_MACROS: Final = frozenset(
     "println print eprintln eprint format write writeln panic assert assert_eq assert_ne debug_assert todo vec dbg "
     "unreachable unimplemented info warn error debug trace bail anyhow ensure matches cfg env option_env".split()
 )
 """Macros of Rust whose texts are no names of files."""
 
-_LOCAL_MODULE: Final = re.compile(r"=>\s*(\.{0,2}/\S*|\.{1,2})|^\s*(?:use\s+)?(\.{1,2}(?:/\S*)?)\s*$", re.MULTILINE)
-_LOCAL_CRATE: Final = re.compile(r'\bpath\s*=\s*"([^"\n]+)"')
-_BUILD_KEY: Final = re.compile(r"^\s*build\s*=", re.MULTILINE)
+_LOCAL_MODULE: Final = lazy(r"=>\s*(\.{0,2}/\S*|\.{1,2})|^\s*(?:use\s+)?(\.{1,2}(?:/\S*)?)\s*$", re.MULTILINE)
+_LOCAL_CRATE: Final = lazy(r'\bpath\s*=\s*"([^"\n]+)"')
+_BUILD_KEY: Final = lazy(r"^\s*build\s*=", re.MULTILINE)
 
 
 class _Found(msgspec.Struct, kw_only=True):

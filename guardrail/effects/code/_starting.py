@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Sequence
 
 from guardrail.effects.code._drivers import note_own
@@ -15,13 +14,14 @@ from guardrail.effects.domain._values import (
     Field,
     Stream,
 )
+from guardrail.patterns import lazy
 
-_HARMLESS_PYTHON = re.compile(
+_HARMLESS_PYTHON = lazy(
     r"PYTHON(?:UNBUFFERED|DONTWRITEBYTECODE|HASHSEED|IOENCODING|UTF8|WARNINGS|FAULTHANDLER|PATH|OPTIMIZE|NOUSERSITE"
     r"|ASYNCIODEBUG|TRACEMALLOC|DEVMODE|MALLOC|MALLOCSTATS|PROFILEIMPORTTIME|NODEBUGRANGES|COERCECLOCALE|SAFEPATH"
     r"|INTMAXSTRDIGITS|VERBOSE|_(?!PRESITE)[A-Z0-9_]*)?"
 )
-_CODE = re.compile(r"[(){};\s$]")
+_CODE = lazy(r"[(){};\s$]")
 
 
 def started(call: Call, options: str) -> None:

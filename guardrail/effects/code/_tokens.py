@@ -10,6 +10,8 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
+from guardrail.patterns import lazy
+
 
 class Unread(Exception):
     """A piece of code that could be read in two ways, or in a way that is not known here."""
@@ -55,9 +57,9 @@ class Syntax(msgspec.Struct, frozen=True, kw_only=True):
     templates: bool = False
 
 
-_BLANK: Final = re.compile(r"[ \t\r\n]+")
-_NUMBER: Final = re.compile(r"0[xX][0-9a-fA-F]+|0[bB][01]+|(?:\d[\d_]*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?[nL]?(?![\w$])")
-_PATTERN: Final = re.compile(r"/(?P<in>(?![*/])(?:[^/\\\[\n]|\\[^\n]|\[(?:[^\]\\\n]|\\[^\n])*\])+)/(?P<flags>[a-z]*)")
+_BLANK: Final = lazy(r"[ \t\r\n]+")
+_NUMBER: Final = lazy(r"0[xX][0-9a-fA-F]+|0[bB][01]+|(?:\d[\d_]*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?[nL]?(?![\w$])")
+_PATTERN: Final = lazy(r"/(?P<in>(?![*/])(?:[^/\\\[\n]|\\[^\n]|\[(?:[^\]\\\n]|\\[^\n])*\])+)/(?P<flags>[a-z]*)")
 _HEADED: Final = frozenset(("if", "while", "for", "with", "switch", "catch", "elsif", "unless", "until"))
 """Words before a condition in parentheses, behind which a statement begins."""
 

@@ -13,32 +13,32 @@ import msgspec
 
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.catalogue._spec import Spec
-from guardrail.effects.commands._api_facts import COPIED, FACTS, FLAGS, LOOKING, VERBS
+from guardrail.effects.commands._api_facts import FACTS
+from guardrail.effects.commands._api_verbs import COPIED, FLAGS, LOOKING, VERBS
 from guardrail.effects.commands._fact import Fact
 from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._addresses import URL, at, remote
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream, merge
 from guardrail.model import Op, Resource
+from guardrail.patterns import lazy
 
 MAX_NAMED: Final = 32
 """Most things one operation is said to act on; beyond it one that can be any."""
 
-_SLOT = re.compile(r"\{([^}]*)\}")
-_WORD = re.compile(r"[A-Za-z][A-Za-z0-9:._-]*")
-_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_NAMING = re.compile(
+_SLOT = lazy(r"\{([^}]*)\}")
+_WORD = lazy(r"[A-Za-z][A-Za-z0-9:._-]*")
+_CAMEL = lazy(r"(?<=[a-z0-9])(?=[A-Z])")
+_NAMING = lazy(
     r"--?([a-z0-9-]*-)?(ids?|names?|arns?|identifiers?|resources?|bucket|key|cluster|service|function|table|stack|topic"
     r"|queue|repository|registry|group|url|uri|n|instance|volume|image|snapshot|model|endpoint|user|role|task|policy)"
 )
 _NOT_NAMING: Final = frozenset(
     "--resource-group -g --workspace-name -w --account-name --subscription --project".split()
 )
-_FILEY = re.compile(
-    r"--?[a-z-]*(file|path|source|src|dir|body|template|artifact|payload|data|document|upload)[a-z-]*|-f"
-)
-_PATH_LIKE = re.compile(r"(?:^|[=:,@])(?:/|~|\.{1,2}/)")
-_SEND = re.compile(r"fileb?://|@")
+_FILEY = lazy(r"--?[a-z-]*(file|path|source|src|dir|body|template|artifact|payload|data|document|upload)[a-z-]*|-f")
+_PATH_LIKE = lazy(r"(?:^|[=:,@])(?:/|~|\.{1,2}/)")
+_SEND = lazy(r"fileb?://|@")
 _ACCOUNTS: Final = frozenset("iam sts organizations sso-admin identitystore ad role policy identity user users".split())
 _SECURED: Final = frozenset("policy permission permissions acl grant binding access role".split())
 _CHANNELS: Final = frozenset("alpha beta preview".split())

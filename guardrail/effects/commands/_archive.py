@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -14,6 +13,7 @@ from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import basename, escape
 from guardrail.effects.domain._values import NOTHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
 _MODES = ("--create", "--extract", "--list", "--append", "--update", "--concatenate", "--diff", "--delete")
 _SUFFIXES: Final = {
@@ -87,9 +87,7 @@ def _tar(call: Call, parsed: Parsed) -> Stream:
     return _unpack(call, parsed, members, sources)
 
 
-_QUICK: Final = re.compile(
-    r"-[0-9]{1,2}|-[cdkqvf]+|-T\d+|-p\d*|--(?:fast|best|ultra|rsyncable|long(?:=\d+)?|threads=\d+)"
-)
+_QUICK: Final = lazy(r"-[0-9]{1,2}|-[cdkqvf]+|-T\d+|-p\d*|--(?:fast|best|ultra|rsyncable|long(?:=\d+)?|threads=\d+)")
 
 
 def _is_compressor(call: Call, field: Field) -> bool:

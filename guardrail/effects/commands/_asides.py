@@ -5,7 +5,6 @@ Not concerned with what else writes to the journal.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -16,8 +15,9 @@ from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import NOTHING, Stream, merge
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
-_RUNS: Final = re.compile(r"(?:^|[\s\]])!(?![<>=])(?P<command>[^\n]+)")
+_RUNS: Final = lazy(r"(?:^|[\s\]])!(?![<>=])(?P<command>[^\n]+)")
 """An exclamation mark of `dc` that is no comparison hands the rest of its line to the shell."""
 
 

@@ -19,6 +19,7 @@ from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import MAX_SAID, NOTHING, NUM, TOP, Field, Stream, merge
 from guardrail.effects.keys._lines import awk_text
 from guardrail.model import Edit, Resource
+from guardrail.patterns import lazy
 
 MAX_PROGRAM: Final = 16 * 1024
 """Longest awk program that is looked into, and longest text that is followed through its variables, in characters."""
@@ -36,14 +37,14 @@ class Token(msgspec.Struct, frozen=True, gc=False):
     text: str
 
 
-_TOKEN = re.compile(
+_TOKEN = lazy(
     r'(?P<blank>[ \t\r]+|\\\n|#[^\n]*)|(?P<end>\n|;|\}|\{)|(?P<text>"(?:[^"\\\n]|\\.)*")'
     r"|(?P<name>[A-Za-z_]\w*(?:::\w+)?)"
     r"|(?P<number>\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+)"
     r"|(?P<mark>\|&|>>|\|\||&&|[-+*/%^=!<>]=|\*\*=?|\+\+|--|[-+*/%^!<>|?:,$()~=\[\]@&])",
     re.DOTALL,
 )
-_REGEX = re.compile(r"/(?:[^/\\\n\[]|\\.|\[\^?\]?(?:\[:\w+:\]|\\.|[^\]\\\n])*\])*/")
+_REGEX = lazy(r"/(?:[^/\\\n\[]|\\.|\[\^?\]?(?:\[:\w+:\]|\\.|[^\]\\\n])*\])*/")
 _BEFORE_REGEX: Final = frozenset("( , ! ~ && || ? : = == != < > <= >= += -= | |& >> + - * % ^ [".split())
 _ESCAPES: Final = {"n": "\n", "t": "\t", '"': '"', "\\": "\\", "/": "/"}
 _SETTING: Final = frozenset(("=", "+=", "-=", "*=", "/=", "%=", "^=", "**=", "++", "--"))
@@ -51,8 +52,8 @@ _STARTS: Final = frozenset(("(", ",", "!", "&&", "||", "?", ":", "=", "=="))
 _INPLACE: Final = frozenset(("inplace", "inplace.awk"))
 _COUNTERS: Final = frozenset(("NR", "FNR", "NF", "RSTART", "RLENGTH"))
 _COUNTS: Final = frozenset(("int", "length", "index", "match", "systime", "rand", "srand"))
-_INTEGER: Final = re.compile(r"%[-+ 0]*\d*[di]")
-_NUMBER: Final = re.compile(r"-?\d+")
+_INTEGER: Final = lazy(r"%[-+ 0]*\d*[di]")
+_NUMBER: Final = lazy(r"-?\d+")
 _KEYWORDS: Final = frozenset(("print", "printf", "return", "in", "else", "do", "getline", "case", "exit"))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -15,6 +14,7 @@ from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._environment import set_variable
 from guardrail.effects.domain._values import NOTHING, SOMETHING, Field, Stream, Value
+from guardrail.patterns import lazy
 
 _CMAKE: Final[Mapping[str, tuple[str, ...]]] = {
     "copy": ("cp",),
@@ -94,7 +94,7 @@ def go_env(call: Call, parsed: Parsed) -> Stream:
     return NOTHING
 
 
-_GO_QUIET: Final = re.compile(
+_GO_QUIET: Final = lazy(
     r"(?:GO(?:PROXY|PRIVATE|NOPROXY|NOSUMDB|SUMDB|INSECURE|OS|ARCH|ARM|AMD64|DEBUG|TELEMETRY|111MODULE|CACHE|MODCACHE|PATH"
     r"|BIN)|CGO_ENABLED)=.*|GOFLAGS=(?:-(?:mod=\w+|v|trimpath|buildvcs=\w+|p=\d+)\s*)*"
 )
@@ -130,7 +130,7 @@ def rpm(call: Call, parsed: Parsed) -> Stream:
     return out
 
 
-_MACRO_CODE: Final = re.compile(r"%\(|%\{\s*(?:lua|load|uncompress|shescape|exists|include)\b")
+_MACRO_CODE: Final = lazy(r"%\(|%\{\s*(?:lua|load|uncompress|shescape|exists|include)\b")
 
 
 FAMILIES: Final[Mapping[str, Family]] = {

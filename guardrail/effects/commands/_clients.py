@@ -15,9 +15,10 @@ from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import basename, local_path
 from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
-_ITEM: Final = re.compile(r"[^@=:]*?(?::=@|=@|:@|==@|@)(?P<path>.+)", re.DOTALL)
-_METHOD: Final = re.compile(r"[A-Z]+|get|post|put|patch|delete|head|options")
+_ITEM: Final = lazy(r"[^@=:]*?(?::=@|=@|:@|==@|@)(?P<path>.+)", re.DOTALL)
+_METHOD: Final = lazy(r"[A-Z]+|get|post|put|patch|delete|head|options")
 
 
 def httpie(call: Call, parsed: Parsed) -> Stream:

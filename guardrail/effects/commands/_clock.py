@@ -12,6 +12,7 @@ from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import NUM, SOMETHING, TOKEN, TOP, Stream
+from guardrail.patterns import lazy
 
 _SWITCHES: Final = ("-m", "-f", "--exclude-monotonic", "-s", "--static", "--")
 _VALUED: Final = ("-p", "--date-prog")
@@ -36,9 +37,9 @@ def date(call: Call, parsed: Parsed) -> Stream:
     return Stream(listed=(_DIRECTIVE.sub(_digits, form.text[1:]),)) if _WORDY.fullmatch(form.text) else out
 
 
-_DIRECTIVE: Final = re.compile(r"%[-_0]?([A-Za-z])")
-_NUMERIC: Final = re.compile(r"\+(?:%[-_0]?[YmdHMSsjNyeuwVgGCkIFTRD]|[-_T:.0-9 ]|(?<=[a-zA-Z])/)+")
-_WORDY: Final = re.compile(r"\+(?:%[-_0]?[YmdHMSsjNyuwVgGCIFTRbBaAhpPzZ]|[-_T:.0-9A-Za-z+])+")
+_DIRECTIVE: Final = lazy(r"%[-_0]?([A-Za-z])")
+_NUMERIC: Final = lazy(r"\+(?:%[-_0]?[YmdHMSsjNyeuwVgGCkIFTRD]|[-_T:.0-9 ]|(?<=[a-zA-Z])/)+")
+_WORDY: Final = lazy(r"\+(?:%[-_0]?[YmdHMSsjNyuwVgGCIFTRbBaAhpPzZ]|[-_T:.0-9A-Za-z+])+")
 """A format without blanks and slashes, in which days and months may have their names."""
 
 _WORDS: Final = frozenset("bBaAhpPzZ")

@@ -25,45 +25,44 @@ from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import basename
 from guardrail.effects.domain._values import DEEP, NAME, NUM, PATH, SLIM, TOP, Field, Stream
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
 _PRINTING: Final = frozenset("-E -M -MM -fsyntax-only --version --help -dumpversion -dumpmachine -v -###".split())
 """Options with which a compiler makes no file."""
 
-_STEERING: Final = re.compile(
+_STEERING: Final = lazy(
     r"(?:CPLUS|C|OBJC)_INCLUDE_PATH|CPATH|LIBRARY_PATH|COMPILER_PATH|GCC_.*|LD_.*|CCC?_.*|TMPDIR|RUST.*|CARGO.*|GO.*|CGO_.*"
     r"|CLASSPATH|J(?:AVA|DK).*|_JAVA_OPTIONS|GHC.*|HASKELL.*|OCAML.*|CAML.*|NIM.*|ZIG.*|CRYSTAL.*|SWIFT.*|KOTLIN.*"
 )
 """Variables that say where sources and tools are found, or what is done besides."""
 
-_HARMLESS: Final = re.compile(
+_HARMLESS: Final = lazy(
     r"RUST_(?:LOG|BACKTRACE)|CARGO_(?:TERM_\w+|INCREMENTAL|NET_\w+)|GO(?:OS|ARCH|ARM|AMD64|MAXPROCS|GC|MEMLIMIT"
     r"|DEBUG|111MODULE)|CGO_ENABLED"
 )
 """Those of them that put nothing into the program."""
 
-_RUST_FLAGS: Final = re.compile(r"(?:\s*-C\s?(?!linker|link-|ar=)[\w-]+(?:=[\w-]+)?)*\s*")
+_RUST_FLAGS: Final = lazy(r"(?:\s*-C\s?(?!linker|link-|ar=)[\w-]+(?:=[\w-]+)?)*\s*")
 
-_SHARED: Final = re.compile(r"(?:/var)?/tmp/*(?:/[^/]+\.[^/]+)?")
+_SHARED: Final = lazy(r"(?:/var)?/tmp/*(?:/[^/]+\.[^/]+)?")
 """A directory where results of all sorts lie, without an ending to their names, or a source in it."""
 
 _WORDS: Final[Mapping[str, re.Pattern[str]]] = {
-    "c": re.compile(
+    "c": lazy(
         r"-(?:O\w*|g\w*|W[a-z][\w+-]*(?:=\w+)?|std=[\w+]+|f(?![\w-]*(?:plugin|profile|dump|use-ld))[\w-]+(?:=[\w,+-]+)?"
         r"|m[\w.-]+(?:=[\w.+-]+)?|pthread|shared|static|static-libgcc|static-libstdc\+\+|no-pie|pie|c|S|ansi|pedantic"
         r"|pipe|rdynamic|s|M?MD|MP|D\w+(?:=[\d.]+)?|[lIL][\w./+-]+)"
     ),
-    "rustc": re.compile(
+    "rustc": lazy(
         r"-[Og]|-C(?!linker|link-|ar=)[\w-]+(?:=[\w-]+)?|--edition=\d+|--crate-(?:name|type)=[\w-]+|--test|--out-dir=\S+"
     ),
-    "ghc": re.compile(r"-O\d?|-W[\w-]*|-threaded|-rtsopts|-dynamic|-static|--make|-v\d?|-X\w+"),
-    "javac": re.compile(
-        r"-g(?::\w+)?|-Xlint(?::[\w,-]+)?|-nowarn|-deprecation|-parameters|-proc:none|-Werror|-verbose"
-    ),
-    "go": re.compile(
+    "ghc": lazy(r"-O\d?|-W[\w-]*|-threaded|-rtsopts|-dynamic|-static|--make|-v\d?|-X\w+"),
+    "javac": lazy(r"-g(?::\w+)?|-Xlint(?::[\w,-]+)?|-nowarn|-deprecation|-parameters|-proc:none|-Werror|-verbose"),
+    "go": lazy(
         r"-[vxaniw]|-(?:race|msan|asan|trimpath|work|cover|mod=(?:readonly|vendor|mod)|buildvcs=\w+|p=\d+|tags=[\w,]+)"
         r"|-ldflags=(?:-[sw] ?)+"
     ),
-    "": re.compile(r"-O\w*|-g|--release|-release|-w|-nologo|-optimize\+?"),
+    "": lazy(r"-O\w*|-g|--release|-release|-w|-nologo|-optimize\+?"),
 }
 """Options of compilers that put no text of their own into the program; of those without a name, the last."""
 
@@ -81,13 +80,13 @@ _TAKING: Final[Mapping[str, Mapping[str, str]]] = {
 }  # fmt: skip
 """Options whose value is the next word, and what that may be."""
 
-_SOURCE: Final = re.compile(
+_SOURCE: Final = lazy(
     r".*\.(?:c|cc|cpp|cxx|c\+\+|C|h|hh|hpp|m|mm|cu|s|S|asm|f|f90|f95|for|o|a|so|rs|go|java|kt|kts|scala|hs|lhs|swift|pas|pp|vala|adb|ads"
     r"|ml|mli|erl|ex|cs|vb|fs|d|nim|cr|v|zig|dart|jar|class|lean|cob|cbl)"
 )
 """Names of what compilers read as their own language."""
 
-_RUN: Final = re.compile(r".*\.(?:go|rs|java|kt|nim|cr|v|zig|dart|swift|jar|class|cs|fsx|gleam)")
+_RUN: Final = lazy(r".*\.(?:go|rs|java|kt|nim|cr|v|zig|dart|swift|jar|class|cs|fsx|gleam)")
 """Names of what is compiled and run at once."""
 
 _STEM_OF: Final[Mapping[str, str]] = {
@@ -125,7 +124,7 @@ def compiler(call: Call, parsed: Parsed) -> Stream:
     return out
 
 
-_RUNNING: Final = re.compile(r"-+run(?:[ =,].*)?")
+_RUNNING: Final = lazy(r"-+run(?:[ =,].*)?")
 
 
 def _at_once(call: Call, parsed: Parsed) -> Stream:
@@ -265,11 +264,11 @@ def _run_of(call: Call) -> tuple[str, Sequence[str | None]]:
 
 _AT_ONCE: Final[Mapping[str, tuple[str, re.Pattern[str]]]] = {
     "go": ("go", _WORDS["go"]),
-    "cargo": ("rust", re.compile(
+    "cargo": ("rust", lazy(
         r"-(?:v+|q|r)|--(?:release|quiet|verbose|locked|offline|frozen|all-features|no-default-features"
         r"|(?:bin|example|package|features|profile|target|manifest-path|color)(?:=.*)?)"
     )),
-    "java": ("java", re.compile("")),
+    "java": ("java", lazy("")),
 }  # fmt: skip
 """Programs that compile and run, what they read, and options that add nothing to it."""
 
@@ -323,7 +322,7 @@ def _of_files(call: Call, kind: str, *, packages: bool = False) -> Sequence[str 
     return None if shared else places
 
 
-_UNKNOWN: Final = re.compile(f"[{TOP}{NUM}{NAME}{PATH}{DEEP}{SLIM}*?\\[]")
+_UNKNOWN: Final = lazy(f"[{TOP}{NUM}{NAME}{PATH}{DEEP}{SLIM}*?\\[]")
 
 _PLACES: Final = frozenset(("-I", "-L", "-isystem", "-iquote", "-cp", "-classpath", "--class-path"))
 """Options that name where more of the program is found."""

@@ -10,13 +10,14 @@ from guardrail.effects.catalogue._options import Parsed, parse_options
 from guardrail.effects.commands._given import given_text
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import TOP, Field
+from guardrail.patterns import lazy
 
 MAX_SETS: Final = 32
 """Most names that sets in one word stand for; of more, nothing is known."""
 
-_LINE: Final = re.compile(r"\s*(?P<dashes>--?)?(?P<name>[\w.-]+)(?:\s*[=:]\s*|\s+|$)(?P<value>.*)")
-_SET: Final = re.compile(r"\{([^{}]*)\}")
-_RANGE: Final = re.compile(r"\[[^\[\]]*\]")
+_LINE: Final = lazy(r"\s*(?P<dashes>--?)?(?P<name>[\w.-]+)(?:\s*[=:]\s*|\s+|$)(?P<value>.*)")
+_SET: Final = lazy(r"\{([^{}]*)\}")
+_RANGE: Final = lazy(r"\[[^\[\]]*\]")
 
 
 def with_configs(call: Call, parsed: Parsed) -> Parsed:

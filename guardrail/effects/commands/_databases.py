@@ -18,6 +18,7 @@ from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
 _DOT_QUIET: Final = frozenset(
     "bail binary changes check databases dbconfig dbinfo echo eqp exit expert explain filectrl "
@@ -27,10 +28,10 @@ _DOT_QUIET: Final = frozenset(
     "highlight keyword constant large_number_rendering thousand_sep decimal_sep utf8 testctrl unmodule".split()
 )
 
-_META: Final = re.compile(r"\\(?:'(?:[^'\\]|\\.)*'|[^'\\]|')*")
+_META: Final = lazy(r"\\(?:'(?:[^'\\]|\\.)*'|[^'\\]|')*")
 """One command of psql; the next one may stand behind it."""
 
-_COPY: Final = re.compile(r"\b(from|to)\s+(program\s+)?(?:'((?:[^']|'')*)'|(\S+))", re.IGNORECASE)
+_COPY: Final = lazy(r"\b(from|to)\s+(program\s+)?(?:'((?:[^']|'')*)'|(\S+))", re.IGNORECASE)
 
 
 def _words_of(line: str) -> list[str]:

@@ -9,17 +9,19 @@ import json
 import re
 from typing import Final
 
+from guardrail.patterns import lazy
+
 MAX_TAKEN: Final = 256
 """Most names taken out of one Dockerfile; with more, the whole context is meant."""
 
-_COMMENT = re.compile(r"^[ \t]*#.*\n?", re.MULTILINE)
-_ESCAPE = re.compile(r"#[ \t]*escape[ \t]*=", re.IGNORECASE)
-_JOINED = re.compile(r"\\[ \t]*\n(?:[ \t]*\n)*")
-_TAKES = re.compile(r"^[ \t]*(?:ONBUILD[ \t]+)?(?:COPY|ADD)[ \t]+(?P<rest>.+)$", re.IGNORECASE | re.MULTILINE)
-_UNCLEAR = re.compile(r"[$*?\[\\\"']")
+_COMMENT = lazy(r"^[ \t]*#.*\n?", re.MULTILINE)
+_ESCAPE = lazy(r"#[ \t]*escape[ \t]*=", re.IGNORECASE)
+_JOINED = lazy(r"\\[ \t]*\n(?:[ \t]*\n)*")
+_TAKES = lazy(r"^[ \t]*(?:ONBUILD[ \t]+)?(?:COPY|ADD)[ \t]+(?P<rest>.+)$", re.IGNORECASE | re.MULTILINE)
+_UNCLEAR = lazy(r"[$*?\[\\\"']")
 """What makes several names of one, or another one."""
 
-_BOUND = re.compile(r"--mount=(?P<facts>\S+)")
+_BOUND = lazy(r"--mount=(?P<facts>\S+)")
 _FROM: Final = "--from="
 
 

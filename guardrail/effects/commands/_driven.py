@@ -5,7 +5,6 @@ Not concerned with files that programs read for themselves, such as those in a h
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Final
@@ -21,16 +20,17 @@ from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._paths import spellings
 from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
-_LISTED = re.compile(r"(?<![\w-])([\w-]+)[\"']?\s*:\s*[\"']?([^\s\"'#,}\]]+)")
-_LISTING: Final = re.compile(r"model|path|adapter|lora|file")
+_LISTED = lazy(r"(?<![\w-])([\w-]+)[\"']?\s*:\s*[\"']?([^\s\"'#,}\]]+)")
+_LISTING: Final = lazy(r"model|path|adapter|lora|file")
 """What the key of a model that is named has in it."""
 
-_RESULT = re.compile(
+_RESULT = lazy(
     r"--?(?:o|output|output[-_](?:file|path|dir|csv|json)|out|log[-_]?(?:file|dir|path)|save[-_]?\w*|result[-_]?\w*"
     r"|work[-_]dir|prompt-cache|slot-save-path|dump[-_]\w*|export[-_]?\w*|use_cache|cache[-_]dir|download[-_]dir)"
 )
-_LOADS = re.compile(r"--?(?:include_path|tool-parser-plugin|reasoning-parser-plugin|middleware|logits-processors?|rpc)")
+_LOADS = lazy(r"--?(?:include_path|tool-parser-plugin|reasoning-parser-plugin|middleware|logits-processors?|rpc)")
 
 
 def driven(call: Call, parsed: Parsed) -> Stream:
@@ -119,9 +119,7 @@ _MAKING: Final = frozenset(
 )
 """First words after which a server of models does something else than serve."""
 
-_OFFERS: Final = re.compile(
-    r"--(?:path|public[-_]path|media[-_]path|allowed[-_](?:local[-_])?media[-_]path|static[-_]dir)"
-)
+_OFFERS: Final = lazy(r"--(?:path|public[-_]path|media[-_]path|allowed[-_](?:local[-_])?media[-_]path|static[-_]dir)")
 """Options whose directory is handed out as it is."""
 
 

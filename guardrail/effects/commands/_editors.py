@@ -22,6 +22,7 @@ from guardrail.effects.keys._lines import Foreign, run_ed, run_ex
 from guardrail.effects.keys._regex import Unclear
 from guardrail.effects.keys._sed import parses, run
 from guardrail.model import Edit, Resource
+from guardrail.patterns import lazy
 
 
 def sed(call: Call, parsed: Parsed) -> Stream:
@@ -137,10 +138,10 @@ def _is_plain_around(script: str) -> bool:
 
 
 _LINE: Final = rf"[\d{NUM}]*"
-_PICKING: Final = re.compile(rf"{_LINE}(?:,\+?(?:{_LINE}|\$))?[pdq=]")
+_PICKING: Final = lazy(rf"{_LINE}(?:,\+?(?:{_LINE}|\$))?[pdq=]")
 """Lines that are picked by their numbers, none of which can end in a command; without one there may be an error."""
 
-_SLASHED: Final = re.compile(r"s/(?:[^/\\\n]|\\.)*/(?:[^/\\\n]|\\.)*/[gI]?")
+_SLASHED: Final = lazy(r"s/(?:[^/\\\n]|\\.)*/(?:[^/\\\n]|\\.)*/[gI]?")
 """A substitution with slashes."""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import posixpath
-import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -16,6 +15,7 @@ from guardrail.effects.commands._text import split_words
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import NOTHING, PATH, TOP, Field, Stream, merge, words_listed
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
 MAX_RUNS: Final = 64
 """Most commands of one `xargs` that are looked into one by one."""
@@ -32,7 +32,7 @@ _WITH_TEXT: Final = frozenset(
 _WITH_FILE: Final = frozenset("-newer -anewer -cnewer -samefile -files0-from".split())
 _WRITING: Final = {"-fprint": 1, "-fprint0": 1, "-fls": 1, "-fprintf": 2}
 _BRANCHING: Final = frozenset(("-o", "-or", "!", "-not", "(", ")", ","))
-_PLAIN: Final = re.compile(r"[\w.-]*")
+_PLAIN: Final = lazy(r"[\w.-]*")
 _VERBATIM: Final = frozenset(
     "basename black cat chattr chgrp chmod chown clang-format cmp cp cut dirname du egrep fgrep file gofmt grep gzip "
     "head isort ln ls md5sum mkdir mv nl prettier readlink realpath rm rmdir ruff rustfmt sed sha1sum sha256sum "

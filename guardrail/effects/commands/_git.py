@@ -23,8 +23,10 @@ from guardrail.effects.commands._git_repo import (
     tree,
 )
 from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._entering import entered
 from guardrail.effects.domain._values import NUM, SOMETHING, TOP, Field, Stream, merge, starred
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
 _NAMING: Final = frozenset(("git-tag", "git-branch"))
 _SHOWING: Final = frozenset(
@@ -98,7 +100,8 @@ def _global(call: Call, args: list[Field], aliases: dict[str, str]) -> Stream | 
     text = field.text
     name, equals, _ = text.partition("=")
     if text == "-C" and args:
-        call.cwd = call.place(args.pop(0), kind="dir").path
+        field = args.pop(0)
+        call.cwd = call.place(field, kind="dir").path or _only(entered(call, field))
     elif text in ("--version", "--help", "-v", "-h"):
         return SOMETHING
     elif text == "-c" and args:
@@ -119,6 +122,10 @@ def _global(call: Call, args: list[Field], aliases: dict[str, str]) -> Stream | 
         # `--exec-path`, `--config-env` and their like can make git run other programs.
         return call.opaque("program", reason=f"option {text[:40]} of git is not known")
     return None
+
+
+def _only(places: Sequence[str | None]) -> str | None:
+    return places[0] if len(places) == 1 else None
 
 
 def _elsewhere(call: Call, option: str, folder: Field) -> None:
@@ -183,7 +190,7 @@ def look(call: Call, _parsed: Parsed) -> Stream:
 _FILTERING: Final = frozenset("git-stripspace git-column git-shortlog git-show-index git-get-tar-commit-id".split())
 """Subcommands whose output is made of their input."""
 
-_FROM_INPUT: Final = re.compile(r"--(?:std|batch|annotate-s|exclude-e|parseopt)")
+_FROM_INPUT: Final = lazy(r"--(?:std|batch|annotate-s|exclude-e|parseopt)")
 """Options, also cut short, with which others read their input, and tell what they do not understand of it."""
 
 
@@ -266,7 +273,7 @@ def _told(call: Call) -> str | None:
     return f"{NUM}\n" if hashes and all(field.known for field in call.args) else None
 
 
-_HASHED: Final = re.compile(r"--short(?:=\d+)?|--verify|-q|--quiet")
+_HASHED: Final = lazy(r"--short(?:=\d+)?|--verify|-q|--quiet")
 
 
 def _output(call: Call) -> None:
@@ -303,7 +310,7 @@ def search(call: Call, _parsed: Parsed) -> Stream:
     return Stream(sources=sources)
 
 
-_PAGER_LETTER: Final = re.compile(r"-[^-ABCmfe]*O")
+_PAGER_LETTER: Final = lazy(r"-[^-ABCmfe]*O")
 """The option in a bundle of letters; the rest of the word is a value behind the letters left out."""
 
 

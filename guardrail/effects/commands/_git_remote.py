@@ -12,6 +12,7 @@ from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._git_repo import (
     hooks,
+    mention_hub,
     objects,
     path_of,
     place_of,
@@ -23,7 +24,7 @@ from guardrail.effects.commands._git_repo import (
     stored,
     transport,
 )
-from guardrail.effects.domain._addresses import at
+from guardrail.effects.domain._addresses import aliases, at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream
 from guardrail.model import Resource
@@ -92,7 +93,7 @@ def fetch(call: Call, parsed: Parsed) -> Stream:
     if far is None:
         stored(call, call.place(path_of(named[0]), recursive=True))
     else:
-        call.emit("net_recv", far)
+        _received(call, far)
     for content in (source for field in named for source in field.sources):
         call.emit("copy", content, far or objects(call), flow=("argument",))
     if call.name == "git-pull":
@@ -100,6 +101,13 @@ def fetch(call: Call, parsed: Parsed) -> Stream:
         rewritten(call)
         return call.opaque("program", reason="git pull rewrites tracked files")
     return SOMETHING
+
+
+def _received(call: Call, far: Resource) -> None:
+    """Commits of another repository come into this one, with the files of a model where it is one of a hub."""
+    call.emit("net_recv", far)
+    for alias in aliases(far):
+        call.emit("copy", alias, objects(call), flow=("download",))
 
 
 def push(call: Call, parsed: Parsed) -> Stream:
@@ -134,8 +142,10 @@ def remote(call: Call, parsed: Parsed) -> Stream:
             call.mention((field,))
         elif not transport(call, field):
             call.emit("set_key", call.place(Field(text=".git/config")), attrs={"key": f"remote.{words[1]}.url"})
-            if place_of(call, field) is None:
+            far = place_of(call, field)
+            if far is None:
                 call.mention((path_of(field),))
+            mention_hub(call, far)
     return SOMETHING
 
 
@@ -144,7 +154,12 @@ def remotes(call: Call, parsed: Parsed) -> Stream:
     _programs(call, parsed)
     if parsed.operands and transport(call, parsed.operands[0]):
         return SOMETHING
-    call.emit("net_recv", at("git", parsed.operands[0].text if parsed.operands else "default"))
+    given = parsed.operands[:1] or parsed.values_of("--remote")
+    far = (place_of(call, given[0], known=True) if given else None) or at("git", "default")
+    if call.name == "git-ls-remote":
+        call.emit("net_recv", far)
+    else:
+        _received(call, far)
     return SOMETHING
 
 
@@ -165,8 +180,12 @@ def submodule(call: Call, parsed: Parsed) -> Stream:
     for field in operands[1:]:
         if transport(call, field):
             return SOMETHING
-    if word == "add" and len(operands) > 1 and place_of(call, operands[1]) is None:
-        stored(call, call.place(path_of(operands[1]), recursive=True))
+    if word == "add" and len(operands) > 1:
+        far = place_of(call, operands[1])
+        if far is None:
+            stored(call, call.place(path_of(operands[1]), recursive=True))
+        else:
+            _received(call, far)
     if word == "deinit":
         for field in operands[1:]:
             quietly(call, "delete", call.place(field, recursive=True))

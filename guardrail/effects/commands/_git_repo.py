@@ -9,13 +9,14 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from guardrail.effects.domain._addresses import URL, at
+from guardrail.effects.domain._addresses import URL, aliases, at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._contents import Contents
 from guardrail.effects.domain._emit import MUTATING
 from guardrail.effects.domain._paths import escape, undashed
 from guardrail.effects.domain._values import NUM, TOP, Field, starred
 from guardrail.model import Effect, Op, Resource
+from guardrail.patterns import lazy
 
 MAX_PARENTS: Final = 24
 """Most directories looked at upwards for a repository's root."""
@@ -26,21 +27,21 @@ _SECTIONS: Final = frozenset(
     "worktree versionsort sparse extensions repack splitindex gui blame mailmap mailinfo reflog column revert imap "
     "receive remote rename pack-refs maintenance hub github gitlab credential gpg lfs submodule pager".split()
 )
-_CODE: Final = re.compile(
+_CODE: Final = lazy(
     r"core\.(pager|editor|sshcommand|hookspath|fsmonitor|askpass|gitproxy|alternaterefscommand|attributesfile|worktree)"
     r"|pager\..+|sequence\.editor|diff\.(external|.+\.(command|textconv))|merge\..+\.driver|credential\..*helper"
     r"|gpg\.(.+\.)?(program|defaultkeycommand)|init\.templatedir|remote\..+\.(uploadpack|receivepack|vcs|proxy)"
     r"|http\..*proxy|receive\..*hook.*|gc\.recentobjectshook|submodule\..+\.update|lfs\.(customtransfer|extension)\..+"
     r"|core\.(gitproxy|quarantine.*)|rebase\.exec.*|format\.(outputdirectory|attach)|interactive\..+|core\.excludesfile"
 )
-_ADDRESS: Final = re.compile(r"remote\..+\.(push)?url|submodule\..+\.url|lfs\.(push)?url")
-_FILE: Final = re.compile(
+_ADDRESS: Final = lazy(r"remote\..+\.(push)?url|submodule\..+\.url|lfs\.(push)?url")
+_FILE: Final = lazy(
     r"http\.(?:.+\.)?(?:cookiefile|sslcert|sslkey|sslcainfo|sslcapath|proxysslcert|proxysslkey|proxysslcainfo)"
     r"|commit\.template|mailmap\.file|blame\.ignorerevsfile|gpg\.ssh\..*file|fsck\.skiplist|imap\.folder"
 )
 """Settings that name a file which is read, or sent, or kept up to date."""
 
-_PLAIN_VALUE: Final = re.compile(r"([A-Za-z0-9._-]+)(?: (?:-[A-Za-z]+|--[a-z-]+))*")
+_PLAIN_VALUE: Final = lazy(r"([A-Za-z0-9._-]+)(?: (?:-[A-Za-z]+|--[a-z-]+))*")
 _HARMLESS: Final = frozenset(
     "cat less more vi vim nvim nano emacs micro code subl true false delta bat head store cache manager manager-core "
     "manager-ssh osxkeychain libsecret wincred gpg gpg2 ssh-keygen ssh main master never auto gh gcm oauth on off yes "
@@ -95,8 +96,20 @@ def settings_changed(call: Call) -> bool:
     if config.path is not None:
         return put_there(call, config)
     # Where not even a name is known for each directory; or something was put where this may be.
-    fresh = {escape(name) for name in emit.fresh}
-    return call.cwd is None or "**" in (config.pattern or "**") or not emit.made <= fresh
+    kept = {escape(name) for name in emit.fresh} | _made_by_git(call)
+    return call.cwd is None or "**" in (config.pattern or "**") or not emit.made <= kept
+
+
+def _made_by_git(call: Call) -> set[str]:
+    """Places that git alone put something into in this call, where it made a repository."""
+    own: set[str] = set()
+    others: set[str] = set()
+    for effect in call.shell.emit.effects:
+        if effect.op in MUTATING:
+            making = effect.origin is not None and effect.origin.spec in _MAKING
+            for place in (effect.resource, *((effect.target,) if effect.target is not None else ())):
+                (own if making else others).add(place.path or place.pattern or "**")
+    return own - others
 
 
 def plainly(args: Sequence[Field]) -> bool:
@@ -121,7 +134,7 @@ def plainly(args: Sequence[Field]) -> bool:
 _VALUED: Final = frozenset("-L -n -S -G --grep --author --committer --since --until --after --before --format".split())
 """Options of the subcommands that look whose value is the next word, whatever that begins with."""
 
-_COUNTED: Final = re.compile(rf"-[nUC]?{NUM}")
+_COUNTED: Final = lazy(rf"-[nUC]?{NUM}")
 
 
 def rewritten(call: Call) -> None:
@@ -168,6 +181,12 @@ def place_of(call: Call, field: Field, *, known: bool = False) -> Resource | Non
     if known and call.kind(call.place(field)) is None:
         return at("git", text)
     return None
+
+
+def mention_hub(call: Call, far: Resource | None) -> None:
+    """Name what a repository of a hub is there: what is fetched of it later goes by another name."""
+    for alias in aliases(far) if far is not None else ():
+        call.emit("mention", alias, precision="opaque", may=True)
 
 
 def path_of(field: Field) -> Field:
@@ -244,8 +263,10 @@ def setting(call: Call, key: Field, value: Field | None) -> bool:
     if value is None:
         return False
     if _ADDRESS.fullmatch(name):
-        if place_of(call, value) is None:
+        far = place_of(call, value)
+        if far is None:
             call.mention((value,))
+        mention_hub(call, far)
         return transport(call, value)
     if _FILE.fullmatch(name):
         call.mention((value,))

@@ -16,6 +16,7 @@ from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._git_repo import (
     hooks,
     objects,
+    place_of,
     put_there,
     quietly,
     rewritten,
@@ -26,18 +27,20 @@ from guardrail.effects.commands._git_repo import (
 )
 from guardrail.effects.commands._patches import git_apply
 from guardrail.effects.commands._targets import destinations, operands_and_target
+from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import below
 from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
 MAX_PATCH_BYTES: Final = 1024 * 1024
 """Largest patch whose names are read, in bytes; a larger one may change anything below."""
 
-_MESSAGE = re.compile(r"-[a-zA-Z]*m.*|--mes.*", re.DOTALL)
+_MESSAGE = lazy(r"-[a-zA-Z]*m.*|--mes.*", re.DOTALL)
 _COMMIT_HOOKS: Final = ("pre-commit", "prepare-commit-msg", "commit-msg", "post-commit")
 _CHECKOUT_HOOKS: Final = ("post-checkout", "post-merge", "post-rewrite", "pre-rebase", "reference-transaction")
-_PATCHED: Final = re.compile(
+_PATCHED: Final = lazy(
     r"^(?:\+\+\+ (?:[a-z]/)?(?P<new>[^\t\n]+)|--- (?:[a-z]/)?(?P<old>[^\t\n]+)|rename (?:from|to) (?P<name>[^\n]+)"
     r"|copy to (?P<copy>[^\n]+)|diff --git (?:[a-z]/)?(?P<a>\S+) (?:[a-z]/)?(?P<b>\S+))",
     re.MULTILINE,
@@ -263,6 +266,8 @@ def written(call: Call, parsed: Parsed) -> Stream:
         numbered = call.place(Field(text=TOP, glob="[0-9]*"))
         call.emit("copy", here, numbered, attrs={"cwd": True, "committed": True}, may=True)
         quietly(call, "write", numbered, may=True)
+    for field in parsed.values_of("--remote"):
+        call.emit("net_recv", place_of(call, field, known=True) or at("git", "default"))
     for _, role, field in parsed.values:
         if role in ("opaque", "run", "shell"):
             call.opaque("inline", reason=f"an option of {call.name} runs a program", words=(field,))

@@ -1,6 +1,6 @@
 """Model hubs, experiment trackers and hosting of code: which of their operations send, fetch, copy or delete.
 
-Not concerned with their verbs in general (`_api_facts`).
+Not concerned with their verbs in general (`_api_verbs`).
 """
 
 from __future__ import annotations

@@ -19,9 +19,10 @@ from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import below
 from guardrail.effects.domain._values import SOMETHING, Field, Stream
 from guardrail.model import Op, Resource
+from guardrail.patterns import lazy
 
-_MODEL = re.compile(r"^[ \t]*(?:FROM|ADAPTER)[ \t]+(?P<name>.+)$", re.IGNORECASE | re.MULTILINE)
-_PATH_LIKE = re.compile(r"[./~].*|.*\.(?:gguf|safetensors|bin|pt|pth|ggml)", re.IGNORECASE)
+_MODEL = lazy(r"^[ \t]*(?:FROM|ADAPTER)[ \t]+(?P<name>.+)$", re.IGNORECASE | re.MULTILINE)
+_PATH_LIKE = lazy(r"[./~].*|.*\.(?:gguf|safetensors|bin|pt|pth|ggml)", re.IGNORECASE)
 _CACHE_LOOKS: Final = frozenset("ls list scan verify info env".split())
 _METHODS: Final[Mapping[str, Op]] = {"DELETE": "api_delete", "POST": "write", "PUT": "write", "PATCH": "write"}
 _FIELDS: Final = ("-f", "--raw-field", "-F", "--field")

@@ -22,11 +22,12 @@ from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import below
 from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream, merge, starred
 from guardrail.model import Op, Resource
+from guardrail.patterns import lazy
 
 MAX_MANIFESTS: Final = 64
 """Most files of a directory of manifests that are read; with more, any object is meant."""
 
-_POD_PATH: Final = re.compile(r"(?:[A-Za-z0-9_.-]+/)?[A-Za-z0-9_.-]+:.*", re.DOTALL)
+_POD_PATH: Final = lazy(r"(?:[A-Za-z0-9_.-]+/)?[A-Za-z0-9_.-]+:.*", re.DOTALL)
 _FROM_FILE: Final = ("--from-file", "--from-env-file", "--cert", "--key")
 _LISTED: Final = ("--all", "--selector", "--field-selector", "--all-namespaces")
 
@@ -366,7 +367,7 @@ def _templated(family: Family) -> Family:
     return run
 
 
-_TEMPLATE: Final = re.compile(r"=?(?:go-template|template|jsonpath|custom-columns)-file(?:=(?P<file>.*))?", re.DOTALL)
+_TEMPLATE: Final = lazy(r"=?(?:go-template|template|jsonpath|custom-columns)-file(?:=(?P<file>.*))?", re.DOTALL)
 
 _KUBE: Final[Mapping[str, Family]] = {
     "kube_change": change,

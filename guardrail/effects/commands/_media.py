@@ -17,10 +17,11 @@ from guardrail.effects.domain._addresses import URL, remote
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
-_NUMBERED = re.compile(r"%(?:0?\d*)[du]")
-_SETTING = re.compile(r"[\d.%x+<>!^@,:-]*[\d%]?")
-_IMAGE_FORMAT = re.compile(r"([A-Za-z][A-Za-z0-9]+):(.*)", re.DOTALL)
+_NUMBERED = lazy(r"%(?:0?\d*)[du]")
+_SETTING = lazy(r"[\d.%x+<>!^@,:-]*[\d%]?")
+_IMAGE_FORMAT = lazy(r"([A-Za-z][A-Za-z0-9]+):(.*)", re.DOTALL)
 _IMAGE_TOOLS: Final = frozenset("convert identify mogrify composite montage compare display animate import".split())
 _IMAGE_CODE: Final = frozenset(("msl", "mvg", "svg", "msvg"))
 _IMAGE_MADE: Final = frozenset("xc canvas gradient plasma pattern logo rose wizard granite null label caption".split())

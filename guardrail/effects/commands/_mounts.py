@@ -14,18 +14,19 @@ from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import basename, below
 from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, Stream
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
 _PSEUDO: Final = frozenset(
     "none tmpfs ramfs proc sysfs devpts devtmpfs overlay aufs unionfs cgroup cgroup2 mqueue hugetlbfs debugfs tracefs "
     "securityfs configfs bpf binfmt_misc pstore efivarfs fusectl nsfs swap shm udev".split()
 )
-_TAGS: Final = re.compile(r"(?:UUID|LABEL|PARTUUID|PARTLABEL|ID)=.*")
-_LAYERS: Final = re.compile(r"(?:^|,)(?:lowerdir|upperdir|workdir|dirs|br|subdir|modules)[=:]([^,]*)")
-_PROGRAMS: Final = re.compile(r"command|sftp_server|^sshfs|slave|proxy", re.IGNORECASE)
+_TAGS: Final = lazy(r"(?:UUID|LABEL|PARTUUID|PARTLABEL|ID)=.*")
+_LAYERS: Final = lazy(r"(?:^|,)(?:lowerdir|upperdir|workdir|dirs|br|subdir|modules)[=:]([^,]*)")
+_PROGRAMS: Final = lazy(r"command|sftp_server|^sshfs|slave|proxy", re.IGNORECASE)
 """Options of sshfs and of the ssh below it that run something."""
 
-_FAR: Final = re.compile(r"//[^/]+/.*")
-_BRANCH: Final = re.compile(r"[=+](?:RW|RO|NC|ro|rw|wh|nowh|R|W).*")
+_FAR: Final = lazy(r"//[^/]+/.*")
+_BRANCH: Final = lazy(r"[=+](?:RW|RO|NC|ro|rw|wh|nowh|R|W).*")
 
 
 def mount(call: Call, parsed: Parsed) -> Stream:

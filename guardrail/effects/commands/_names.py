@@ -19,10 +19,11 @@ from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import escape
 from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, Stream, merge
 from guardrail.model import Op, Resource
+from guardrail.patterns import lazy
 
 _HERE: Final = Field(text=".")
-_PERL = re.compile(r"\s*(?:s|y|tr)([/|,#!@%^~:])((?:\\.|(?!\1).)*)\1((?:\\.|(?!\1).)*)\1([a-z]*)\s*;?\s*", re.DOTALL)
-_CODE = re.compile(r"\(\?\??\{|[@$]\{|`")
+_PERL = lazy(r"\s*(?:s|y|tr)([/|,#!@%^~:])((?:\\.|(?!\1).)*)\1((?:\\.|(?!\1).)*)\1([a-z]*)\s*;?\s*", re.DOTALL)
+_CODE = lazy(r"\(\?\??\{|[@$]\{|`")
 _PERL_NAMES: Final = frozenset(("prename", "file-rename", "perl-rename", "rename.pl"))
 _SAFE_CASE: Final = frozenset(("lc", "uc", "ucfirst", "$_=lc", "$_ = lc", "$_=lc($_)", "$_ = lc($_)", "$_ = lc $_"))
 _MMV_OPTIONS: Final[Mapping[str, Op]] = {"-c": "copy", "-o": "copy", "-a": "copy", "-l": "link", "-s": "link"}
@@ -169,7 +170,7 @@ def both(call: Call, parsed: Parsed) -> Stream:
 
 _DD_READ: Final = frozenset(("if", "ifs", "vf", "fskip", "hashif"))
 _DD_WRITE: Final = frozenset("of ofs hof hofs wipe hwipe log hlog mlog hashlog md5log sha1log sha256log errlog".split())
-_DD_RUN = re.compile(r"(?:of|hashlog|errlog|\w+log):")
+_DD_RUN = lazy(r"(?:of|hashlog|errlog|\w+log):")
 _DD_TEXT: Final = frozenset(
     "bs ibs obs cbs count skip seek conv status iflag oflag hash hashwindow hashconv hashformat split splitformat "
     "sizeprobe statusinterval totalhashformat diffwr pattern textpattern pat tpat cnt iskip oskip app rec ssz bufsz "
@@ -287,7 +288,7 @@ def seek(call: Call, parsed: Parsed) -> Stream:
     return SOMETHING
 
 
-_RUNS: Final = re.compile(r"-[HIusigaLlp01qF]*(?P<letter>[xX])=?|--exec(?:-batch)?(?:=|$)")
+_RUNS: Final = lazy(r"-[HIusigaLlp01qF]*(?P<letter>[xX])=?|--exec(?:-batch)?(?:=|$)")
 """Where the command of `fd` begins."""
 
 

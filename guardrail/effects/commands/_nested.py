@@ -19,11 +19,12 @@ from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._environment import note_start_file
 from guardrail.effects.domain._values import NAME, NOTHING, PATH, SOMETHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
 MAX_JOBS: Final = 64
 """Most commands of one `parallel` that are looked into one by one."""
 
-_MARK: Final = re.compile(r"\{(?:[./#%]|//|/\.|\d+[./]?|[+-]?\d+)?\}")
+_MARK: Final = lazy(r"\{(?:[./#%]|//|/\.|\d+[./]?|[+-]?\d+)?\}")
 _SOURCES: Final = frozenset((":::", "::::", ":::+", "::::+"))
 
 
@@ -169,7 +170,7 @@ def _jobs(call: Call, given: Sequence[Field]) -> tuple[Sequence[str], tuple[Reso
     return [TOP], merge(sources, call.stdin.sources)
 
 
-_WORD: Final = re.compile(rf"(?:[A-Za-z0-9_./:@%+=,-]|{NAME}|{PATH})+")
+_WORD: Final = lazy(rf"(?:[A-Za-z0-9_./:@%+=,-]|{NAME}|{PATH})+")
 """A word that means itself, or a name that was listed."""
 
 
@@ -216,7 +217,7 @@ _LOOKING: Final = frozenset(
 )
 
 
-_QUITTING: Final = re.compile(r"(?:-S ([\w.-]+) )?-X (?:quit|kill)")
+_QUITTING: Final = lazy(r"(?:-S ([\w.-]+) )?-X (?:quit|kill)")
 """`screen -S NAME -X quit`."""
 
 

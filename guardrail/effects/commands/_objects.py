@@ -16,6 +16,7 @@ from guardrail.effects.commands._places import elsewhere
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream
+from guardrail.patterns import lazy
 
 _DELETING: Final = frozenset(
     "--delete -d --delete-unmatched-destination-objects --delete-removed --delete-destination --remove "
@@ -23,7 +24,7 @@ _DELETING: Final = frozenset(
 )
 _NAMED: Final = frozenset(("-I", "--read-paths-from-stdin"))
 _ALWAYS_DELETING: Final = frozenset(("rclone sync", "rclone bisync", "mc mirror --remove"))
-_CONNECTION = re.compile(r":(?P<backend>[a-z0-9]+)(?:,[^:]*)?:(?P<path>.*)", re.DOTALL)
+_CONNECTION = lazy(r":(?P<backend>[a-z0-9]+)(?:,[^:]*)?:(?P<path>.*)", re.DOTALL)
 _PLAIN_LOCAL: Final = ("/", "./", "../", "~", "-")
 
 

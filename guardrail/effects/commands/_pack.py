@@ -5,7 +5,6 @@ Not concerned with tar and one-file compressors: those are in `_archive`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -19,6 +18,7 @@ from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import basename
 from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
 _HERE: Final = Field(text=".")
 _ZIP_VALUES: Final = frozenset("P b t tt n O s ds lf TT UN Z".split())
@@ -38,7 +38,7 @@ _ZIP_LONGS: Final = {
     "copy-entries": "U", "fifo": "FI", "must-match": "MM", "regex": "RE",
 }  # fmt: skip
 _SEVEN_ADD: Final = frozenset(("a", "u"))
-_AR_KEYS = re.compile(r"-?[dmpqrstxabcDfiIlNoPsSTuUvVO]+")
+_AR_KEYS = lazy(r"-?[dmpqrstxabcDfiIlNoPsSTuUvVO]+")
 
 
 def contents(call: Call, words: Iterable[Field], *, recursive: bool = True, gone: bool = False) -> tuple[Resource, ...]:

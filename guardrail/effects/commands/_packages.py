@@ -5,7 +5,6 @@ Not concerned with what is installed: that runs code of its own, and stays a pro
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -15,12 +14,13 @@ from guardrail.effects.commands._looking import builder
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import Stream
+from guardrail.patterns import lazy
 
 _OF_PYTHON: Final = frozenset("pip pip3 pipx pdm pipenv hatch rye conda mamba micromamba poetry uv".split())
 _OF_NODE: Final = frozenset("npm pnpm bower yarn bun".split())
 
-_SEPARATORS: Final = re.compile(r"[-_.]+")
-_NAME: Final = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._*-]*")
+_SEPARATORS: Final = lazy(r"[-_.]+")
+_NAME: Final = lazy(r"[A-Za-z0-9*][A-Za-z0-9._*-]*")
 
 
 def unpackaged(call: Call, parsed: Parsed) -> Stream:

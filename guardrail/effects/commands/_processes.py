@@ -13,9 +13,10 @@ from guardrail.effects.commands._wrappers import wrapper
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import SOMETHING, Field, Stream
+from guardrail.patterns import lazy
 
-_SIGNAL: Final = re.compile(r"-(?:SIG)?(?:[A-Z][A-Z0-9+-]+|RTM(?:IN|AX)[-+]?\d*|\d{1,2})", re.IGNORECASE)
-_NAMES: Final = re.compile(r"(?:SIG)?[A-Z]+[0-9]?|\d{1,2}")
+_SIGNAL: Final = lazy(r"-(?:SIG)?(?:[A-Z][A-Z0-9+-]+|RTM(?:IN|AX)[-+]?\d*|\d{1,2})", re.IGNORECASE)
+_NAMES: Final = lazy(r"(?:SIG)?[A-Z]+[0-9]?|\d{1,2}")
 _QUIET: Final = Stream(text="")
 
 

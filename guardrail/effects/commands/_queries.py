@@ -16,6 +16,7 @@ from guardrail.effects.commands._sql import sql_given
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import SOMETHING, TOP, Stream
+from guardrail.patterns import lazy
 
 
 def warehouse(call: Call, parsed: Parsed) -> Stream:
@@ -33,7 +34,7 @@ def warehouse(call: Call, parsed: Parsed) -> Stream:
     return Stream(sources=client.out)
 
 
-_REACHES: Final = re.compile(
+_REACHES: Final = lazy(
     r"\b(?:file|url|s3\w*|gcs|hdfs|iceberg\w*|deltalake|azure\w*|executable\w*|remote\w*|mysql|postgresql|odbc|jdbc|mongodb"
     r"|redis|sqlite|cluster\w*|input|dictionary|query|raw_query|procedure)\s*\(|\b(?:infile|outfile|copy|source|capture|stage|put|get|attach)\b"
     r"|^\s*[!\\.@]",
@@ -74,7 +75,7 @@ def etcd(call: Call, parsed: Parsed) -> Stream:
 
 
 _FLUX_VALUES: Final = frozenset("--org -o --org-id --host -t --token -c --active-config --configs-path -p".split())
-_FLUX_REACHES: Final = re.compile(r"\bimport\b|\bto\s*\(|\bwideTo\b|\boption\b")
+_FLUX_REACHES: Final = lazy(r"\bimport\b|\bto\s*\(|\bwideTo\b|\boption\b")
 
 
 def flux(call: Call, parsed: Parsed) -> Stream:

@@ -12,9 +12,10 @@ from guardrail.effects.commands._given import given_text
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import NOTHING, SOMETHING, Field, State, Stream
+from guardrail.patterns import lazy
 
-_LINE: Final = re.compile(r"\s*(?:@\w+|(?:[-\d*,/A-Za-z~]+\s+){5})\s*(?P<command>.+)")
-_VARIABLE: Final = re.compile(r"\s*[A-Za-z_]\w*\s*=.*")
+_LINE: Final = lazy(r"\s*(?:@\w+|(?:[-\d*,/A-Za-z~]+\s+){5})\s*(?P<command>.+)")
+_VARIABLE: Final = lazy(r"\s*[A-Za-z_]\w*\s*=.*")
 
 
 def crontab(call: Call, parsed: Parsed) -> Stream:
@@ -107,7 +108,7 @@ def systemd_run(call: Call, parsed: Parsed) -> Stream:
     return out
 
 
-_KEPT: Final = re.compile(r"Standard(?:Output|Error)=(file|append|truncate):(.+)")
+_KEPT: Final = lazy(r"Standard(?:Output|Error)=(file|append|truncate):(.+)")
 
 
 def _properties(call: Call, parsed: Parsed) -> None:

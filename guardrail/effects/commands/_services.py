@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -12,6 +11,7 @@ from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import SOMETHING, Field, Stream
 from guardrail.model import Op
+from guardrail.patterns import lazy
 
 NEIGHBOURS: Final = "neighbours"
 """What a list of other hosts is called, whichever command prints it; `history.reconnaissance` has its address."""
@@ -70,8 +70,8 @@ def iptables(call: Call, _parsed: Parsed) -> Stream:
     return _changes(call, "set_security", "firewall", call.name) if words else SOMETHING
 
 
-_RULES_LISTED: Final = re.compile(r"-[nvxt]*[LSC].*|--(?:lis|che|vers|help)[\w-]*|-[Vh]")
-_RULES_CHANGED: Final = re.compile(
+_RULES_LISTED: Final = lazy(r"-[nvxt]*[LSC].*|--(?:lis|che|vers|help)[\w-]*|-[Vh]")
+_RULES_CHANGED: Final = lazy(
     r"-[nvx]*[ADIRFXPNEZ]|--(?:app|del|ins|rep|flu|pol|new|ren|zer|ato)"  # a value of this form is a question too many
 )
 

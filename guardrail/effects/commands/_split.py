@@ -5,7 +5,6 @@ Not concerned with what a person does in an editor: an open file may be written,
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -15,6 +14,7 @@ from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import NUM, TOP, Field, Stream, merge
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
 _SILENT: Final = frozenset(("gvim", "vim.basic", "vim.tiny", "vim.nox", "vimx", "view"))
 _VIEWERS: Final = frozenset(("view", "gview", "rview", "bmore"))
@@ -89,7 +89,7 @@ def editor(call: Call, parsed: Parsed) -> Stream:
     return Stream(sources=sources)
 
 
-_QUITTING: Final = re.compile(r":?(?:q|qa|quit|qall)!?")
+_QUITTING: Final = lazy(r":?(?:q|qa|quit|qall)!?")
 """A command of vim that leaves, and saves nothing."""
 
 

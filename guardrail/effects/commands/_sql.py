@@ -19,6 +19,7 @@ from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import Code
 from guardrail.effects.domain._values import TOP, Field, Stream, merge
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
 MAX_FILES: Final = 4
 """Most files of commands that are followed one from within another."""
@@ -32,15 +33,15 @@ _PLAIN = r"'(?:[^']|'')*'"
 _DOLLARS = r"\$(?P<tag>\w*)\$.*?\$(?P=tag)\$"
 _COMMENTS = r"--[^\n]*|/\*.*?(?:\*/|\Z)"
 _DOT = r"(?P<client>^\.[^\n]*)"
-_LITE: Final = re.compile(rf"{_COMMENTS}|(?P<text>{_PLAIN})|{_NAMES}|{_DOT}|{_WORDS}", re.DOTALL | re.MULTILINE)
-_DUCK: Final = re.compile(
+_LITE: Final = lazy(rf"{_COMMENTS}|(?P<text>{_PLAIN})|{_NAMES}|{_DOT}|{_WORDS}", re.DOTALL | re.MULTILINE)
+_DUCK: Final = lazy(
     rf"{_COMMENTS}|(?P<text>[eE]?{_PLAIN}|{_DOLLARS})|{_NAMES}|{_DOT}|{_WORDS}", re.DOTALL | re.MULTILINE
 )
-_POSTGRES: Final = re.compile(
+_POSTGRES: Final = lazy(
     rf"{_COMMENTS}|(?P<text>[eE]'(?:[^'\\]|\\.|'')*'|{_PLAIN}|{_DOLLARS})|{_NAMES}|(?P<client>\\[^\n]*)|{_WORDS}",
     re.DOTALL,
 )
-MYSQL: Final = re.compile(
+MYSQL: Final = lazy(
     r"--(?=[\s\x00-\x1f]|\Z)[^\n]*|\#[^\n]*|/\*(?!M?!).*?(?:\*/|\Z)|/\*M?!\d*|\*/"
     r"|(?P<text>'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\")|(?P<name>`[^`]*`)"
     r"|(?P<client>\\[!.TPdeuCR][^\n]*|^[ \t]*(?i:system|source|tee|pager|edit|delimiter)\b[^\n]*)"
@@ -48,13 +49,13 @@ MYSQL: Final = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 _UNSURE: Final[Mapping[re.Pattern[str], re.Pattern[str]]] = {
-    _DUCK: re.compile(r"\b[eE]'[^']*\\|(?:\$\w*\$.*?){65}", re.DOTALL),
-    _POSTGRES: re.compile(r"/\*(?:(?!\*/).)*?/\*|standard_conforming_strings|(?:\$\w*\$.*?){65}", re.DOTALL),
-    MYSQL: re.compile(r"(?i:sql_mode|named.commands)"),
+    _DUCK: lazy(r"\b[eE]'[^']*\\|(?:\$\w*\$.*?){65}", re.DOTALL),
+    _POSTGRES: lazy(r"/\*(?:(?!\*/).)*?/\*|standard_conforming_strings|(?:\$\w*\$.*?){65}", re.DOTALL),
+    MYSQL: lazy(r"(?i:sql_mode|named.commands)"),
 }
 """What a text holds of which the tokens may be others: comments that nest, other rules for quotes, too many of them."""
 
-_FILES: Final = re.compile(r"readfile|writefile|load_file|fsdir|lsdir|zipfile|read_\w+|parquet_\w+|sniff_csv")
+_FILES: Final = lazy(r"readfile|writefile|load_file|fsdir|lsdir|zipfile|read_\w+|parquet_\w+|sniff_csv")
 """Functions whose first argument is a file, in any of the dialects."""
 
 _CHANGES: Final = frozenset(

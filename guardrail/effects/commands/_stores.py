@@ -5,7 +5,6 @@ Not concerned with databases that take SQL: those are in `_databases` and `_quer
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -15,6 +14,7 @@ from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import SOMETHING, Field, Stream, merge
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
 _REDIS_LOOKS: Final = frozenset(
     "get mget keys scan hget hgetall hmget hkeys hvals hlen lrange llen smembers sismember scard zrange zscore zcard "
@@ -69,12 +69,12 @@ def _redis(call: Call, store: Resource, words: Sequence[Field], given: tuple[Res
         call.put("write", store, given)
 
 
-_MONGO_LOOK = re.compile(
+_MONGO_LOOK = lazy(
     r"\s*(?:(?:printjson|print|JSON\.stringify)\(\s*)*(?:db|rs|sh)(?:\.(?!drop|delete|remove|eval|insert|update|copy|run|admin|"
     r"shutdown|set|load|rename|create|replace|bulk|write|save|find\w*And|fsync|grant|revoke|add|kill|compact|repair|"
     r"aggregate|mapReduce|watch|step|reconfig|initiate|enable|disable|start|stop|move|split)\w+(?:\([^()`]*\))?)+[\s;)]*"
 )
-_MONGO_GONE = re.compile(r"\.(?:drop|delete|remove)\w*\(")
+_MONGO_GONE = lazy(r"\.(?:drop|delete|remove)\w*\(")
 
 
 def mongo(call: Call, _parsed: Parsed) -> Stream:

@@ -22,6 +22,7 @@ from guardrail.effects.keys._formats import is_list, is_table, load_json
 from guardrail.effects.keys._regex import Unclear
 from guardrail.effects.keys._write import dump_all, load_all, set_ini
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
 _FAILURES: Final = (Unclear, ValueError, RecursionError, OverflowError, yaml.YAMLError)
 
@@ -54,7 +55,7 @@ def _environment(call: Call, program: Field | None) -> tuple[Resource, ...]:
     return call.state.contents() if looks else ()
 
 
-_JQ_ERRORS: Final = re.compile(r"\b(?:stderr|debug|halt_error|error|input_error)\b")
+_JQ_ERRORS: Final = lazy(r"\b(?:stderr|debug|halt_error|error|input_error)\b")
 """Words of a filter that may say what it is given on standard error."""
 
 MAX_SCALARS: Final = 1
@@ -63,10 +64,10 @@ MAX_SCALARS: Final = 1
 MAX_SCALAR: Final = 32
 """Longest text that is a single value and no content, in characters."""
 
-_ONE: Final = re.compile(
+_ONE: Final = lazy(
     r"\s*(?P<path>(?:\.[A-Za-z_]\w*(?:\[\d+\])?)+)\s*(?:\|\s*(?P<last>length|type|floor|round|tostring)\s*)?"
 )
-_SCALAR: Final = re.compile(r"[\w .:/@+-]*")
+_SCALAR: Final = lazy(r"[\w .:/@+-]*")
 _ONE_FLAGS: Final = frozenset("--compact-output --raw-output --ascii-output --monochrome-output --exit-status".split())
 
 
@@ -201,7 +202,7 @@ def yq(call: Call, parsed: Parsed) -> Stream:
     return Stream(sources=merge(sources, call.stdin.sources), flow=call.stdin.flow)
 
 
-_NAMES: Final = re.compile(r"\b(?:fileIndex|file_index|filename)\b")
+_NAMES: Final = lazy(r"\b(?:fileIndex|file_index|filename)\b")
 """Operators of yq that tell which file a document comes from."""
 
 _YQ_PLAIN: Final = frozenset(

@@ -11,6 +11,7 @@ from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import NAME, NUM, SOMETHING, TOP, Field, Stream, merge
+from guardrail.patterns import lazy
 
 MAX_PROGRAM: Final = 4096
 """Longest sed program that is looked at, in characters."""
@@ -20,7 +21,7 @@ MAX_SEQUENCE: Final = 1000
 
 _SED_LINE = r"(?:[0-9]+|\$|/(?:[^/\\\n]|\\[^\n])*/I?)"
 _SED_ADDRESS = rf"(?:{_SED_LINE}(?:,[+~]?{_SED_LINE})?)?[ \t]*!?[ \t]*"
-_SED_COMMAND = re.compile(
+_SED_COMMAND = lazy(
     _SED_ADDRESS
     + r"(?:s([/|#,:@!%~])(?:(?!\1)[^\\\n]|\\[^\n])*\1(?:(?!\1)[^\\\n]|\\.)*\1[gpiIM0-9]*"
     + r"|y([/|#,:@!%])(?:(?!\2)[^\\\n])*\2(?:(?!\2)[^\\\n])*\2|[dDpPhHgGxnN=]|[qQ][0-9]*|[aic]\\?[^\n;{}]*|\{|\})"
@@ -63,7 +64,7 @@ def sed_files(text: str) -> tuple[tuple[str, str], ...] | None:
     return tuple(found) if sed_script_is_plain("\n".join(plain)) else None
 
 
-_SED_FILE: Final = re.compile(
+_SED_FILE: Final = lazy(
     rf"(?P<address>{_SED_ADDRESS})"
     r"(?P<change>s(?P<sign>[/|#,:@!%~])(?:(?!(?P=sign))[^\\\n]|\\[^\n])*(?P=sign)(?:(?!(?P=sign))[^\\\n]|\\.)*(?P=sign)"
     r"[gpI0-9]*)?(?P<command>[rRwW])[ \t]*(?P<name>[^\s;{}][^\n;{}]*)"
@@ -132,7 +133,7 @@ def _temporary(call: Call, parsed: Parsed) -> str:
     return f"{folder.rstrip('/')}/{head}{slash}{name}" if folder and TOP not in folder else TOP
 
 
-_UNSURE: Final = re.compile(f"[{TOP}{NUM}]")
+_UNSURE: Final = lazy(f"[{TOP}{NUM}]")
 
 
 def dirname_(call: Call, parsed: Parsed) -> Stream:

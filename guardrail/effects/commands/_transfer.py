@@ -17,10 +17,11 @@ from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import basename, below, escape
 from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, Stream, merge, starred
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
-_REMOTE = re.compile(r"(?:[^/:\s]+@)?(\[[^\]]*\]|[^/:\s]+)::?(.*)", re.DOTALL)
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://.*", re.DOTALL)
-_PLAIN_SSH: Final = re.compile(
+_REMOTE = lazy(r"(?:[^/:\s]+@)?(\[[^\]]*\]|[^/:\s]+)::?(.*)", re.DOTALL)
+_URL = lazy(r"[A-Za-z][A-Za-z0-9+.\-]*://.*", re.DOTALL)
+_PLAIN_SSH: Final = lazy(
     r"(?:rsh|ssh)(?: +(?:-[46aACkKnqTvxX]+|-[pil] ?[\w./~@-]+|-[cm] ?[\w.,@-]+"
     r"|-o ?(?:StrictHostKeyChecking|UserKnownHostsFile|BatchMode|ConnectTimeout|Compression|Port|IdentityFile|User"
     r"|ServerAliveInterval|ServerAliveCountMax|IdentitiesOnly|LogLevel|PreferredAuthentications)[= ][\w./~-]+))*"
@@ -28,7 +29,7 @@ _PLAIN_SSH: Final = re.compile(
 """A remote shell with options that run nothing else."""
 
 _LOCAL_URL: Final = ("file:",)
-_SPREAD_SCHEME: Final = re.compile(r"(?!\[[0-9A-Fa-f:.]+\])[^/:.]*[{\[]")
+_SPREAD_SCHEME: Final = lazy(r"(?!\[[0-9A-Fa-f:.]+\])[^/:.]*[{\[]")
 """A set or a range where the scheme of an address stands; an IPv6 address is none."""
 
 
@@ -115,7 +116,7 @@ def _harmless(option: str, field: Field) -> bool:
     return (option == "-o" and plain_setting(field)) or (option == "-F" and field.text in ("/dev/null", "none"))
 
 
-_MERGED: Final = re.compile(r"(?:merge|\.)(?:,[-+a-zA-Z]*)?[ _]+")
+_MERGED: Final = lazy(r"(?:merge|\.)(?:,[-+a-zA-Z]*)?[ _]+")
 """A rule of rsync that others are in a file."""
 
 
@@ -404,8 +405,8 @@ def _uploaded(call: Call, option: str, field: Field) -> tuple[Resource, ...]:
     return ()
 
 
-_PART: Final = re.compile(r"(?:^[@<]|(?<=,)(?<!;))(?:\"((?:[^\"\\]|\\.)*)\"|([^,;\"]+))(?=[,;]|$)")
-_PART_HEADERS: Final = re.compile(r";\s*headers=[@<]\"?([^\";]+)")
+_PART: Final = lazy(r"(?:^[@<]|(?<=,)(?<!;))(?:\"((?:[^\"\\]|\\.)*)\"|([^,;\"]+))(?=[,;]|$)")
+_PART_HEADERS: Final = lazy(r";\s*headers=[@<]\"?([^\";]+)")
 
 
 def wget(call: Call, parsed: Parsed) -> Stream:

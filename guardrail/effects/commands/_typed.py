@@ -6,7 +6,6 @@ that is more than plain commands, or that would change what a later one means, i
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from guardrail.effects.catalogue._spec import specs
@@ -15,16 +14,17 @@ from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import NOTHING, SOMETHING, State, Stream
 from guardrail.parse import parse_shell
 from guardrail.parse.ir import AndOr, Pipeline, Simple, Statement
+from guardrail.patterns import lazy
 
 _ENTER: Final = frozenset(("Enter", "C-m", "KPEnter"))
 _LEAVING: Final = frozenset(("C-c", "C-u", "C-l"))
 """Keys that end what runs, or clear what was typed."""
 
-_KEY: Final = re.compile(
+_KEY: Final = lazy(
     r"(?:[CMS]-)+.+|\^.|Enter|Escape|Space|B?Tab|BSpace|Up|Down|Left|Right|Home|End|[ID]C|[NP]Page|Page(?:Up|Down)"
     r"|F\d+|KP.*|Insert|Delete|User\d+"
 )
-_MOVED: Final = re.compile(r"[!\x00-\x1f\x7f\\]|^\s*\^")
+_MOVED: Final = lazy(r"[!\x00-\x1f\x7f\\]|^\s*\^")
 """What an interactive shell makes other text of: its history, completion, a line that goes on."""
 
 _QUIET: Final = frozenset("echo pwd true false : test [ sleep".split())

@@ -13,11 +13,12 @@ from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._environment import given, set_variable
 from guardrail.effects.domain._values import SOMETHING, Field, State, Stream, Value, merge
+from guardrail.patterns import lazy
 
 MAX_SHOWN: Final = 512
 """Longest data of one system call that a trace may show and still only tell of it, in bytes."""
 
-_ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_%()]*)=(.*)", re.DOTALL)
+_ASSIGNMENT = lazy(r"([A-Za-z_][A-Za-z0-9_%()]*)=(.*)", re.DOTALL)
 
 
 def wrapper(call: Call, parsed: Parsed) -> Stream:

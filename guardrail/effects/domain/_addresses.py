@@ -8,11 +8,12 @@ from typing import Final
 
 from guardrail.effects.domain._values import starred
 from guardrail.model import Kind, Resource
+from guardrail.patterns import lazy
 
-URL: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://.*", re.DOTALL)
+URL: Final = lazy(r"[a-zA-Z][a-zA-Z0-9+.-]*://.*", re.DOTALL)
 """A word that says itself where it leads."""
 
-REMOTE: Final = re.compile(r"(?:[^\s/:]+@)?[^\s/:]+:.*", re.DOTALL)
+REMOTE: Final = lazy(r"(?:[^\s/:]+@)?[^\s/:]+:.*", re.DOTALL)
 """`host:path`: a colon before the first slash."""
 
 _KINDS: Final[Mapping[str, Kind]] = {
@@ -73,22 +74,23 @@ def remote(url: str) -> Resource:
     return Resource(kind=_KINDS.get(name.partition(":")[0].lower(), "object"), uri=name)
 
 
-_HUBS: Final = re.compile(
-    r"https?://(?:[^/@]*@)?(?:(?:www\.)?huggingface\.co|hf\.co|(?P<virtual>[a-z0-9.-]+)\.s3[a-z0-9.-]*\.amazonaws\.com"
-    r"|s3[a-z0-9.-]*\.amazonaws\.com|storage\.googleapis\.com|(?P<account>[a-z0-9]+)\.blob\.core\.windows\.net)"
-    r"/(?:(?:api/)?(?P<kind>models|datasets|spaces|buckets)/)?(?P<rest>[^?#]+)",
+_HUBS: Final = lazy(
+    r"(?:(?:https?|ssh|git)://|git:)(?:[^/@]*@)?(?P<host>(?:www\.)?huggingface\.co|hf\.co"
+    r"|(?P<virtual>[a-z0-9.-]+)\.s3[a-z0-9.-]*\.amazonaws\.com|s3[a-z0-9.-]*\.amazonaws\.com"
+    r"|storage\.googleapis\.com|(?P<account>[a-z0-9]+)\.blob\.core\.windows\.net)(?::\d+/|[/:])/?"
+    r"(?:(?:api/)?(?P<kind>models|datasets|spaces|buckets)/)?(?!api/)(?P<rest>[^?#]+)",
     re.IGNORECASE,
 )
-"""Web addresses of things that also have an address of their own."""
+"""Addresses, on the web or of a git server, of things that also have an address of their own."""
 
 
 def aliases(resource: Resource) -> Iterator[Resource]:
-    """A thing that a web address leads to, by its own address."""
+    """A thing that the address of a hub or a store leads to, by its own address."""
     match = _HUBS.match(resource.uri or "")
     if match is None:
         return
-    rest = match["rest"].strip("/")
-    host = (resource.uri or "").split("/")[2].lower()
+    rest = match["rest"].strip("/").removesuffix(".git")
+    host = match["host"].lower()
     if host.endswith(("huggingface.co", "hf.co")):
         prefix = f"{match['kind'].lower()}/" if match["kind"] and match["kind"].lower() != "models" else ""
         name = f"hf://{prefix}{rest}"
@@ -99,3 +101,16 @@ def aliases(resource: Resource) -> Iterator[Resource]:
     else:
         name = f"{'gs' if 'googleapis' in host else 's3'}://{rest}"
     yield Resource(kind="object", uri=name, recursive=resource.recursive)
+
+
+_STANDS: Final = lazy(r"(?:^|(?<=[\s+=,\"']))(?:(?:https?|ssh|git)://|git:|git@|huggingface\.co/|hf\.co/)\S+")
+
+
+def aliases_in(word: str) -> Iterator[Resource]:
+    """The same of every such address in a word: `git+https://…`, `--url=https://…`, and one without a scheme."""
+    if "hf.co" not in word and "huggingface.co" not in word and "://" not in word:
+        return
+    for match in _STANDS.finditer(word):
+        text = match[0]
+        text = f"git:{text}" if text.startswith("git@") else text if ":" in text[:8] else f"https://{text}"
+        yield from aliases(Resource(kind="net", uri=text))

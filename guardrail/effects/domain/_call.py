@@ -21,6 +21,7 @@ from guardrail.effects.domain._paths import (
 from guardrail.effects.domain._startup import is_deferred, is_startup
 from guardrail.effects.domain._values import DEEP, MAX_TEXT, NAME, NUM, SLIM, TOP, Field, State, Stream, merge
 from guardrail.model import Edit, Kind, Op, Precision, Resource
+from guardrail.patterns import lazy
 
 if TYPE_CHECKING:
     from guardrail.effects.shell._interpreter import Interpreter
@@ -29,26 +30,26 @@ if TYPE_CHECKING:
 MAX_PLAIN_WORD: Final = 512
 """Longest word that all of those are taken out of, in characters; of a longer one only an eighth."""
 
-_CONFIG_NAME: Final = re.compile(
+_CONFIG_NAME: Final = lazy(
     r"\.(?:ya?ml|json[5c]?|toml|ini|cfg|cnf|conf|config|properties|env|tpl|tmpl|jq|patch|diff|local|override|txt|list|sh|bash|sed|awk)$"
     r"|/\.env[^/]*$|/[^/.]+$"
 )
 """Files that may be configs, or say what is done to one."""
 
 
-_BEFORE_WILD: Final = re.compile(r"[*?\[{]")
+_BEFORE_WILD: Final = lazy(r"[*?\[{]")
 
 MAX_NAME: Final = 4096
 """Longest text that can be the path of a file, in characters: Linux's PATH_MAX."""
 
-_SETTING: Final = re.compile(
+_SETTING: Final = lazy(
     r"--?(?:(?:max-?|min-?|num-?|n-)?(?:port|jobs|workers|threads|timeout|seed|epochs|batch-?size|lr|fail|durations|retries"
     r"|limit|count|interval|concurrency|parallel|parallelism|shards?|shard-id|processes|numprocesses|steps|replicas|memory"
     r"|cpus|delay|page|per-page|verbosity)|mode|stage|env|environment|host|(?:log-?)?level)|-run"
 )
 """Options whose value is a number, or the name of a mode, of an environment or a host; `-run` is a pattern of `go`."""
 
-_COUNT: Final = re.compile(r"-[jnpwctkNPJ]")
+_COUNT: Final = lazy(r"-[jnpwctkNPJ]")
 """Options of one letter that often take a number."""
 
 
@@ -68,7 +69,7 @@ MAX_SPELLINGS: Final = 128
 """Most paths that are taken out of one word of a program that is not known."""
 
 
-_COPYING: Final = re.compile(r"-[fpvnui]+|--(?:force|verbose|no-clobber|update|preserve(?:=[a-z,]+)?)")
+_COPYING: Final = lazy(r"-[fpvnui]+|--(?:force|verbose|no-clobber|update|preserve(?:=[a-z,]+)?)")
 _OPENING: Final[Mapping[str, re.Pattern[str] | None]] = {
     "rm": None,
     "tee": None,
@@ -76,18 +77,16 @@ _OPENING: Final[Mapping[str, re.Pattern[str] | None]] = {
     "unlink": None,
     "cp": _COPYING,
     "mv": _COPYING,
-    "curl": re.compile(
-        r"-[fsSLkgO]*o?|--(?:fail|silent|show-error|location|compressed|output|retry|max-time)(?:=\d+)?"
-    ),
-    "wget": re.compile(r"-[qcSN]*O?|-nv|--(?:quiet|no-verbose|show-progress|output-document|tries=\d+|timeout=\d+)"),
-    "tar": re.compile(r"-?[vzjJhp]*c[vzjJhp]*f|-[Cf]|--(?:exclude=.*|exclude-vcs|zstd|xz|gzip)"),
+    "curl": lazy(r"-[fsSLkgO]*o?|--(?:fail|silent|show-error|location|compressed|output|retry|max-time)(?:=\d+)?"),
+    "wget": lazy(r"-[qcSN]*O?|-nv|--(?:quiet|no-verbose|show-progress|output-document|tries=\d+|timeout=\d+)"),
+    "tar": lazy(r"-?[vzjJhp]*c[vzjJhp]*f|-[Cf]|--(?:exclude=.*|exclude-vcs|zstd|xz|gzip)"),
 }
 """Commands that make no directory, whatever their options or with such options alone, and take nothing made of one."""
 
-_BEGUN: Final = re.compile(f"([^{TOP}{NUM}]*/|)([^{TOP}{NUM}/~]+){TOP}([^{TOP}{NUM}{SLIM}{DEEP}/][^{TOP}{NUM}/]*|)")
+_BEGUN: Final = lazy(f"([^{TOP}{NUM}]*/|)([^{TOP}{NUM}/~]+){TOP}([^{TOP}{NUM}{SLIM}{DEEP}/][^{TOP}{NUM}/]*|)")
 """A directory, the beginning of a name in it, and how that name ends."""
 
-_CLUSTER: Final = re.compile(r"-[A-Za-z]{2}[\w./~-]")
+_CLUSTER: Final = lazy(r"-[A-Za-z]{2}[\w./~-]")
 
 MAX_LETTERS: Final = 24
 """Most characters of a word of letters among which the value of an option is looked for."""

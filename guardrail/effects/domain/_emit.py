@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import posixpath
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal
 
@@ -15,6 +14,7 @@ from guardrail.effects.domain._contents import NOTED, Contents
 from guardrail.effects.domain._values import Field
 from guardrail.effects.domain._wellknown import meanings
 from guardrail.model import ANY_DEPTH, Edit, Effect, Op, Origin, Precision, Resource
+from guardrail.patterns import lazy
 
 MAX_STEPS: Final = 4096
 """Most commands interpreted for one call, loops counted once for each round."""
@@ -386,9 +386,9 @@ MAX_MOVED: Final = 64
 _LEAVING: Final = frozenset(("list", "mention", "exec", "exec_opaque", "env", "create"))
 """What is done to a name and changes nothing that lies behind it."""
 
-_WILD: Final = re.compile(r"[*?\[]")
+_WILD: Final = lazy(r"[*?\[]")
 _ALTERING: Final = frozenset(("write", "append", "truncate", "set_times", "set_security"))
-_INPUT: Final = re.compile(r"/+(?:dev/+stdin|(?:dev|proc/+[^/]+)/+fd/+(?![12]$)[^/]+)")
+_INPUT: Final = lazy(r"/+(?:dev/+stdin|(?:dev|proc/+[^/]+)/+fd/+(?![12]$)[^/]+)")
 
 
 def _precision(resource: Resource) -> Precision:

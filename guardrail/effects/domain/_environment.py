@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +13,7 @@ from guardrail.effects.domain._paths import STREAMS, place
 from guardrail.effects.domain._values import FIRM, NAME, NUM, SLIM, TOP, Field, State, Stream, Value, join_values
 from guardrail.effects.domain._variables import (
     CODE,
+    EDITS,
     KNOWN_SHELLS,
     NAMED_OPTIONS,
     PREFIXES,
@@ -23,26 +23,25 @@ from guardrail.effects.domain._variables import (
     WRITES_IN_TEXT,
 )
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
 if TYPE_CHECKING:
     from guardrail.effects.domain._call import Call
     from guardrail.effects.shell._interpreter import Interpreter
 
-_LOADER = re.compile(
+_LOADER = lazy(
     r"LD_\w+|BASH_ENV|SHELLOPTS|BASHOPTS|BASH_FUNC_.*|GCONV_PATH|GLIBC_TUNABLES|POSIXLY_CORRECT|CDPATH|GLOBIGNORE"
     r"|PROMPT_COMMAND|PS4|TAR_OPTIONS|TAPE|RSYNC_\w+|RIPGREP_CONFIG_PATH|GREP_OPTIONS|LESSOPEN|LESSCLOSE|LESS|CURL_HOME"
     r"|WGETRC|LOCPATH|NLSPATH|GZIP|BZIP2?|XZ_(?:OPT|DEFAULTS)|ZSTD_\w+|SSH_ASKPASS|BUSYBOX\w*"
 )
-_PROGRAM = re.compile(r"GIT_\w+|PAGER|MANPAGER|EDITOR|VISUAL|BROWSER|SUDO_\w+")
-_INTERPRETER = re.compile(
+_PROGRAM = lazy(r"GIT_\w+|PAGER|MANPAGER|EDITOR|VISUAL|BROWSER|SUDO_\w+")
+_INTERPRETER = lazy(
     r"PYTHON\w+|PERL\w+|PERL5OPT|RUBY\w+|NODE_\w+|JAVA_TOOL_OPTIONS|_JAVA_OPTIONS|CLASSPATH|LUA_\w+|R_\w+"
 )
-_OPTIONS = re.compile(
-    r"PERL5OPT|RUBYOPT|NODE_OPTIONS|JAVA_TOOL_OPTIONS|_JAVA_OPTIONS|PYTHON(?:STARTUP|HOME|BREAKPOINT)"
-)
-_LOADS = re.compile(r"/|agent|require|import|loader|eval|(?:^|\s)-[a-zA-Z]*[MmrIe]")
+_OPTIONS = lazy(r"PERL5OPT|RUBYOPT|NODE_OPTIONS|JAVA_TOOL_OPTIONS|_JAVA_OPTIONS|PYTHON(?:STARTUP|HOME|BREAKPOINT)")
+_LOADS = lazy(r"/|agent|require|import|loader|eval|(?:^|\s)-[a-zA-Z]*[MmrIe]")
 _HARMLESS_PROGRAMS: Final = frozenset(("cat", "less", "more", "true", ":", "", "0", "1", "vi", "vim", "nano"))
-_HARMLESS_NAMES: Final = re.compile(
+_HARMLESS_NAMES: Final = lazy(
     r"GIT_(?:AUTHOR|COMMITTER)_(?:NAME|EMAIL|DATE)|GIT_TERMINAL_PROMPT|NODE_ENV|LESSCHARSET"
     r"|PYTHON(?:UNBUFFERED|DONTWRITEBYTECODE|HASHSEED|IOENCODING|UTF8|WARNINGS|FAULTHANDLER)"
 )
@@ -100,7 +99,7 @@ def _assign(shell: Interpreter, state: State, name: str, value: Value) -> None:
 START: Final = "ENV"
 """The file that an interactive shell runs first which does as POSIX says: `sh -i`. Many scripts call a stage so."""
 
-_STAGE: Final = re.compile(f"[\\w{TOP}{NUM}{SLIM}{FIRM}-]*")
+_STAGE: Final = lazy(f"[\\w{TOP}{NUM}{SLIM}{FIRM}-]*")
 
 
 def _may_be_file(shell: Interpreter, state: State, text: str) -> bool:
@@ -141,7 +140,9 @@ def _told(shell: Interpreter, state: State, name: str, value: Value) -> None:
             _prompted(shell, state, name, value)
     elif _PROGRAM.fullmatch(name) and not _HARMLESS_NAMES.fullmatch(name):
         _say(shell, name)
-        if not all(text in _HARMLESS_PROGRAMS for text in value.alternatives):
+        # What an editor does is asked where it is set, of all that is known of it.
+        asked = EDITS.fullmatch(name) and not any(TOP in text or NUM in text for text in value.alternatives)
+        if not asked and not all(text in _HARMLESS_PROGRAMS for text in value.alternatives):
             state.path = None
     elif _INTERPRETER.fullmatch(name) and not _HARMLESS_NAMES.fullmatch(name):
         _say(shell, name)
@@ -201,10 +202,19 @@ def _run(shell: Interpreter, state: State, name: str, text: str) -> None:
     if TOP in text or NUM in text:
         shell.dynamic(f"{name} is run by other programs, and not known", (0, 0))
         return
+    edited = EDITS.fullmatch(name) is not None and text not in _HARMLESS_PROGRAMS
     before = len(shell.emit.effects)
-    shell.run_later(text, state.copy(), Stream(text=""))
-    if any(effect.op in MUTATING or effect.op in ("net_send", "remote_exec") for effect in shell.emit.effects[before:]):
-        state.path = None
+    shell.run_later(f"{text} {_EDITED}" if edited else text, state.copy(), Stream(text=""))
+    for effect in shell.emit.effects[before:]:
+        own = (
+            edited and effect.op in ("write", "create", "read") and (effect.resource.path or "").endswith(f"/{_EDITED}")
+        )
+        if (effect.op in MUTATING or effect.op in ("net_send", "remote_exec")) and not own:
+            state.path = None
+
+
+_EDITED: Final = ".git/COMMIT_EDITMSG"
+"""What an editor is said to be given: what it is called is for the program to say that starts it."""
 
 
 def _written(shell: Interpreter, state: State, text: str) -> None:
@@ -217,8 +227,8 @@ def _written(shell: Interpreter, state: State, text: str) -> None:
             shell.emit.add("write", where, spec="assignment", may=True)
 
 
-_NUMBERED: Final = re.compile(r"%\w")
-_SPECIAL: Final = re.compile(r"\$\{?\w+\}?|\{\w+\}|%\{[^}]*\}")
+_NUMBERED: Final = lazy(r"%\w")
+_SPECIAL: Final = lazy(r"\$\{?\w+\}?|\{\w+\}|%\{[^}]*\}")
 
 
 def given_words(state: State, command: str) -> list[Field]:
@@ -250,7 +260,7 @@ def given_options(state: State, command: str) -> list[tuple[str, Field]]:
 LIBRARIES: Final = "LD_LIBRARY_PATH"
 """Directories that programs load libraries from, before those of the system."""
 
-_SYSTEM_LIBRARIES: Final = re.compile(
+_SYSTEM_LIBRARIES: Final = lazy(
     r"/(?:usr/(?:local/)?)?lib(?:32|64)?(?:/[\w.+-]+)*/?|/usr/local/(?:cuda|nvidia)[\w.+-]*(?:/[\w.+-]+)*/lib(?:32|64)?(?:/stubs)?/?"
 )
 

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from guardrail.effects.domain._values import DEEP, FIRM, NAME, NUM, PATH, SLIM, TOP, Field, last_of
 from guardrail.model import ANY_DEPTH, Kind, Resource
+from guardrail.patterns import lazy
 
 STREAMS: Final = frozenset(f"/dev/{name}" for name in "stdin stdout stderr null tty zero full urandom random".split())
 """Device files that keep nothing: reading and writing them touches no file."""
@@ -19,26 +20,26 @@ STREAMS: Final = frozenset(f"/dev/{name}" for name in "stdin stdout stderr null 
 STANDARD_OUTPUT: Final = frozenset(("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/proc/thread-self/fd/1"))
 """Names of what the command prints."""
 
-_DESCRIPTOR = re.compile(r"/+(?:dev/+(?:fd/+[^/]+|std(?:in|out|err))|proc/+[^/]+/+fd/+[^/]+)")
+_DESCRIPTOR = lazy(r"/+(?:dev/+(?:fd/+[^/]+|std(?:in|out|err))|proc/+[^/]+/+fd/+[^/]+)")
 
-_NET_DEVICE = re.compile(r"/+dev/+(tcp|udp)/+([^/]*)/+(.*)")
-_NUMBERS = re.compile(f"(?:{NUM}|{NAME})+")
-_SPECIAL = re.compile(r"[*?\[]")
-_MARKS = re.compile(r"[=@:,;]+")
-_TOKEN = re.compile(r"[^\s'\"`;|&<>()=,$\\]+")
-_BARE = re.compile(r"[^\[\]{}]+")
+_NET_DEVICE = lazy(r"/+dev/+(tcp|udp)/+([^/]*)/+(.*)")
+_NUMBERS = lazy(f"(?:{NUM}|{NAME})+")
+_SPECIAL = lazy(r"[*?\[]")
+_MARKS = lazy(r"[=@:,;]+")
+_TOKEN = lazy(r"[^\s'\"`;|&<>()=,$\\]+")
+_BARE = lazy(r"[^\[\]{}]+")
 """What stands between brackets and braces."""
 
-_EDGED = re.compile(r"[\[\]{}#?%^~!+]|[*@&]$")
+_EDGED = lazy(r"[\[\]{}#?%^~!+]|[*@&]$")
 _CLOSING: Final = ".:!?@#%^~+&*-"
-_BRACED = re.compile(r"\{[^{}\s'\"]*(?:,|\.\.)[^{}\s'\"]*\}")
+_BRACED = lazy(r"\{[^{}\s'\"]*(?:,|\.\.)[^{}\s'\"]*\}")
 
 MAX_PUBLIC: Final = 4096
 """Longest text of a file that is repeated in the address of another, in characters."""
 
-_PUBLIC = re.compile(r"\s*(?:(?:[A-Za-z_+@-]{1,64}|[0-9]{1,12}|(?=\S*[./])[\w.+@/-]{1,256})(?:\s+|$))*", re.ASCII)
-_SECRET = re.compile(r"(?=[A-Za-z_-]*[0-9])(?=[0-9_-]*[A-Za-z])[A-Za-z0-9_-]{16,}")
-_PRIVATE = re.compile(r"(?i)key|secret|passw|pwd|token|cred|auth|\.env|\.ssh|\.pem|netrc|pgpass")
+_PUBLIC = lazy(r"\s*(?:(?:[A-Za-z_+@-]{1,64}|[0-9]{1,12}|(?=\S*[./])[\w.+@/-]{1,256})(?:\s+|$))*", re.ASCII)
+_SECRET = lazy(r"(?=[A-Za-z_-]*[0-9])(?=[0-9_-]*[A-Za-z])[A-Za-z0-9_-]{16,}")
+_PRIVATE = lazy(r"(?i)key|secret|passw|pwd|token|cred|auth|\.env|\.ssh|\.pem|netrc|pgpass")
 
 
 def escape(text: str) -> str:
@@ -63,16 +64,14 @@ def _wild(text: str) -> str:
     return _NUMBERS.sub("*", text).replace(TOP, "**")
 
 
-_LISTED: Final = re.compile(f"([^{TOP}{NUM}*]*/|){PATH}((?:{NAME}|[^{TOP}{NUM}{SLIM}{DEEP}])*)")
+_LISTED: Final = lazy(f"([^{TOP}{NUM}*]*/|){PATH}((?:{NAME}|[^{TOP}{NUM}{SLIM}{DEEP}])*)")
 """A directory, a path below it that was listed, and how its last name ends."""
 
-_BEGUN: Final = re.compile(
-    f"([^{TOP}{NUM}*]*/|)[\\w@%+=,-]+(?:{NUM}|{NAME}|[\\w.@%+=,-])*{PATH}((?:\\.\\w+)*)", re.ASCII
-)
+_BEGUN: Final = lazy(f"([^{TOP}{NUM}*]*/|)[\\w@%+=,-]+(?:{NUM}|{NAME}|[\\w.@%+=,-])*{PATH}((?:\\.\\w+)*)", re.ASCII)
 """A directory, and a name in it that begins with a word, goes on with such a path, and has plain endings."""
 
 
-_FILE_URL = re.compile(r"file:(?://[^/]*)?(/.*|)", re.IGNORECASE | re.DOTALL)
+_FILE_URL = lazy(r"file:(?://[^/]*)?(/.*|)", re.IGNORECASE | re.DOTALL)
 
 
 def local_path(text: str) -> str | None:
@@ -188,7 +187,7 @@ def spellings(word: str) -> Iterator[str]:
             yield text
 
 
-_DASHED: Final = re.compile(r"[A-Za-z0-9_-]+")
+_DASHED: Final = lazy(r"[A-Za-z0-9_-]+")
 """Words without a mark that a path could stand behind, but for the dash of an option of one letter."""
 
 

@@ -11,7 +11,9 @@ import shlex
 from collections.abc import Callable, Iterator
 from typing import Final
 
-_SHELL: Final = re.compile(
+from guardrail.patterns import lazy
+
+_SHELL: Final = lazy(
     r"/\.(?:bashrc|bash_profile|bash_login|bash_logout|bash_aliases|profile|zshrc|zprofile|zshenv|zlogin|zlogout|kshrc|mkshrc"
     r"|shrc|shinit|cshrc|tcshrc|login|logout|envrc|xprofile|xinitrc|xsession|xsessionrc|xserverrc|ssh/rc)$"
     r"|/\.(?:bashrc|zshrc|profile|bash_profile|oh-my-zsh/custom|zsh|bash)\.?(?:d|conf)?/[^/]+$"
@@ -23,21 +25,21 @@ _SHELL: Final = re.compile(
 )
 """Texts of shells, most of them."""
 
-_TABLE: Final = re.compile(
+_TABLE: Final = lazy(
     r"^/etc/(?:crontab|anacrontab)$|^/etc/cron\.d/|^/var/spool/(?:cron|anacron)/|^/etc/incron|/\.crontab$"
 )
-_UNITS: Final = re.compile(
+_UNITS: Final = lazy(
     r"/systemd/|/autostart/|/\.local/share/(?:applications|dbus-1)/|/dbus-1/|^/etc/(?:init|supervisor)/|/supervisord?(?:\.conf$|/)"
 )
-_RULES: Final = re.compile(r"/udev/(?:rules\.d|hwdb\.d)/|\.rules$")
-_ROTATION: Final = re.compile(r"/logrotate(?:\.d/|\.conf$)")
-_MAIL: Final = re.compile(
+_RULES: Final = lazy(r"/udev/(?:rules\.d|hwdb\.d)/|\.rules$")
+_ROTATION: Final = lazy(r"/logrotate(?:\.d/|\.conf$)")
+_MAIL: Final = lazy(
     r"/\.(?:forward|procmailrc|maildroprc|mailfilter|qmail[\w-]*)$|^/etc/(?:aliases|mail/aliases|procmailrc)$"
 )
-_LIST: Final = re.compile(r"/Library/Launch(?:Agents|Daemons)/|\.plist$")
-_INITTAB: Final = re.compile(r"^/etc/inittab$")
+_LIST: Final = lazy(r"/Library/Launch(?:Agents|Daemons)/|\.plist$")
+_INITTAB: Final = lazy(r"^/etc/inittab$")
 
-_OTHER: Final = re.compile(
+_OTHER: Final = lazy(
     r"/\.(?:inputrc|vimrc|gvimrc|exrc|nanorc|emacs|gitconfig|npmrc|yarnrc(?:\.yml)?|screenrc|tmux\.conf|gdbinit|lldbinit"
     r"|pythonrc|pythonrc\.py|Rprofile|Renviron|irbrc|pryrc|psqlrc|sqliterc|my\.cnf|duckdbrc|mongorc\.js|mongoshrc\.js|octaverc|ghci"
     r"|perldb|perlcriticrc|lynxrc|muttrc|mailcap|mailrc|Xresources|Xdefaults|xscreensaver|pam_environment|wgetrc|curlrc"
@@ -54,13 +56,13 @@ _OTHER: Final = re.compile(
 )
 """Texts of other forms, which name what they run."""
 
-_OF_PROJECT: Final = re.compile(
+_OF_PROJECT: Final = lazy(
     r"/(?:package\.json|conftest\.py|\w*customize\.py|\w*[Mm]akefile|[Jj]ustfile|Rakefile|Taskfile\.ya?ml|tox\.ini"
     r"|\.pre-commit-config\.yaml|noxfile\.py|setup\.py|Jenkinsfile|\.gitlab-ci\.yml)$|/\.(?:github|vscode|idea|devcontainer)"
 )
 
 _KINDS: Final = (_SHELL, _TABLE, _UNITS, _RULES, _ROTATION, _MAIL, _LIST, _INITTAB, _OTHER)
-_DEFERRED: Final = re.compile("|".join(pattern.pattern for pattern in _KINDS))
+_DEFERRED: Final = lazy("|".join(pattern.pattern for pattern in _KINDS))
 
 MAX_COMMANDS: Final = 16
 """Most commands of one such text that are looked into."""
@@ -123,7 +125,7 @@ def commands_in(path: str, text: str) -> Iterator[str]:
             return
 
 
-_LINE: Final = re.compile(
+_LINE: Final = lazy(
     r"\s*(?:@\w+|(?:[-\d*,/A-Za-z~]+[ \t]+){4}[-\d*,/A-Za-z~]+|\d+[ \t]+\d+[ \t]+[\w.-]+)[ \t]+(?P<command>\S.*)"
 )
 
@@ -137,7 +139,7 @@ def _table(text: str) -> Iterator[str]:
             yield match["command"].partition(" ")[2]
 
 
-_EXEC: Final = re.compile(r"^[ \t]*(?:(?:Try)?Exec\w*|command|exec)[ \t]*=?[ \t]*[-@:+!|]*(.+)$", re.MULTILINE)
+_EXEC: Final = lazy(r"^[ \t]*(?:(?:Try)?Exec\w*|command|exec)[ \t]*=?[ \t]*[-@:+!|]*(.+)$", re.MULTILINE)
 
 
 def _unit(text: str) -> Iterator[str]:

@@ -6,7 +6,6 @@ a command; they are then read as unknown, which is wider and so still sound.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -14,6 +13,7 @@ import msgspec
 
 from guardrail.model import Resource
 from guardrail.parse.ir import Statement
+from guardrail.patterns import lazy
 
 TOP: Final = "\ufffc"
 """Any text, also none, also with slashes and blanks."""
@@ -69,7 +69,7 @@ MOVING: Final = frozenset(
 """Variables that the shell sets itself: what was assigned to one is not what it holds."""
 
 
-_MARKED: Final = re.compile(f"[{TOP}{NUM}][{SLIM}{DEEP}]?{FIRM}?")
+_MARKED: Final = lazy(f"[{TOP}{NUM}][{SLIM}{DEEP}]?{FIRM}?")
 
 
 def starred(text: str) -> str:
@@ -88,9 +88,7 @@ def is_loose(text: str) -> bool:
     return TOP in text and TOP in text.replace(TOKEN, "").replace(REF, "")
 
 
-_SHAPING: Final = re.compile(
-    rf"[$`{{\\~!<>&#][{TOP}{NUM}]|{{[^{{}}]*[{TOP}{NUM}]|[{TOP}{NUM}][{SLIM}{FIRM}]*[(<>{{=\[]"
-)
+_SHAPING: Final = lazy(rf"[$`{{\\~!<>&#][{TOP}{NUM}]|{{[^{{}}]*[{TOP}{NUM}]|[{TOP}{NUM}][{SLIM}{FIRM}]*[(<>{{=\[]")
 
 
 def is_shell_text(text: str) -> bool:

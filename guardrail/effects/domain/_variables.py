@@ -10,8 +10,10 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-RUNS: Final = re.compile(
-    r"\w+_(?:PAGER|EDITOR|BROWSER|RSH|SSH|SSH_COMMAND|PASSCOMMAND|PASSWORD_COMMAND|ASKPASS|EXTERNAL_DIFF)|HGEDITOR|HGMERGE"
+from guardrail.patterns import lazy
+
+RUNS: Final = lazy(
+    r"EDITOR|VISUAL|\w+_(?:PAGER|EDITOR|BROWSER|RSH|SSH|SSH_COMMAND|PASSCOMMAND|PASSWORD_COMMAND|ASKPASS|EXTERNAL_DIFF)|HGEDITOR|HGMERGE"
     r"|FZF_\w+_COMMAND|SKIM_DEFAULT_COMMAND|DIFFPROG|MANOPT|PERLDOC|RI_PAGER|DOCKER_SSH|NIX_SSHOPTS|SSH_SK_HELPER"
     r"|(?i:npm_config_(?:script_shell|shell|editor|viewer|git|browser))|RUSTC|RUSTDOC|CARGO_\w+_(?:RUNNER|LINKER|WRAPPER)"
     r"|RUSTC_(?:WORKSPACE_)?WRAPPER|CC|CXX|CPP|FC|LD|AR|AS|NVCC|NVCC_PREPEND_FLAGS|CCACHE_PREFIX\w*|TEXEDIT|XDVIEDITOR"
@@ -19,45 +21,48 @@ RUNS: Final = re.compile(
 )
 """Their value is shell text that runs, with or without further words."""
 
+EDITS: Final = lazy(r"(?:\w+_)?EDITOR|VISUAL|HGEDITOR")
+"""Those of them that are given the name of a file, which they are to change."""
+
 KNOWN_SHELLS: Final = frozenset("sh bash dash zsh fish ksh nologin false".split())
 
 CODE: Final[tuple[tuple[re.Pattern[str], re.Pattern[str]], ...]] = (
     (
-        re.compile(r"G?VIMINIT|EXINIT|NEXINIT"),
-        re.compile(r"(?:\s*:?\s*(?:se|set|setlocal|sy|syntax|syn|filetype|color|colorscheme)\b[\w\s=,.:+-]*\|?)*"),
+        lazy(r"G?VIMINIT|EXINIT|NEXINIT"),
+        lazy(r"(?:\s*:?\s*(?:se|set|setlocal|sy|syntax|syn|filetype|color|colorscheme)\b[\w\s=,.:+-]*\|?)*"),
     ),
-    (re.compile(r"LUA_INIT\w*|PERL5DB|ERL_(?:A|Z)?FLAGS|ELIXIR_ERL_OPTIONS|RUBYSHELL"), re.compile(r"[+\w\s]*")),
+    (lazy(r"LUA_INIT\w*|PERL5DB|ERL_(?:A|Z)?FLAGS|ELIXIR_ERL_OPTIONS|RUBYSHELL"), lazy(r"[+\w\s]*")),
     (
-        re.compile(r"FZF_DEFAULT_OPTS|SKIM_DEFAULT_OPTIONS|_ZO_FZF_OPTS"),
-        re.compile(r"(?!.*(?:execute|become|reload|transform|preview|\bcmd\b|history|listen)).*", re.DOTALL),
+        lazy(r"FZF_DEFAULT_OPTS|SKIM_DEFAULT_OPTIONS|_ZO_FZF_OPTS"),
+        lazy(r"(?!.*(?:execute|become|reload|transform|preview|\bcmd\b|history|listen)).*", re.DOTALL),
     ),
     (
-        re.compile(r"(?:GNU)?MAKEFLAGS|MFLAGS|MAKEFILES"),
-        re.compile(
+        lazy(r"(?:GNU)?MAKEFLAGS|MFLAGS|MAKEFILES"),
+        lazy(
             r"(?:\s*(?:-?[jksinw]+\d*|--(?:jobs|silent|quiet|no-print-directory|output-sync)(?:=\w+)?|-[lj]\s*[\d.]+))*"
         ),
     ),
-    (re.compile(r"GOFLAGS"), re.compile(r"(?!.*(?:exec|tool|overlay)).*", re.DOTALL)),
+    (lazy(r"GOFLAGS"), lazy(r"(?!.*(?:exec|tool|overlay)).*", re.DOTALL)),
     # Where the compiler and the linker of Go are found, and what else says so.
     (
-        re.compile(r"GOROOT|GOTOOLDIR"),
-        re.compile(r"(?:/usr/(?:local/|lib/|share/)?|/opt/|/snap/)go[\w.-]*(?:/[\w.-]+)*"),
+        lazy(r"GOROOT|GOTOOLDIR"),
+        lazy(r"(?:/usr/(?:local/|lib/|share/)?|/opt/|/snap/)go[\w.-]*(?:/[\w.-]+)*"),
     ),
-    (re.compile(r"GOENV"), re.compile(r"off")),
-    (re.compile(r"GOAUTH"), re.compile(r"(?:\s*(?:off|netrc|git\s+[^;]*)\s*;?)*")),
-    (re.compile(r"GO(?:CACHEPROG|PACKAGESDRIVER)"), re.compile(r"off")),
+    (lazy(r"GOENV"), lazy(r"off")),
+    (lazy(r"GOAUTH"), lazy(r"(?:\s*(?:off|netrc|git\s+[^;]*)\s*;?)*")),
+    (lazy(r"GO(?:CACHEPROG|PACKAGESDRIVER)"), lazy(r"off")),
     (
-        re.compile(r"(?:CARGO_\w*_?)?RUST(?:DOC)?FLAGS"),
-        re.compile(r"(?!.*(?:linker=\S*/|-B|-fuse-ld=\S*/|plugin=|-specs|-wrapper|runtool)).*", re.DOTALL),
+        lazy(r"(?:CARGO_\w*_?)?RUST(?:DOC)?FLAGS"),
+        lazy(r"(?!.*(?:linker=\S*/|-B|-fuse-ld=\S*/|plugin=|-specs|-wrapper|runtool)).*", re.DOTALL),
     ),
     (
-        re.compile(r"(?:JDK_JAVA|MAVEN|GRADLE|JAVA|ANT|SBT|KAFKA|SPARK_DAEMON_JAVA|HADOOP)_OPTS|JDK_JAVA_OPTIONS"),
-        re.compile(r"(?:\s*(?:-X(?:m[sxn]|ss)\w+|-D[\w.-]+(?:=[\w.:-]*)?|-XX:[+-]\w+|-XX:\w+=\d\w*|-server|-ea))*"),
+        lazy(r"(?:JDK_JAVA|MAVEN|GRADLE|JAVA|ANT|SBT|KAFKA|SPARK_DAEMON_JAVA|HADOOP)_OPTS|JDK_JAVA_OPTIONS"),
+        lazy(r"(?:\s*(?:-X(?:m[sxn]|ss)\w+|-D[\w.-]+(?:=[\w.:-]*)?|-XX:[+-]\w+|-XX:\w+=\d\w*|-server|-ea))*"),
     ),
 )
 """Variables whose value is code or options that may be code, and what a value looks like that does nothing."""
 
-WRITES: Final = re.compile(
+WRITES: Final = lazy(
     r"SSLKEYLOGFILE|\w*HISTFILE|PSQL_HISTORY|SQLITE_HISTORY|PYTHON_HISTORY|NODE_REPL_HISTORY|REDISCLI_HISTFILE"
     r"|TF_LOG_PATH|ANSIBLE_LOG_PATH|NCCL_DEBUG_FILE|NCCL_GRAPH_DUMP_FILE|NCCL_TOPO_DUMP_FILE|CU\w+_LOGDEST\w*"
     r"|CU\w+_LOG_FILE|LLVM_PROFILE_FILE|COVERAGE_FILE|GST_DEBUG_FILE|MALLOC_TRACE|MALLOC_CONF|G_DEBUG_FILE"
@@ -67,10 +72,10 @@ WRITES: Final = re.compile(
 """Their value is the name of a file, or of a directory, that is written."""
 
 WRITES_IN_TEXT: Final[tuple[tuple[re.Pattern[str], re.Pattern[str]], ...]] = (
-    (re.compile(r"FFREPORT"), re.compile(r"file=((?:\\.|[^:])+)")),
-    (re.compile(r"[A-Z]*SAN_OPTIONS"), re.compile(r"(?:log_path|coverage_dir)=[\"']?([^:\"']+)")),
-    (re.compile(r"XLA_FLAGS"), re.compile(r"--xla_dump_to=(\S+)")),
-    (re.compile(r"MALLOC_CONF"), re.compile(r"prof_prefix:([^,]+)")),
+    (lazy(r"FFREPORT"), lazy(r"file=((?:\\.|[^:])+)")),
+    (lazy(r"[A-Z]*SAN_OPTIONS"), lazy(r"(?:log_path|coverage_dir)=[\"']?([^:\"']+)")),
+    (lazy(r"XLA_FLAGS"), lazy(r"--xla_dump_to=(\S+)")),
+    (lazy(r"MALLOC_CONF"), lazy(r"prof_prefix:([^,]+)")),
 )
 """The same, where the name is a part of the value."""
 

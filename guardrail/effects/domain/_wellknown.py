@@ -12,6 +12,7 @@ from typing import Final
 
 from guardrail.effects.domain._addresses import at
 from guardrail.model import Op, Resource
+from guardrail.patterns import lazy
 
 MIN_PREFIX: Final = 5
 """Shortest known beginning of a pattern, in characters, that is compared; with less, any file would be meant."""
@@ -81,16 +82,16 @@ _PLACES: Final[tuple[tuple[str, Op, str], ...]] = (
 _PREFIXES: Final = tuple(prefix for prefix, _, _ in _PLACES)
 _ROOTS: Final = tuple(sorted({f"/{prefix.split('/')[1]}" for prefix, _, _ in _PLACES}))
 _OF_A_HOME: Final[tuple[tuple[str, re.Pattern[str], Op, str], ...]] = (
-    (".ssh/", re.compile(r"(authorized_keys2?|config|rc|environment)"), "set_security", "account"),
-    ("/.config/systemd/user/", re.compile(r"(.+)", re.DOTALL), "service", "systemd"),
-    ("/.local/share/systemd/user/", re.compile(r"(.+)", re.DOTALL), "service", "systemd"),
-    ("/.config/autostart/", re.compile(r"(.+)", re.DOTALL), "service", "systemd"),
-    ("/Library/LaunchAgents/", re.compile(r"(.+)", re.DOTALL), "service", "systemd"),
+    (".ssh/", lazy(r"(authorized_keys2?|config|rc|environment)"), "set_security", "account"),
+    ("/.config/systemd/user/", lazy(r"(.+)", re.DOTALL), "service", "systemd"),
+    ("/.local/share/systemd/user/", lazy(r"(.+)", re.DOTALL), "service", "systemd"),
+    ("/.config/autostart/", lazy(r"(.+)", re.DOTALL), "service", "systemd"),
+    ("/Library/LaunchAgents/", lazy(r"(.+)", re.DOTALL), "service", "systemd"),
 )
 """Directories in anybody's home, the names there that count, and what a change of them is."""
 
-_PROCESS: Final = re.compile(r"/proc/(?P<pid>[^/]+)/(?:mem|task/.*|oom_(?:score_)?adj|autogroup|clear_refs|attr/.*)")
-_SPECIAL: Final = re.compile(r"[*?\[]")
+_PROCESS: Final = lazy(r"/proc/(?P<pid>[^/]+)/(?:mem|task/.*|oom_(?:score_)?adj|autogroup|clear_refs|attr/.*)")
+_SPECIAL: Final = lazy(r"[*?\[]")
 
 Known = tuple[Op, Resource]
 
@@ -118,7 +119,7 @@ def meanings(op: Op, resource: Resource, target: Resource | None) -> Iterator[Kn
             yield from _changed(text, recursive=place.recursive, pattern=place.path is None)
 
 
-_MEMORY: Final = re.compile(r"/proc/([^/]+)/(?:mem|map_files/.*)")
+_MEMORY: Final = lazy(r"/proc/([^/]+)/(?:mem|map_files/.*)")
 
 
 def _memory(op: Op, resource: Resource) -> Iterator[Known]:

@@ -12,22 +12,24 @@ from typing import Final
 
 import msgspec
 
+from guardrail.patterns import lazy
+
 MAX_BLOCK_LINES: Final = 20_000
 """Most lines of blocks, and of a file that they are applied to."""
 
 MAX_COMPARED: Final = 200_000
 """Most lines of a file times blocks that are compared."""
 
-_SEARCH: Final = re.compile(r"(?:<{7}|-{7}) SEARCH>?")
+_SEARCH: Final = lazy(r"(?:<{7}|-{7}) SEARCH>?")
 _MIDDLE: Final = "======="
-_REPLACE: Final = re.compile(r"(?:>{7}|\+{7}) REPLACE>?")
-_LINE: Final = re.compile(r":(start|end)_line: *(\d*)")
+_REPLACE: Final = lazy(r"(?:>{7}|\+{7}) REPLACE>?")
+_LINE: Final = lazy(r":(start|end)_line: *(\d*)")
 _AFTER_LINES: Final = "-------"
-_NEARLY: Final = re.compile(r"\\?(?:[<-]{3,} ?SEARCH>?|={3,}|[>+]{3,} ?REPLACE>?|-{7}|:(?:start|end)_line:.*)\s*")
+_NEARLY: Final = lazy(r"\\?(?:[<-]{3,} ?SEARCH>?|={3,}|[>+]{3,} ?REPLACE>?|-{7}|:(?:start|end)_line:.*)\s*")
 """What some tool takes for a mark, and another for text."""
 
-_NUMBERED: Final = re.compile(r"\s*\d+\s*\|")
-_ENTITY: Final = re.compile(r"&(?:lt|gt|amp|quot|apos|#)", re.IGNORECASE)
+_NUMBERED: Final = lazy(r"\s*\d+\s*\|")
+_ENTITY: Final = lazy(r"&(?:lt|gt|amp|quot|apos|#)", re.IGNORECASE)
 _FOLDED: Final = {
     ord(char): plain for chars, plain in (("“”„‟", '"'), ("‘’‚‛", "'"), ("–—", "-"), ("…", "...")) for char in chars
 }

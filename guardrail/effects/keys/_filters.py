@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 from guardrail.effects.keys._formats import is_list, is_table, load_json, no_constant, once_each
 from guardrail.effects.keys._regex import Unclear
+from guardrail.patterns import lazy
 
 MAX_FILTER: Final = 4096
 """Longest filter that is read, in characters."""
@@ -27,7 +28,7 @@ Dialect = Literal["jq", "yq"]
 Step = str | int | None
 """One step of a path: a name, an index, or None for every element."""
 
-_TOKEN = re.compile(
+_TOKEN = lazy(
     r"""\s*(?:
       (?P<string>"(?:[^"\\]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*")
     | (?P<number>-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?![\w.]))
@@ -38,7 +39,7 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
-_YQ_FIELD = re.compile(r"\s*(?P<field>\.[A-Za-z_][\w-]*)")
+_YQ_FIELD = lazy(r"\s*(?P<field>\.[A-Za-z_][\w-]*)")
 
 Path = tuple[Step, ...]
 Update = Callable[[Any], Any]

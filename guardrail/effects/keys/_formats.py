@@ -15,6 +15,7 @@ import msgspec
 import yaml
 
 from guardrail.effects.keys._regex import Unclear
+from guardrail.patterns import lazy
 
 MAX_CONFIG_NESTING: Final = 50
 """Deepest nesting of a config file that is compared, in levels."""
@@ -72,7 +73,7 @@ def format_of(path: str) -> str:
 
 
 _KEPT: Final = frozenset("bak local override dist example default sample orig new tmp in".split())
-_NO_CONFIG: Final = re.compile(r"file$|^(?:readme|license|notice|changelog|authors|version)$")
+_NO_CONFIG: Final = lazy(r"file$|^(?:readme|license|notice|changelog|authors|version)$")
 
 
 def is_list(value: Any) -> TypeGuard[list[Any]]:
@@ -139,7 +140,7 @@ def _read_toml(text: str) -> Document:
 
 _YAML_BOOLEANS: Final = frozenset({"true", "True", "TRUE", "false", "False", "FALSE"})
 _YAML_BREAKS: Final = "\x85\u2028\u2029"
-_YAML_INTEGER: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
+_YAML_INTEGER: Final = lazy(r"[-+]?(?:0|[1-9][0-9]*)")
 
 
 def load_yaml(text: str) -> list[Any]:
@@ -223,12 +224,12 @@ def with_data(document: dict[str, Any]) -> dict[str, Any]:
 # -- plain assignments
 
 # Some readers take a name up to the last bracket of the line.
-_SECTION = re.compile(r"\[([^\[\]\n]+)\]\s*(?:[#;][^\]]*)?")
-_ASSIGNMENT = re.compile(r"([^=:\s#;\[][^=:]*?)\s*[=:]\s*(.*)")
-_EQUALS = re.compile(r"([^=\s#;\[][^=]*?)\s*=\s*(.*)")
-_NAMED = re.compile(r"([\w.-]+)\s*=\s*(.*)")
-_ENV = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)=(.*)")
-_ENV_PLAIN = re.compile(r"[^\s'\"`$\\#;&|<>()*?\[\]{}~!]*")
+_SECTION = lazy(r"\[([^\[\]\n]+)\]\s*(?:[#;][^\]]*)?")
+_ASSIGNMENT = lazy(r"([^=:\s#;\[][^=:]*?)\s*[=:]\s*(.*)")
+_EQUALS = lazy(r"([^=\s#;\[][^=]*?)\s*=\s*(.*)")
+_NAMED = lazy(r"([\w.-]+)\s*=\s*(.*)")
+_ENV = lazy(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)=(.*)")
+_ENV_PLAIN = lazy(r"[^\s'\"`$\\#;&|<>()*?\[\]{}~!]*")
 
 
 def _lines(text: str) -> Iterator[str]:

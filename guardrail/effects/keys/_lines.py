@@ -11,6 +11,7 @@ from typing import Final
 
 from guardrail.effects.keys._regex import Regex, Unclear, replacement, substitute, translate
 from guardrail.effects.keys._sed import run
+from guardrail.patterns import lazy
 
 MAX_STEPS: Final = 200
 """Most commands of one script for an editor."""
@@ -24,22 +25,20 @@ class Foreign(Exception):
 
 
 _RANGE = r"(?P<range>%|,|\d+(?:,(?:\d+|\$))?|\$|/(?:[^/\\\n]|\\.)+/)?"
-_SUBSTITUTE = re.compile(_RANGE + r"s(?P<mark>[/|#,:@!])(?P<rest>.*)", re.DOTALL)
-_GLOBAL = re.compile(r"(?:%|1,\$)?(?P<op>g|v)/(?P<regex>(?:[^/\\\n]|\\.)+)/(?P<command>d|s.*)")
-_DELETE = re.compile(_RANGE + r"d(?:elete)?")
-_INSERT = re.compile(_RANGE + r"(?P<name>[aic])")
+_SUBSTITUTE = lazy(_RANGE + r"s(?P<mark>[/|#,:@!])(?P<rest>.*)", re.DOTALL)
+_GLOBAL = lazy(r"(?:%|1,\$)?(?P<op>g|v)/(?P<regex>(?:[^/\\\n]|\\.)+)/(?P<command>d|s.*)")
+_DELETE = lazy(_RANGE + r"d(?:elete)?")
+_INSERT = lazy(_RANGE + r"(?P<name>[aic])")
 _SAVE: Final = frozenset(("w", "wq", "w!", "wq!", "x", "x!", "xit", "update", "wa", "wqa", "xa", "wq!a", "write"))
-_SHOWN: Final = re.compile(r"(?:%|[0-9.$]*(?:,[0-9.$]*)?)[pnl=]|[0-9]+|[HhP]")
+_SHOWN: Final = lazy(r"(?:%|[0-9.$]*(?:,[0-9.$]*)?)[pnl=]|[0-9]+|[HhP]")
 _LEAVE: Final = frozenset(("q", "Q", "q!", "qa", "qa!", "quit", "quit!"))
 _QUIET: Final = frozenset(
     ("H", "h", "P", "p", ",p", "%p", "n", ",n", "set nobackup", "set noswapfile", "set nomore", "")
 )
-_VIM_PLAIN = re.compile(r"\^?(?:[\w :=\"',@%!#-]|\\?\.|\.\*|\\/|\[[\w-]+\]\*?)*\$?")
-_AS_COMMAND = re.compile(
-    r"(?:[\s0-9.$,;+%^-]|'[a-z]?)*(?:[gGvV]\W|![^=]|[efrwEW]q?(?:\s|!)|[/?].*(?:[!gGvV]|[efrwEW]\s))"
-)
-_PLAIN_FLAGS = re.compile(r"[giIcnpl0-9 ]*")
-_HARMLESS = re.compile(r"[%$,\d/\w\s.^*+?:;=\"'\-#@()\[\]\\|&<>{}~`]*")
+_VIM_PLAIN = lazy(r"\^?(?:[\w :=\"',@%!#-]|\\?\.|\.\*|\\/|\[[\w-]+\]\*?)*\$?")
+_AS_COMMAND = lazy(r"(?:[\s0-9.$,;+%^-]|'[a-z]?)*(?:[gGvV]\W|![^=]|[efrwEW]q?(?:\s|!)|[/?].*(?:[!gGvV]|[efrwEW]\s))")
+_PLAIN_FLAGS = lazy(r"[giIcnpl0-9 ]*")
+_HARMLESS = lazy(r"[%$,\d/\w\s.^*+?:;=\"'\-#@()\[\]\\|&<>{}~`]*")
 
 
 def run_ed(script: str, text: str) -> str:
@@ -268,9 +267,9 @@ def _inserted(match: re.Match[str], body: list[str], text: str) -> str:
 
 # -- one-line programs
 
-_PERL = re.compile(r"s(?P<mark>[/|#,!@%:])(?P<rest>.*)", re.DOTALL)
-_PERL_BRACES = re.compile(r"s\{(?P<regex>[^{}]*)\}\s*\{(?P<text>[^{}]*)\}(?P<flags>[a-z]*)")
-_RUBY = re.compile(
+_PERL = lazy(r"s(?P<mark>[/|#,!@%:])(?P<rest>.*)", re.DOTALL)
+_PERL_BRACES = lazy(r"s\{(?P<regex>[^{}]*)\}\s*\{(?P<text>[^{}]*)\}(?P<flags>[a-z]*)")
+_RUBY = lazy(
     r"(?:\$_\.(?P<changed>g?sub)!|(?P<name>g?sub))\(\s*/(?P<regex>(?:[^/\\\n]|\\.)+)/(?P<flags>i?)\s*,\s*"
     r"(?P<quote>[\"'])(?P<text>[^\"'\\#]*)(?P=quote)\s*\)"
 )
@@ -381,7 +380,7 @@ def ruby_steps(code: str) -> list[Step]:
 
 # -- awk
 
-_AWK_SUB = re.compile(
+_AWK_SUB = lazy(
     r"\s*\{\s*(?P<name>g?sub)\(\s*/(?P<regex>(?:[^/\\\n]|\\.)+)/\s*,\s*\"(?P<text>[^\"\\&\n]*)\"\s*(?:,\s*\$0\s*)?\)"
     r"\s*;?\s*(?P<print>print\s*(?:\$0\s*)?;?\s*)?\}\s*;?\s*(?P<also>1|\{\s*print\s*(?:\$0\s*)?;?\s*\})?\s*;?\s*"
 )

@@ -13,6 +13,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from guardrail.patterns import lazy
+
 MAX_PATCH_LINES: Final = 50_000
 """Most lines of one patch that is read."""
 
@@ -22,14 +24,14 @@ MAX_PATCH_FILES: Final = 1_000
 MAX_COMPARED: Final = 1_000_000
 """Most lines that are compared in search of the places of one patch's hunks in one file."""
 
-_HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@.*")
+_HUNK = lazy(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@.*")
 # patch takes a diff that is indented, or quoted as in a mail, and diffs of other kinds.
 _INDENT: Final = r"(?:[ \tX]|- )*"
-_HEADER = re.compile(_INDENT + r"(?:\*\*\* |--- |\+\+\+ |@@ |Index:|Prereq:|diff --git |GIT binary|\*{8})")
-_OLD_COMMAND = re.compile(_INDENT + r"\d[\d,]*[acd]")
-_OLD_LINE = re.compile(_INDENT + r"(?:[<>]|\.?$)")
-_ODD_MODE = re.compile(r"(?:new file mode|old mode|new mode|index \S+) 1[26]0000")
-_BINARY_LINE = re.compile(r"(?:literal|delta) \d+|[A-Za-z][0-9A-Za-z!#$%&()*+;<=>?@^_`{|}~-]+|")
+_HEADER = lazy(_INDENT + r"(?:\*\*\* |--- |\+\+\+ |@@ |Index:|Prereq:|diff --git |GIT binary|\*{8})")
+_OLD_COMMAND = lazy(_INDENT + r"\d[\d,]*[acd]")
+_OLD_LINE = lazy(_INDENT + r"(?:[<>]|\.?$)")
+_ODD_MODE = lazy(r"(?:new file mode|old mode|new mode|index \S+) 1[26]0000")
+_BINARY_LINE = lazy(r"(?:literal|delta) \d+|[A-Za-z][0-9A-Za-z!#$%&()*+;<=>?@^_`{|}~-]+|")
 _EXTENDED: Final = (
     *("old mode ", "new mode ", "deleted file mode ", "new file mode ", "copy from ", "copy to ", "rename from "),
     *("rename to ", "similarity index ", "dissimilarity index ", "index ", "GIT binary patch", "Binary files "),

@@ -14,6 +14,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from guardrail.patterns import lazy
+
 MAX_REGEX: Final = 512
 """Longest regular expression that is translated, in characters."""
 
@@ -42,7 +44,7 @@ _CLASSES: Final = {
 _SHORT: Final = {"w": r"\w", "W": r"\W", "s": r"\s", "S": r"\S", "b": r"\b", "B": r"\B", "n": r"\n", "t": r"\t"}
 _PERL_SHORT: Final = {**_SHORT, "d": r"\d", "D": r"\D"}
 _GNU_SHORT: Final = {**_SHORT, "<": r"\b(?=\w)", ">": r"\b(?<=\w)"}
-_COUNT = re.compile(r"\d{1,3}(?:,\d{0,3})?")
+_COUNT = lazy(r"\d{1,3}(?:,\d{0,3})?")
 
 
 class Unclear(Exception):

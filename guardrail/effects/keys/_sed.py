@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from guardrail.effects.keys._regex import Dialect, Expand, Regex, Unclear, replacement, substitute, translate
+from guardrail.patterns import lazy
 
 MAX_LINES: Final = 20_000
 """Most lines of a text that a script is applied to."""
@@ -20,9 +21,9 @@ MAX_LINES: Final = 20_000
 MAX_COMMANDS: Final = 64
 """Most commands of one script."""
 
-_NUMBER = re.compile(r"\d{1,7}")
-_FLAGS = re.compile(r"[gpiI0-9]*")
-_BLANKS = re.compile(r"[ \t]*")
+_NUMBER = lazy(r"\d{1,7}")
+_FLAGS = lazy(r"[gpiI0-9]*")
+_BLANKS = lazy(r"[ \t]*")
 _ENDS: Final = " \t\n;}"
 _SPECIAL: Final = r".*[]^$+?(){}|\&"
 

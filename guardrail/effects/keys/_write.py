@@ -11,9 +11,10 @@ import yaml
 from guardrail.effects.keys._filters import write_json
 from guardrail.effects.keys._formats import format_of, is_list, is_table, load_json, load_yaml
 from guardrail.effects.keys._regex import Unclear
+from guardrail.patterns import lazy
 
-_BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
-_SECTION: Final = re.compile(r"\[(.*)\]\s*")
+_BARE: Final = lazy(r"[A-Za-z0-9_-]+")
+_SECTION: Final = lazy(r"\[(.*)\]\s*")
 
 
 def load_all(path: str, text: str, form: str = "") -> list[Any]:

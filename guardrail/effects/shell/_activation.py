@@ -14,9 +14,10 @@ from guardrail.effects.domain._emit import MUTATING
 from guardrail.effects.domain._environment import set_variable
 from guardrail.effects.domain._values import TOP, Value
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
-_PLACE: Final = re.compile(r"(/.*[^/])/bin/activate")
-_PROGRAM: Final = re.compile(r"(/.*[^/])/bin/[\w.+-]+")
+_PLACE: Final = lazy(r"(/.*[^/])/bin/activate")
+_PROGRAM: Final = lazy(r"(/.*[^/])/bin/[\w.+-]+")
 _MAKERS: Final = frozenset(("python", "python3", "virtualenv", "uv venv", "uv"))
 _NAMES: Final = r"(?:_OLD_VIRTUAL_\w+|VIRTUAL_ENV(?:_PROMPT)?|PS1|PATH|PYTHONHOME|PKG_CONFIG_PATH|SCRIPT_PATH)"
 _VALUE: Final = r"\$\{?[A-Za-z_0-9]\w*(?::?[-+]\w*)?\}?"
@@ -27,7 +28,7 @@ _QUIET: Final = r"(?: ?> ?/dev/null 2>&1| 2> ?/dev/null)?(?: \|\| true)?"
 _CYGWIN: Final = re.escape(
     'if ([ "$OSTYPE" = "cygwin" ] || [ "$OSTYPE" = "msys" ]) && $(command -v cygpath &> /dev/null) ; then'
 )
-_LINE: Final = re.compile(
+_LINE: Final = lazy(
     "|".join(
         (
             r"#.*",

@@ -6,9 +6,10 @@ An expression that cannot be worked out exactly has no value here.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Final
+
+from guardrail.patterns import lazy
 
 MAX_EXPRESSION: Final = 256
 """Longest expression that is worked out, in characters."""
@@ -16,12 +17,12 @@ MAX_EXPRESSION: Final = 256
 MAX_NESTING: Final = 24
 """Deepest nesting of parentheses, conditions and signs in an expression, in levels."""
 
-_TOKEN: Final = re.compile(
+_TOKEN: Final = lazy(
     r"\s*(?:(0[xX][0-9a-fA-F]{1,15}|[1-9][0-9]?#[0-9A-Za-z]{1,12}|[0-9]{1,18})(?![0-9A-Za-z_#])|(\$?\{?)([A-Za-z_][A-Za-z0-9_]*|[0-9]+)(\}?)"
     r"|(<<=|>>=|\*\*|\+\+|--|<<|>>|<=|>=|==|!=|&&|\|\||[-+*/%&|^]=|[-+*/%<>=!&|^~?:,()]))"
 )
-_INTEGER: Final = re.compile(r"0|[1-9][0-9]{0,17}")
-_SIGNED: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
+_INTEGER: Final = lazy(r"0|[1-9][0-9]{0,17}")
+_SIGNED: Final = lazy(r"-?(?:0|[1-9][0-9]{0,17})")
 _LEVELS: Final[tuple[tuple[str, ...], ...]] = (
     ("||",), ("&&",), ("|",), ("^",), ("&",), ("==", "!="), ("<=", ">=", "<", ">"), ("<<", ">>"), ("+", "-"),
     ("*", "/", "%"),

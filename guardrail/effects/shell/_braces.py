@@ -9,9 +9,10 @@ from typing import Final
 
 from guardrail.effects.domain._emit import Bound
 from guardrail.parse.ir import Param, Part, Text
+from guardrail.patterns import lazy
 
-_SEQUENCE = re.compile(r"(-?\d{1,9})\.\.(-?\d{1,9})(?:\.\.(-?\d{1,9}))?|([A-Za-z])\.\.([A-Za-z])(?:\.\.(-?\d{1,9}))?")
-_NAME_CHARS = re.compile(r"[A-Za-z0-9_]+")
+_SEQUENCE = lazy(r"(-?\d{1,9})\.\.(-?\d{1,9})(?:\.\.(-?\d{1,9}))?|([A-Za-z])\.\.([A-Za-z])(?:\.\.(-?\d{1,9}))?")
+_NAME_CHARS = lazy(r"[A-Za-z0-9_]+")
 MAX_BRACES: Final = 100
 """Most opening braces in one word that are expanded."""
 

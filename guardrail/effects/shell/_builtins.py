@@ -26,6 +26,7 @@ from guardrail.effects.shell._reading import read
 from guardrail.effects.shell._sourcing import eval_, source, trap
 from guardrail.parse import Misparse, arithmetic_names, parse_shell
 from guardrail.parse.ir import Simple
+from guardrail.patterns import lazy
 
 
 def alias(call: Call) -> Stream:
@@ -75,7 +76,7 @@ def _renamed(call: Call, name: str, text: str) -> bool:
     return True
 
 
-_ALIAS: Final = re.compile(r"[A-Za-z0-9_.-]+")
+_ALIAS: Final = lazy(r"[A-Za-z0-9_.-]+")
 
 
 def command(call: Call) -> Stream:

@@ -22,8 +22,9 @@ from guardrail.effects.shell._streams import succeeds
 from guardrail.effects.shell._told import surely_tells
 from guardrail.model import Resource
 from guardrail.parse.ir import AndOr, Command, Expansion, Param, Part, Script, Simple, Text, Word
+from guardrail.patterns import lazy
 
-_VARIABLE: Final = re.compile(r"[A-Za-z_]")
+_VARIABLE: Final = lazy(r"[A-Za-z_]")
 TEXTUAL: Final = frozenset(("echo", "export", "printf"))
 """Commands whose words are only text, or values of variables."""
 
@@ -46,7 +47,7 @@ def sets_path(word: Word) -> bool:
     return isinstance(first, Text) and first.text.startswith(("PATH=", f"{LIBRARIES}="))
 
 
-UNSURE: Final = re.compile(f"[{TOP}{NUM}]")
+UNSURE: Final = lazy(f"[{TOP}{NUM}]")
 
 
 def may_be_nothing(part: Part, text: str) -> bool:
@@ -99,7 +100,7 @@ def is_given(part: Expansion, state: State) -> bool:
     return given and plain is not None and _DEFAULT.fullmatch(plain) is not None
 
 
-_DEFAULT: Final = re.compile(r"\w[\w.:,+-]*|\.|", re.ASCII)
+_DEFAULT: Final = lazy(r"\w[\w.:,+-]*|\.|", re.ASCII)
 
 
 def names_in(parts: Sequence[Part]) -> Iterator[str]:

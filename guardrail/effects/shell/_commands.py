@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,7 +12,7 @@ from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.catalogue._subcommands import subcommand
 from guardrail.effects.code._described import note_described
 from guardrail.effects.code._drivers import OWNERS, note_own
-from guardrail.effects.code._handed import STARTING, note_handed
+from guardrail.effects.code._handed import STARTING, name_sources, note_handed
 from guardrail.effects.code._interpreters import run_interpreter
 from guardrail.effects.code._kinds import interpreter_of
 from guardrail.effects.code._placed import TAKING, note_placed
@@ -22,7 +21,7 @@ from guardrail.effects.code._running import run_script
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._conserved import conserved
 from guardrail.effects.commands._families import FAMILIES
-from guardrail.effects.domain._addresses import aliases, at
+from guardrail.effects.domain._addresses import aliases, aliases_in, at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._environment import given, given_options, given_words
@@ -48,6 +47,7 @@ from guardrail.effects.shell._listings import with_listed
 from guardrail.effects.shell._reading import file_text
 from guardrail.model import Resource
 from guardrail.parse.ir import Group, Simple, Statement, Text
+from guardrail.patterns import lazy
 
 TRUSTED: Final = frozenset(("/bin", "/usr/bin", "/usr/local/bin", "/sbin", "/usr/sbin", "/usr/local/sbin"))
 """Directories whose programs are taken to be what their names say."""
@@ -121,17 +121,29 @@ def known_command(call: Call, name: str) -> Stream:
 
 def _fetched(call: Call, before: int, out: Stream) -> Stream:
     """What comes from a web address that is one of a hub or a store is what lies there by its own address."""
-    effects = call.shell.emit.effects
-    found = [alias for effect in effects[before:] if effect.op == "net_recv" for alias in aliases(effect.resource)]
+    effects = call.shell.emit.effects[before:]
+    found = [alias for effect in effects if effect.op == "net_recv" for alias in aliases(effect.resource)]
     if not found:
+        if any(effect.op in _REACHING for effect in effects):
+            _mention_hubs(call)
         return out
-    for effect in effects[before:]:
+    for effect in effects:
         if effect.op in ("write", "append", "create"):
             for alias in dict.fromkeys(found):
                 call.emit("copy", alias, effect.resource, flow=("download",), may=effect.modality == "may")
     for alias in dict.fromkeys(found):
         call.emit("read", alias, attrs={"reveals": "content"})
     return msgspec.structs.replace(out, text=None, sources=merge(out.sources, tuple(found)))
+
+
+_REACHING: Final = frozenset(("net_recv", "exec_opaque"))
+
+
+def _mention_hubs(call: Call) -> None:
+    """Name what words are the address of, to a program that may fetch it or do anything else to it."""
+    for field in call.args:
+        for alias in aliases_in(field.text):
+            call.emit("mention", alias, precision="opaque", may=True)
 
 
 def _known(call: Call, name: str) -> Stream:
@@ -321,7 +333,7 @@ def _described(call: Call, parsed: Parsed, before: int) -> None:
 _DEPLOYING: Final = frozenset(("builds.toml", "containers.toml", "k8s.toml"))
 """Files of the catalogue whose commands start what a text describes."""
 
-_INPUT: Final = re.compile(r"(?:^|[=@])-$|/dev/stdin$|^--?[a-z-]*stdin(?:$|=)")
+_INPUT: Final = lazy(r"(?:^|[=@])-$|/dev/stdin$|^--?[a-z-]*stdin(?:$|=)")
 """Words that ask for the standard input."""
 
 _CARRYING: Final = frozenset(
@@ -330,7 +342,7 @@ _CARRYING: Final = frozenset(
 )
 """Operations after which what a word says may be found somewhere."""
 
-_CLOSED: Final = re.compile(r"docker:(?!model/|machine/)|k8s:(?!node)")
+_CLOSED: Final = lazy(r"docker:(?!model/|machine/)|k8s:(?!node)")
 """Places whose commands get no input unless they are asked to, which the functions of those commands see to."""
 
 _ASKING: Final = frozenset(
@@ -449,6 +461,7 @@ def run_file(call: Call, path: Field) -> Stream:
         call.mention(call.args)
         call.mention_input()
         _as_named(call, resource)
+        name_sources(call, resource.path.rpartition("/")[2])
         return Stream(sources=call.stdin.sources, flow=call.stdin.flow)
     return run_script(call, kind, path, call.args)
 

@@ -5,7 +5,6 @@ Not concerned with loops, nor with single commands.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -36,6 +35,7 @@ from guardrail.parse.ir import (
     Text,
     Word,
 )
+from guardrail.patterns import lazy
 
 if TYPE_CHECKING:
     from guardrail.effects.shell._interpreter import Interpreter
@@ -316,7 +316,7 @@ def function(shell: Interpreter, node: Function, state: State, _stdin: Stream) -
     return state, state, NOTHING
 
 
-_OPERATOR: Final = re.compile(r"-[a-z]{1,2}|[!=<>]=?|=~|")
+_OPERATOR: Final = lazy(r"-[a-z]{1,2}|[!=<>]=?|=~|")
 
 
 def test(shell: Interpreter, node: Test, state: State, _stdin: Stream) -> Done:

@@ -22,14 +22,15 @@ from guardrail.effects.shell._expansion import array, subscript
 from guardrail.effects.shell._numbers import look_at
 from guardrail.effects.shell._traps import changed
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
-NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+NAME: Final = lazy(r"[A-Za-z_][A-Za-z0-9_]*")
 """What a variable may be called."""
 
-ELEMENT: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\[([A-Za-z0-9_]+)\]")
+ELEMENT: Final = lazy(r"([A-Za-z_][A-Za-z0-9_]*)\[([A-Za-z0-9_]+)\]")
 """An element of an array, as `read` and `unset` take it."""
 
-_PLAIN_SET = re.compile(r"[-+][abehmnptuvxBCEHPT]+")
+_PLAIN_SET = lazy(r"[-+][abehmnptuvxBCEHPT]+")
 _PLAIN_SHOPT: Final = frozenset(
     "checkwinsize histappend cmdhist lithist inherit_errexit huponexit checkjobs "
     "checkhash interactive_comments progcomp promptvars xpg_echo sourcepath".split()

@@ -3,21 +3,10 @@
 from __future__ import annotations
 
 import posixpath
-from typing import Final
 
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import (
-    DEEP,
-    FIRM,
-    NAME,
-    NOTHING,
-    NUM,
-    SLIM,
-    SOMETHING,
-    TOP,
-    Field,
-    Stream,
-)
+from guardrail.effects.domain._entering import entered, folded
+from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Stream
 from guardrail.effects.shell._traps import changed
 
 
@@ -50,38 +39,14 @@ def _go(call: Call) -> None:
         return
     target = call.place(field, kind="dir").path if field.known else None
     if target is None:
-        state.cwds = _entered(call, field)
+        state.cwds = entered(call, field)
         return
     # The shell takes `..` as text, the kernel does not: behind a symbolic link they lead to different places.
-    followed, folded = _folded(target), posixpath.normpath(_folded(target))
-    shell = call.shell
-    if followed != folded and not shell.contents.linked and shell.view.real(followed) == shell.view.real(folded):
-        followed = folded  # no link is on the way
-    state.cwds = tuple(dict.fromkeys((followed, folded)))
-
-
-def _entered(call: Call, field: Field) -> tuple[str | None, ...]:
-    """Directories of which some names are not known, but of each that it is one; None if it may be any."""
-    plain = field.text.replace(NAME, "").replace(FIRM, "")
-    if field.glob is not None or field.many or TOP in plain or DEEP in plain:
-        return (None,)
-    text = call.above_fresh(field.text)
-    bare = [part for part in text.split("/") if part and not part.strip(_MARKS)]
-    # A name that is only what was put in may be empty as well, and then the directory is another one.
-    texts = dict.fromkeys((text, "/".join("" if part in bare else part for part in text.split("/"))))
-    heads = [one if one.startswith("/") else f"{(call.cwd or '').rstrip('/')}/{one}" for one in texts]
-    if len(bare) > 1 or any(not one.startswith("/") or ".." in one.split("/") for one in heads):
-        return (None,)
-    return tuple(dict.fromkeys(map(_folded, heads)))
-
-
-_MARKS: Final = TOP + NUM + SLIM + FIRM
-
-
-def _folded(path: str) -> str:
-    # Only what means the same through any link is folded: empty components and `.`; `..` is left to the filesystem.
-    parts = [part for part in path.split("/") if part not in ("", ".")]
-    return "/" + "/".join(parts)
+    followed = folded(target)
+    plain, shell = posixpath.normpath(followed), call.shell
+    if followed != plain and not shell.contents.linked and shell.view.real(followed) == shell.view.real(plain):
+        followed = plain  # no link is on the way
+    state.cwds = tuple(dict.fromkeys((followed, plain)))
 
 
 def pushd(call: Call) -> Stream:

@@ -56,6 +56,7 @@ from guardrail.effects.shell._pieces import Piece, joined, unsplit
 from guardrail.effects.shell._runner import Runner
 from guardrail.model import Resource
 from guardrail.parse.ir import Command, Computed, Expansion, Param, Part, Process, Text, Word
+from guardrail.patterns import lazy
 
 MAX_COMBINATIONS: Final = 16
 """Most combinations of values of variables tried for one command; beyond it they are TOP."""
@@ -79,7 +80,7 @@ What `GITHUB_ENV` and `GITHUB_PATH` name is read before later steps run, and may
 _LAST: Final = frozenset(("_", "BASH_REMATCH", "BASH_COMMAND"))
 """Variables that hold parts of words of commands before."""
 
-_LOOSE = re.compile(r"[\s*?\[\\]")
+_LOOSE = lazy(r"[\s*?\[\\]")
 
 
 _LONE: Final = Text(text="$")

@@ -30,6 +30,7 @@ from guardrail.effects.shell._listings import named_texts
 from guardrail.effects.shell._numbers import look_at, look_into, may_fail, operands, subscripted
 from guardrail.model import Resource
 from guardrail.parse.ir import Assign, Expansion, Text, Word
+from guardrail.patterns import lazy
 
 if TYPE_CHECKING:
     from guardrail.effects.shell._expand import Expander
@@ -37,11 +38,11 @@ if TYPE_CHECKING:
 MAX_ITEMS: Final = 1024
 """Most elements of an array that are followed; a longer one is unknown."""
 
-_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]{1,4}")
-_PLAIN: Final = re.compile(r"[\w.,+:=@%]?[\w,+:=@%-][\w.,+:=@%-]*", re.ASCII)
+_VARIABLE: Final = lazy(r"[A-Za-z_][A-Za-z0-9_]*|[0-9]{1,4}")
+_PLAIN: Final = lazy(r"[\w.,+:=@%]?[\w,+:=@%-][\w.,+:=@%-]*", re.ASCII)
 """A plain word that is no directory, and no option."""
 
-_INDEX: Final = re.compile(r"-?[0-9]{1,9}")
+_INDEX: Final = lazy(r"-?[0-9]{1,9}")
 
 Chosen = dict[str, str]
 """Which of several values of a variable is looked at now."""

@@ -14,13 +14,14 @@ from typing import Final
 
 from guardrail.effects.domain._values import MAX_TEXT
 from guardrail.effects.shell import _formats
+from guardrail.patterns import lazy
 
 Filter = Callable[[Sequence[str], str], str | None]
 """(words, input) -> output."""
 
-_COUNT: Final = re.compile(r"-(?:n|c|-lines=|-bytes=)?([+-]?\d{1,6})")
-_PLAIN_LINE: Final = re.compile(r"[a-z0-9]*")
-_LIST: Final = re.compile(r"(\d{1,4})?(-)?(\d{1,4})?")
+_COUNT: Final = lazy(r"-(?:n|c|-lines=|-bytes=)?([+-]?\d{1,6})")
+_PLAIN_LINE: Final = lazy(r"[a-z0-9]*")
+_LIST: Final = lazy(r"(\d{1,4})?(-)?(\d{1,4})?")
 
 
 def filtered(name: str, args: Sequence[str], text: str) -> str | None:
@@ -54,7 +55,7 @@ def printed(name: str, args: Sequence[str], *, posix: bool = False) -> str | Non
     return None
 
 
-_ODD: Final = re.compile(r"^-(?!n$)|\\[^nt\\0-7]")
+_ODD: Final = lazy(r"^-(?!n$)|\\[^nt\\0-7]")
 
 
 def _echo(args: Sequence[str]) -> str | None:
@@ -192,7 +193,7 @@ def _uniq(args: Sequence[str], text: str) -> str | None:
     return _joined(kept, True) if not args else None
 
 
-_SEPARATORS: Final = re.compile(r"[\x1c-\x1f]")
+_SEPARATORS: Final = lazy(r"[\x1c-\x1f]")
 
 
 def _wc(args: Sequence[str], text: str) -> str | None:
@@ -257,7 +258,7 @@ def _paste(args: Sequence[str], text: str) -> str | None:
     return mark.join(_lines(text)[0]) + "\n"
 
 
-_AWK: Final = re.compile(r"\s*\{\s*print\s+\$(\d|NF)\s*;?\s*\}\s*")
+_AWK: Final = lazy(r"\s*\{\s*print\s+\$(\d|NF)\s*;?\s*\}\s*")
 
 
 def _awk(args: Sequence[str], text: str) -> str | None:
@@ -335,7 +336,7 @@ def _openssl(args: Sequence[str], text: str) -> str | None:
     return None
 
 
-_SOUGHT: Final = re.compile(r"\^?[\w#=, @:/-]*\$?", re.ASCII)
+_SOUGHT: Final = lazy(r"\^?[\w#=, @:/-]*\$?", re.ASCII)
 """A pattern that means the same to every program."""
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 from guardrail.effects.domain._values import MAX_TEXT
+from guardrail.patterns import lazy
 
 MAX_FORMATS: Final = 512
 """Most times that a format is gone through, once for each argument."""
@@ -18,12 +19,12 @@ MAX_FORMATS: Final = 512
 MAX_EDITED: Final = 256
 """Longest text that a `sed` script with a pattern is worked out on, in characters."""
 
-_ESCAPE: Final = re.compile(r"\\(x[0-9a-fA-F]{1,2}|0[0-7]{0,3}|[1-7][0-7]{0,2}|.)", re.DOTALL)
+_ESCAPE: Final = lazy(r"\\(x[0-9a-fA-F]{1,2}|0[0-7]{0,3}|[1-7][0-7]{0,2}|.)", re.DOTALL)
 _SIMPLE: Final = {
     "n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "f": "\f", "v": "\v", "\\": "\\",
 }  # fmt: skip
-_PIECE: Final = re.compile(r"%%|%(-?0?)(\d{0,2})(?:\.(\d{1,3}))?([sbdiuoxXc])|[^%]+", re.DOTALL)
-_WHOLE: Final = re.compile(r"[+-]?(?:0|[1-9]\d{0,17})|0[xX][0-9a-fA-F]{1,15}")
+_PIECE: Final = lazy(r"%%|%(-?0?)(\d{0,2})(?:\.(\d{1,3}))?([sbdiuoxXc])|[^%]+", re.DOTALL)
+_WHOLE: Final = lazy(r"[+-]?(?:0|[1-9]\d{0,17})|0[xX][0-9a-fA-F]{1,15}")
 
 
 Dialect = Literal["echo", "format", "argument"]
@@ -137,7 +138,7 @@ _CLASSES: Final = {
 _CASES: Final = (("[:lower:]", "[:upper:]"), ("[:upper:]", "[:lower:]"))
 """Classes that one may be turned into the other."""
 
-_MEMBER: Final = re.compile(r"\\([0-7]{1,3}|.)|(.)", re.DOTALL)
+_MEMBER: Final = lazy(r"\\([0-7]{1,3}|.)|(.)", re.DOTALL)
 
 
 def tr(args: Sequence[str], text: str) -> str | None:
@@ -211,9 +212,9 @@ def _set(text: str) -> str | None:
 
 # -- sed
 
-_SUBSTITUTE: Final = re.compile(r"s([/|#,:@!%~])((?:(?!\1)[^\\\n]|\\.)*)\1((?:(?!\1)[^\\\n]|\\.)*)\1(g?)", re.DOTALL)
-_PRINT: Final = re.compile(r"(\d{1,4})(?:,(\d{1,4}|\$))?([pd])")
-_REGEX: Final = re.compile(
+_SUBSTITUTE: Final = lazy(r"s([/|#,:@!%~])((?:(?!\1)[^\\\n]|\\.)*)\1((?:(?!\1)[^\\\n]|\\.)*)\1(g?)", re.DOTALL)
+_PRINT: Final = lazy(r"(\d{1,4})(?:,(\d{1,4}|\$))?([pd])")
+_REGEX: Final = lazy(
     r"\\([/|#,:@!%~.*\[\]^$\\-])|(\[\^?[A-Za-z0-9_ ./:-]+\])|([A-Za-z0-9_ /:,@%=!~&;<>\"'#-])|(\.)|(\*)"
 )
 

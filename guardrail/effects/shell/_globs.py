@@ -18,6 +18,7 @@ from guardrail.effects.domain._paths import escape
 from guardrail.effects.domain._values import NUM, TOP, Field, State
 from guardrail.effects.domain._view import FileView
 from guardrail.effects.shell._listings import undashed_made
+from guardrail.patterns import lazy
 
 MAX_GLOB_SECONDS: Final = 0.3
 """Most work that all globs of one call may be, in seconds of this thread's own time."""
@@ -28,8 +29,8 @@ MAX_PLAIN_SECONDS: Final = 0.5
 MAX_MADE: Final = 16
 """Most names that a call made of which each is compared with a pattern; of more, any may match."""
 
-_WILD: Final = re.compile(r"[*?\[]")
-_SET: Final = re.compile(r"\[[!^]?\]?(?:\[[:.=][^\]]*\]|[^\]])*\]")
+_WILD: Final = lazy(r"[*?\[]")
+_SET: Final = lazy(r"\[[!^]?\]?(?:\[[:.=][^\]]*\]|[^\]])*\]")
 
 
 class Globs:

@@ -8,7 +8,6 @@ way (`break`, `return`, an error that drops a line) leaves its state in a frame,
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Callable, Mapping, Sequence
 from types import EllipsisType, MappingProxyType
 from typing import Any, Final
@@ -61,6 +60,7 @@ from guardrail.parse.ir import (
     Statement,
     Test,
 )
+from guardrail.patterns import lazy
 
 MAX_ASIDE: Final = 6_000
 """Most expressions and statements worked out for one call in modules that code of the project may import."""
@@ -513,10 +513,8 @@ def _is_steady(text: str) -> bool:
     return begun is not None and _UNSTEADY.search(text, begun.end()) is None
 
 
-_STRICT: Final = re.compile(
-    r"\s*(?:#[^\n]*\n\s*)*set -[a-z]*e[a-z]*(?: pipefail| -o pipefail| -[ux])*[ \t]*(?:[;\n]|&&)"
-)
-_UNSTEADY: Final = re.compile(r"(?<![\w-])(?:set|eval|source|errexit)(?![\w-])|(?<![\w./-])\.(?=\s)")
+_STRICT: Final = lazy(r"\s*(?:#[^\n]*\n\s*)*set -[a-z]*e[a-z]*(?: pipefail| -o pipefail| -[ux])*[ \t]*(?:[;\n]|&&)")
+_UNSTEADY: Final = lazy(r"(?<![\w-])(?:set|eval|source|errexit)(?![\w-])|(?<![\w./-])\.(?=\s)")
 
 _LATER: Final = Resource(kind="any", uri="shell:later")
 """What the shell will print; no effect on it is kept."""

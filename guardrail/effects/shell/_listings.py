@@ -33,13 +33,14 @@ from guardrail.effects.domain._values import (
 )
 from guardrail.effects.shell._told import TELLERS, table_of
 from guardrail.parse.ir import Script, Simple
+from guardrail.patterns import lazy
 
 MAX_LISTED: Final = 8
 """Most kinds of names that one output may have; beyond it they are not known."""
 
-_ROOT: Final = re.compile(r"[\w./@%+,=-]+")
-_WILD: Final = re.compile(r"[*?]+|\[[^\]/]+\]")
-_MAKES_DASH: Final = re.compile(rf"(?:^|/)(?:-|[*?\[{TOP}{NUM}])|\*\*")
+_ROOT: Final = lazy(r"[\w./@%+,=-]+")
+_WILD: Final = lazy(r"[*?]+|\[[^\]/]+\]")
+_MAKES_DASH: Final = lazy(rf"(?:^|/)(?:-|[*?\[{TOP}{NUM}])|\*\*")
 
 
 def one_of(listed: Sequence[str]) -> str:
@@ -132,7 +133,7 @@ def _find(call: Call, _parsed: Parsed) -> tuple[str, ...]:
     return tuple(text + ending[1] for text in below) if not _itself(call, roots, names[0]) else below
 
 
-_ENDING: Final = re.compile(r"\*?([\w.-]+)")
+_ENDING: Final = lazy(r"\*?([\w.-]+)")
 _BRANCHING: Final = frozenset(("-o", "-or", "!", "-not", "(", ")", ","))
 
 
@@ -163,8 +164,8 @@ def _counts(call: Call, parsed: Parsed) -> bool:
     return parsed.has("--count", "-c") or _DIGITS.fullmatch(parsed.operands[0].text) is not None
 
 
-_ONLY: Final = re.compile(r"--only-matching|-[a-zA-Z]*o")
-_DIGITS: Final = re.compile(r"\^?(?:\[0-9\]|\[\[:digit:\]\])[+*]\$?")
+_ONLY: Final = lazy(r"--only-matching|-[a-zA-Z]*o")
+_DIGITS: Final = lazy(r"\^?(?:\[0-9\]|\[\[:digit:\]\])[+*]\$?")
 
 
 def _operands(files: Sequence[Field]) -> tuple[str, ...]:
@@ -182,11 +183,11 @@ def _operands(files: Sequence[Field]) -> tuple[str, ...]:
     return found if len(found) <= MAX_LISTED else ()
 
 
-_LS_PLAIN: Final = re.compile(r"-[1trSAdUXvcu]+|--(?:reverse|almost-all|directory|sort=\w+|color=never|)")
+_LS_PLAIN: Final = lazy(r"-[1trSAdUXvcu]+|--(?:reverse|almost-all|directory|sort=\w+|color=never|)")
 """Options of `ls` with which it prints names and nothing else."""
 
 
-_FD_OTHER: Final = re.compile(
+_FD_OTHER: Final = lazy(
     r"-[a-zA-Z0-9]*[xXLlaCcq]|--(?:exec|follow|list|absolute|base|search|format|path-sep|quiet|color|gen|hyper|help|version)"
 )
 """Options of `fd` with which it runs something, goes elsewhere, or prints more than names."""
@@ -246,7 +247,7 @@ def _git(call: Call, _parsed: Parsed) -> tuple[str, ...]:
 
 
 _REFS: Final = frozenset(("tag", "branch", "describe", "for-each-ref", "rev-list", "rev-parse"))
-_DESCRIBED: Final = re.compile(
+_DESCRIBED: Final = lazy(
     r"--(?:tags|all|always|long|dirty|exact-match|first-parent|abbrev=\d+|match=[\w.*-]*|exclude=[\w.*-]*)|HEAD[~^\d]*"
 )
 
@@ -269,13 +270,13 @@ def _refs(verb: str, words: Sequence[str]) -> tuple[str, ...]:
     return (PATH,) if verb in _REFS and plain and not any(_SHOWN.match(word) for word in words) else ()
 
 
-_LOGGED: Final = re.compile(
+_LOGGED: Final = lazy(
     r"--(?:format|pretty)=(?:format:|tformat:)?%[hH]|-n|-?\d+|-n\d+|--(?:max-count|since|until|author|grep)=.*"
     r"|--(?:all|reverse|merges|no-merges|first-parent|)|[A-Za-z][\w./~^@-]*"
 )
-_FORMAT: Final = re.compile(r"--format=(?:%\((?:refname|objectname)(?::\w+)?\))+")
-_REVISION: Final = re.compile(r"--short(?:=\d+)?|--verify|--abbrev-ref|-q|--quiet|@|HEAD[~^\d]*|main|master")
-_SHOWN: Final = re.compile(r"-[a-z]*[vnmMcCdD]|--(?:verbose|show|git-dir|absolute|path|local|abbrev-ref|parseopt|sq)")
+_FORMAT: Final = lazy(r"--format=(?:%\((?:refname|objectname)(?::\w+)?\))+")
+_REVISION: Final = lazy(r"--short(?:=\d+)?|--verify|--abbrev-ref|-q|--quiet|@|HEAD[~^\d]*|main|master")
+_SHOWN: Final = lazy(r"-[a-z]*[vnmMcCdD]|--(?:verbose|show|git-dir|absolute|path|local|abbrev-ref|parseopt|sq)")
 
 
 def _numbers(call: Call, _parsed: Parsed) -> tuple[str, ...]:
@@ -332,7 +333,7 @@ def _packages(call: Call, parsed: Parsed) -> tuple[str, ...]:
     return (REF,) if plain and free and parsed.operands else ()
 
 
-_PACKAGED: Final = re.compile(
+_PACKAGED: Final = lazy(
     r"-e|-find|-mod=(?:mod|vendor|readonly)|-tags=[\w,]+|(?:\./)?(?:[A-Za-z]\w*/)*(?:\.\.\.|[A-Za-z]\w*|)|\."
 )
 
@@ -348,7 +349,7 @@ def lines_within(text: str) -> tuple[str, ...]:
     return (text, match[2]) if match[1] else (text,)
 
 
-_WITHIN: Final = re.compile(rf"((?!-)[\w./@%+,=-]*/|)({PATH}{FIRM}?|{TOKEN})", re.ASCII)
+_WITHIN: Final = lazy(rf"((?!-)[\w./@%+,=-]*/|)({PATH}{FIRM}?|{TOKEN})", re.ASCII)
 
 
 def _said(call: Call, _parsed: Parsed) -> tuple[str, ...]:
@@ -362,7 +363,7 @@ def _said(call: Call, _parsed: Parsed) -> tuple[str, ...]:
     return (*found, "") if found else ()
 
 
-_MORE: Final = re.compile(
+_MORE: Final = lazy(
     r"-[puUcSG]|--(?:patch|stat|numstat|shortstat|dirstat|summary|raw|compact|name-status|word-diff|color|output|full)"
     r"|--(?:format|pretty)=."
 )
@@ -429,7 +430,7 @@ KEEPING: Final[Mapping[str, frozenset[str]]] = {
 PASSING: Final = frozenset((*KEEPING, "awk", "cut", "gawk", "mawk", "sed", "tr"))
 """Filters of whose output something may be known because of what they read."""
 
-_NUMBER: Final = re.compile(r"-n?[+-]?\d+|-[nmekt]|--(?:lines|max-count|regexp|head-count|key|field-separator)(?:=.*)?")
+_NUMBER: Final = lazy(r"-n?[+-]?\d+|-[nmekt]|--(?:lines|max-count|regexp|head-count|key|field-separator)(?:=.*)?")
 
 
 def _spelled(text: str, allowed: frozenset[str]) -> bool:

@@ -5,7 +5,6 @@ Not concerned with branches, nor with what single commands do.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Container, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +17,7 @@ from guardrail.effects.shell._reading import Draining, line_reader, lines_of, re
 from guardrail.effects.shell._streams import Done, concatenated, joined, perhaps, sometimes
 from guardrail.model import Resource
 from guardrail.parse.ir import Arithmetic, For, Loop, Param, Simple, Statement, Test, Text
+from guardrail.patterns import lazy
 
 if TYPE_CHECKING:
     from guardrail.effects.shell._interpreter import Interpreter
@@ -28,7 +28,7 @@ MAX_ROUNDS: Final = 64
 MAX_WIDENINGS: Final = 4
 """Most trial rounds of a loop until its state no longer changes; then all of it is unknown."""
 
-_NUMBER: Final = re.compile(rf"-?[0-9{NUM}]+")
+_NUMBER: Final = lazy(rf"-?[0-9{NUM}]+")
 
 Known = Callable[[State], int | None]
 """Whether another round of a loop comes: 0 if not, None if that is not known."""

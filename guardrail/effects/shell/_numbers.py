@@ -14,6 +14,7 @@ from guardrail.effects.shell._arithmetic import evaluate
 from guardrail.model import Resource
 from guardrail.parse import Misparse, arithmetic_names
 from guardrail.parse.ir import Arithmetic, Computed, Expansion, Part
+from guardrail.patterns import lazy
 
 if TYPE_CHECKING:
     from guardrail.effects.shell._expand import Expander
@@ -21,16 +22,16 @@ if TYPE_CHECKING:
 MAX_NAMES: Final = 64
 """Most variables that one expression is followed through."""
 
-_INTEGER = re.compile(rf"-?[0-9{NUM}]*")
-_NUMBER = re.compile(rf"-?[0-9{NUM}]+|")
-_CANONICAL = re.compile(rf"-?(?:0|[1-9{NUM}][0-9{NUM}]*)|")
-_WHOLE = re.compile(r"[0-9]+")
-_IDENTIFIER = re.compile(r"(?<![0-9A-Za-z_])[A-Za-z_][A-Za-z0-9_]*")
-_DOLLAR = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*|[0-9]+)\}|([A-Za-z_][A-Za-z0-9_]*|[0-9]))")
-_CONDITION = re.compile(r"\?|&&|\|\|")
-_DIVIDING = re.compile(r"[/%]|\*\*")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SAFE_NUMBER = re.compile(r"[\s0-9A-Za-z_+\-*/%]*")
+_INTEGER = lazy(rf"-?[0-9{NUM}]*")
+_NUMBER = lazy(rf"-?[0-9{NUM}]+|")
+_CANONICAL = lazy(rf"-?(?:0|[1-9{NUM}][0-9{NUM}]*)|")
+_WHOLE = lazy(r"[0-9]+")
+_IDENTIFIER = lazy(r"(?<![0-9A-Za-z_])[A-Za-z_][A-Za-z0-9_]*")
+_DOLLAR = lazy(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*|[0-9]+)\}|([A-Za-z_][A-Za-z0-9_]*|[0-9]))")
+_CONDITION = lazy(r"\?|&&|\|\|")
+_DIVIDING = lazy(r"[/%]|\*\*")
+_VARIABLE = lazy(r"[A-Za-z_][A-Za-z0-9_]*")
+_SAFE_NUMBER = lazy(r"[\s0-9A-Za-z_+\-*/%]*")
 
 
 def operands(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from guardrail.effects.domain._values import DEEP, FIRM, NAME, NUM, PATH, SLIM, TOKEN, TOP, last_of
+from guardrail.patterns import lazy
 
 MAX_TRIMMED: Final = 512
 """Longest value that a pattern is tried on, in characters."""
@@ -22,10 +23,10 @@ MAX_REPLACED: Final = 96
 MAX_PATTERN: Final = 64
 """Longest pattern that is tried, in characters."""
 
-_BRACKET: Final = re.compile(r"\[[!^]?[A-Za-z0-9_.][A-Za-z0-9_.]*\]|\[[!^]?(?:a-z|A-Z|0-9)+\]")
-_QUOTED: Final = re.compile(r"\[[*?\[]\]")
-_MAGIC: Final = re.compile(r"[*?\[]")
-_EXTENDED: Final = re.compile(r"[?*+@!]\(")
+_BRACKET: Final = lazy(r"\[[!^]?[A-Za-z0-9_.][A-Za-z0-9_.]*\]|\[[!^]?(?:a-z|A-Z|0-9)+\]")
+_QUOTED: Final = lazy(r"\[[*?\[]\]")
+_MAGIC: Final = lazy(r"[*?\[]")
+_EXTENDED: Final = lazy(r"[?*+@!]\(")
 
 
 def usable(pattern: str) -> str | None:
@@ -88,15 +89,15 @@ def of_name(op: str, text: str, pattern: str, other: str) -> str | None:
     return None
 
 
-_UP_TO: Final = re.compile(r"\*[^*?\[\]\\\w]")
+_UP_TO: Final = lazy(r"\*[^*?\[\]\\\w]")
 """All up to the last of one sign."""
 
 _MARKS: Final = (TOP, NUM, SLIM, DEEP, FIRM)
 
-_CUT: Final = re.compile(r"[^*?\[\]\\/\w]\*|_\*")
+_CUT: Final = lazy(r"[^*?\[\]\\/\w]\*|_\*")
 """What begins at one sign, to the end of a name."""
 
-_UNSURE: Final = re.compile(f"[{''.join(_MARKS)}]+")
+_UNSURE: Final = lazy(f"[{''.join(_MARKS)}]+")
 
 
 def _cut(op: str, text: str, sign: str) -> str | None:
@@ -128,7 +129,7 @@ def _respelled(op: str, text: str, pattern: str, other: str) -> str | None:
     return _one_name(head, found, text[marks[-1].end() :]) if found != [PATH] else None
 
 
-_SPELLED: Final = re.compile(r"[\w.][\w.-]*[A-Za-z0-9_][\w.-]*|[A-Za-z0-9_]", re.ASCII)
+_SPELLED: Final = lazy(r"[\w.][\w.-]*[A-Za-z0-9_][\w.-]*|[A-Za-z0-9_]", re.ASCII)
 
 
 def _recased(op: str, text: str) -> str | None:

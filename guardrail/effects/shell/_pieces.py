@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from guardrail.effects.domain._paths import escape
 from guardrail.effects.domain._values import MAX_TEXT, TOP, Field, merge
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
-_TOPS = re.compile(f"{TOP}{{2,}}")
-_GLOB = re.compile(r"[*?]|\[.+\]", re.DOTALL)
-_BRACKET = re.compile(r"\[[!^]?[A-Za-z0-9_.\-]+\]")
+_TOPS = lazy(f"{TOP}{{2,}}")
+_GLOB = lazy(r"[*?]|\[.+\]", re.DOTALL)
+_BRACKET = lazy(r"\[[!^]?[A-Za-z0-9_.\-]+\]")
 
 
 def joined(texts: Sequence[str]) -> str:

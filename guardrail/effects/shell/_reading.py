@@ -40,11 +40,12 @@ from guardrail.parse.ir import (
     Text,
     Word,
 )
+from guardrail.patterns import lazy
 
 if TYPE_CHECKING:
     from guardrail.effects.domain._call import Call
 
-_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME: Final = lazy(r"[A-Za-z_][A-Za-z0-9_]*")
 _FOLLOWED: Final = frozenset(("-r", "-s", "-e", "-p", "-t", "-a"))
 _PLAIN_READ: Final = frozenset(("-r", "-d"))
 _NON_READERS: Final = frozenset(
@@ -306,7 +307,7 @@ def _drains(words: Sequence[str | None]) -> bool:
     return words[0] in _DRAINERS and not stops
 
 
-_SOME: Final = re.compile(r"-[a-zA-Z]*[mqlL]|--(?:max|quiet|silent|files)")
+_SOME: Final = lazy(r"-[a-zA-Z]*[mqlL]|--(?:max|quiet|silent|files)")
 """Options with which `grep` stops somewhere, and may leave its input there."""
 
 

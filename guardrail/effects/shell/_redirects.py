@@ -5,7 +5,6 @@ Not concerned with the command between them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +19,7 @@ from guardrail.effects.shell._reading import file_text
 from guardrail.effects.shell._streams import beside
 from guardrail.model import Edit, Resource
 from guardrail.parse.ir import Process, Redirect, Word
+from guardrail.patterns import lazy
 
 if TYPE_CHECKING:
     from guardrail.effects.shell._interpreter import Interpreter
@@ -255,7 +255,7 @@ def write_out(shell: Interpreter, outs: list[tuple[Resource, str, bool]], out: S
     return (Stream(sources=out.sources, names=out.names, flow=out.flow) if both else NOTHING) if taken else out
 
 
-_DESCRIPTOR: Final = re.compile(r"/(?:dev|proc/self)/fd/([0-9]+)")
+_DESCRIPTOR: Final = lazy(r"/(?:dev|proc/self)/fd/([0-9]+)")
 
 
 def _stream(path: str | None) -> str | None:

@@ -23,6 +23,7 @@ from guardrail.effects.domain._values import (
 )
 from guardrail.model import Resource
 from guardrail.parse.ir import Param, Simple, Statement, Text
+from guardrail.patterns import lazy
 
 Done = tuple[State, State, Stream]
 """The state if the statement succeeds, the state if it fails, and its output."""
@@ -74,7 +75,7 @@ def _own_lines(out: Stream) -> tuple[str, ...]:
     return tuple(dict.fromkeys(lines)) if plain else ()
 
 
-_PLAIN: Final = re.compile(r"[\w./@%+,=][\w./@%+,=-]*", re.ASCII)
+_PLAIN: Final = lazy(r"[\w./@%+,=][\w./@%+,=-]*", re.ASCII)
 
 
 def _said(outputs: list[Stream]) -> tuple[str, ...]:

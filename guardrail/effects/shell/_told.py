@@ -13,6 +13,7 @@ from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import NUM, TOKEN
 from guardrail.parse.ir import Pipeline, Script, Simple
+from guardrail.patterns import lazy
 
 
 def _told(call: Call, parsed: Parsed) -> tuple[str, ...]:
@@ -36,12 +37,12 @@ def _told(call: Call, parsed: Parsed) -> tuple[str, ...]:
 
 
 _TELLING: Final[Mapping[str, re.Pattern[str]]] = {
-    "hostname": re.compile(r"(?:-[sfd]|--short|--fqdn|--long|--domain)?"),
-    "uname": re.compile(r"(?:-[srmnpi]|--(?:kernel-name|kernel-release|machine|nodename))?"),
-    "lsb_release": re.compile(r"-[cri]s|-s[cri]|-[cri] -s|-s -[cri]"),
-    "dpkg": re.compile(r"--print-architecture"),
-    "getconf": re.compile(r"_?NPROCESSORS_(?:ONLN|CONF)|LONG_BIT|PAGE_?SIZE"),
-    "tput": re.compile(r"cols|lines"),
+    "hostname": lazy(r"(?:-[sfd]|--short|--fqdn|--long|--domain)?"),
+    "uname": lazy(r"(?:-[srmnpi]|--(?:kernel-name|kernel-release|machine|nodename))?"),
+    "lsb_release": lazy(r"-[cri]s|-s[cri]|-[cri] -s|-s -[cri]"),
+    "dpkg": lazy(r"--print-architecture"),
+    "getconf": lazy(r"_?NPROCESSORS_(?:ONLN|CONF)|LONG_BIT|PAGE_?SIZE"),
+    "tput": lazy(r"cols|lines"),
 }
 """Commands that tell one plain word when they are asked so."""
 
@@ -63,7 +64,7 @@ def _jq(call: Call, parsed: Parsed) -> tuple[str, ...]:
     return (NUM,) if plain else ()
 
 
-_LENGTH: Final = re.compile(r"(?:[^,\"#]*\|)?\s*length\s*")
+_LENGTH: Final = lazy(r"(?:[^,\"#]*\|)?\s*length\s*")
 
 
 def _curl(call: Call, parsed: Parsed) -> tuple[str, ...]:
@@ -81,7 +82,7 @@ def _curl(call: Call, parsed: Parsed) -> tuple[str, ...]:
     return (NUM,) if elsewhere and counted and not parsed.operands[0].many else ()
 
 
-_COUNTED: Final = re.compile(
+_COUNTED: Final = lazy(
     r"(?:%\{(?:http_code|response_code|http_connect|num_connects|num_redirects|size_download|size_upload)\}|\\n)+"
 )
 
@@ -106,7 +107,7 @@ def surely_tells(script: Script, text: str) -> bool:
     return words[0] in ("date", "id", "nproc", "uname", "whoami") and options and not piped
 
 
-_DATED: Final = re.compile(r"-[a-zA-Z]*[drf]|--(?:da|re|fi)")
+_DATED: Final = lazy(r"-[a-zA-Z]*[drf]|--(?:da|re|fi)")
 """Options of `date` that may be wrong."""
 
 # -- tables
@@ -142,18 +143,16 @@ def _numbers_lines(call: Call, parsed: Parsed, words: list[str]) -> bool:
     return data is not None and b"\0" not in data and call.shell.contents.sure(call.place(field).path or "")
 
 
-_NUMBERING: Final = re.compile(r"-[nEFPiwvx]*n[EFPiwvx]*(?:m\d+)?|-[EFPiwvx]+|-m\d+")
+_NUMBERING: Final = lazy(r"-[nEFPiwvx]*n[EFPiwvx]*(?:m\d+)?|-[EFPiwvx]+|-m\d+")
 
 
-_SUMMED: Final = re.compile(r"-[skmbcx]+|--(?:summarize|bytes|apparent-size|total)")
+_SUMMED: Final = lazy(r"-[skmbcx]+|--(?:summarize|bytes|apparent-size|total)")
 _DIGESTS: Final = frozenset("md5sum sha1sum sha224sum sha256sum sha384sum sha512sum b2sum b3sum cksum".split())
 _FIRST: Final[Mapping[str, str]] = {"sizes": NUM, "counts": NUM, "digests": TOKEN, "numbers": NUM}
 """What the first column of a table is."""
 
-_PICKED: Final = re.compile(r"\s*(?:/[^/\\]*/|NR\s*[=<>]=?\s*\d+|END)?\s*\{\s*print\s+\$1\s*(?:;\s*exit\s*)?;?\s*\}\s*")
-_MEMORY: Final = re.compile(
-    r"\s*(?:/\^?(?:Mem|Swap):?/|NR\s*==\s*2)\s*\{\s*print\s+\$[2-7]\s*(?:;\s*exit\s*)?;?\s*\}\s*"
-)
+_PICKED: Final = lazy(r"\s*(?:/[^/\\]*/|NR\s*[=<>]=?\s*\d+|END)?\s*\{\s*print\s+\$1\s*(?:;\s*exit\s*)?;?\s*\}\s*")
+_MEMORY: Final = lazy(r"\s*(?:/\^?(?:Mem|Swap):?/|NR\s*==\s*2)\s*\{\s*print\s+\$[2-7]\s*(?:;\s*exit\s*)?;?\s*\}\s*")
 
 
 def _column(call: Call, parsed: Parsed) -> tuple[str, ...]:
@@ -191,15 +190,15 @@ def _reckons(words: list[str]) -> bool:
     return match is not None and files and match["name"] == match["shown"]
 
 
-_FILE: Final = re.compile(r"[\w./][\w./-]*")
+_FILE: Final = lazy(r"[\w./][\w./-]*")
 _ROWS: Final = r"(?:/[^/\\]*/|NR\s*[=<>!]=?\s*\d+|\$\d+\s*[<>!=]=?\s*(?:\d+|\"[^\"\\]*\"))?"
-_COUNTING: Final = re.compile(
+_COUNTING: Final = lazy(
     rf"\s*(?:{_ROWS}\s*\{{\s*(?P<name>[a-z]\w*)\s*\+\+\s*;?\s*\}}\s*)?"
     r"END\s*\{\s*print\s+(?:NR|(?P<shown>[a-z]\w*))\s*(?:[-+*]\s*\d+\s*)?;?\s*\}\s*"
 )
-_TABBED: Final = re.compile(r"-f ?1")
-_COLONED: Final = re.compile(r"(?:-s )?(?:-d ?: -f ?1|-f ?1 -d ?:)")
-_BLANKED: Final = re.compile(r"-d ?  ?-f ?1|-f ?1 -d ? ")
+_TABBED: Final = lazy(r"-f ?1")
+_COLONED: Final = lazy(r"(?:-s )?(?:-d ?: -f ?1|-f ?1 -d ?:)")
+_BLANKED: Final = lazy(r"-d ?  ?-f ?1|-f ?1 -d ? ")
 
 
 def _respelled(call: Call, _parsed: Parsed) -> tuple[str, ...]:
@@ -219,9 +218,9 @@ def _respelled(call: Call, _parsed: Parsed) -> tuple[str, ...]:
     return (TOKEN,) if fits and words else ()
 
 
-_DIGITS_KEPT: Final = re.compile(r"-(?:dc|cd|c -d|d -c) (?:0-9|\[:digit:\]|0-9\\n)")
-_BLANKS_GONE: Final = re.compile(r"-d (?: |\[:(?:space|blank):\]| ?\\n)")
-_PLAIN_EDIT: Final = re.compile(r"(?:s([/|,#])[\w.^$*+-]+\1(?:[\w][\w.-]*)?\1g?;?\s*)+")
+_DIGITS_KEPT: Final = lazy(r"-(?:dc|cd|c -d|d -c) (?:0-9|\[:digit:\]|0-9\\n)")
+_BLANKS_GONE: Final = lazy(r"-d (?: |\[:(?:space|blank):\]| ?\\n)")
+_PLAIN_EDIT: Final = lazy(r"(?:s([/|,#])[\w.^$*+-]+\1(?:[\w][\w.-]*)?\1g?;?\s*)+")
 
 
 def _bc(call: Call, parsed: Parsed) -> tuple[str, ...]:
@@ -231,7 +230,7 @@ def _bc(call: Call, parsed: Parsed) -> tuple[str, ...]:
     return (NUM,) if plain and not parsed.operands and all(field.text == "-l" for field in call.args) else ()
 
 
-_EXPRESSION: Final = re.compile(r"(?:(?:scale|sqrt)|[\s\d.+*/%^()=;<>-])*")
+_EXPRESSION: Final = lazy(r"(?:(?:scale|sqrt)|[\s\d.+*/%^()=;<>-])*")
 
 
 def _rows(call: Call, parsed: Parsed) -> tuple[str, ...]:
@@ -244,13 +243,13 @@ def _rows(call: Call, parsed: Parsed) -> tuple[str, ...]:
 
 
 _BARE: Final[Mapping[str, re.Pattern[str]]] = {
-    "mysql": re.compile(r"-(?:N|B|s)*N(?:B|s)*e|-(?:N|sN|Ns|BN|NB) -e"),
-    "psql": re.compile(r"(?:-X )?-X?(?:At|tA)q?c|(?:-X )?-(?:At|tA)q?(?: -[dhU])* -c|-[dhU] -(?:At|tA)q?c"),
-    "sqlite3": re.compile(r"(?:-(?:readonly|noheader|batch) ?)*"),
+    "mysql": lazy(r"-(?:N|B|s)*N(?:B|s)*e|-(?:N|sN|Ns|BN|NB) -e"),
+    "psql": lazy(r"(?:-X )?-X?(?:At|tA)q?c|(?:-X )?-(?:At|tA)q?(?: -[dhU])* -c|-[dhU] -(?:At|tA)q?c"),
+    "sqlite3": lazy(r"(?:-(?:readonly|noheader|batch) ?)*"),
 }
 """Options with which nothing but values is printed; the statement is the last word."""
 
-_COUNT: Final = re.compile(
+_COUNT: Final = lazy(
     r"\s*select\s+count\s*\(\s*(?:\*|1|(?:distinct\s+)?\w+)\s*\)\s*from\s+[\w.]+"
     r"(?:\s+where\s+(?:(?!\b(?:union|group|into|except|intersect|limit)\b)[^;\\])*)?;?\s*",
     re.IGNORECASE,

@@ -7,7 +7,6 @@ what descriptors are, and what is in files that it reads or runs.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, cast
 
@@ -18,11 +17,12 @@ from guardrail.effects.domain._values import MOVING, UNKNOWN, State, Value, merg
 from guardrail.model import Effect, Resource
 from guardrail.parse import parse_shell
 from guardrail.parse.ir import Expansion, For, Param, Simple, Statement, Word
+from guardrail.patterns import lazy
 
 if TYPE_CHECKING:
     from guardrail.effects.shell._interpreter import Interpreter
 
-_JUMPS: Final = re.compile(r"\b(?:return|break|continue)\b")
+_JUMPS: Final = lazy(r"\b(?:return|break|continue)\b")
 _NOWHERE: Final = "/guardrail-probe"
 
 
@@ -35,9 +35,9 @@ _SETTINGS: Final = ("PATH", "IFS", "HOME")
 _USING: Final = frozenset(("read", "exec", "exec_opaque", "copy"))
 """What is done with a file whose content may decide about what follows."""
 
-_USED: Final = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
-_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_WORD: Final = re.compile(r"[^\s;&|(){}<>'\"`$]+")
+_USED: Final = lazy(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
+_NAME: Final = lazy(r"[A-Za-z_][A-Za-z0-9_]*")
+_WORD: Final = lazy(r"[^\s;&|(){}<>'\"`$]+")
 
 
 class Trap(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,7 +25,10 @@ MIN_COPY_BYTES: Final = 256
 """Smallest file that is taken for a copy because its content is the same, in bytes."""
 
 MIN_HELD_BYTES: Final = 64 * 1024
-"""Smallest file that is looked into for a part of an asset, in bytes."""
+"""Smallest file that can be told to hold a part of an asset by itself, in bytes."""
+
+MIN_PIECE_BYTES: Final = 4 * 1024
+"""Smallest file that is looked into for a piece of an asset, in bytes: many of them may hold it together."""
 
 MAX_DOCUMENT_BYTES: Final = 1024 * 1024
 """Largest file that is taken for a document of a model because of its name, in bytes; larger ones are compared."""
@@ -290,8 +293,9 @@ class Sweep:
     def _why_copy(self, path: str, status: os.stat_result, by_content: bool) -> str:
         size = status.st_size
         exact = size in self._sizes
-        held = by_content and size >= MIN_HELD_BYTES and not _is_document(path, size)
-        if not exact and not held:
+        pieces = by_content and size >= MIN_PIECE_BYTES and not _is_document(path, size)
+        held = pieces and size >= MIN_HELD_BYTES
+        if not exact and not pieces:
             return ""
         if size > self._left:
             self._cannot(f"{path}: not compared, `obligations.compare_bytes` is used up", blind=True)
@@ -302,15 +306,15 @@ class Sweep:
             with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
                 if digest_of(stream) in self._digests:
                     return "same content"
-        if not held:
+        if not pieces:
             return ""
         self._left -= size
-        why = self._world.recognition.held_by(path, self._terms.asset)
-        pieces = {} if why else self._world.recognition.pieces_in(path, self._terms.asset)
-        for number, (shared, _) in pieces.items():
+        why = self._world.recognition.held_by(path, self._terms.asset) if held else ""
+        found = {} if why else self._world.recognition.pieces_in(path, self._terms.asset)
+        for number, (shared, enough) in found.items():
             self._shared[number] = self._shared.get(number, 0) + shared
-            self._enough[number] = pieces[number][1]
-        if pieces:
+            self._enough[number] = enough
+        if found:
             self._pieces.append((path, status))
         return why
 

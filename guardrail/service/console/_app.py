@@ -28,7 +28,8 @@ from guardrail.review._statements import (
     RevokeStatement,
     VoteStatement,
 )
-from guardrail.service._http import Answer, Problem, Receive, Scope, Send, headers_of, read_body
+from guardrail.service._http import Answer, Problem, Receive, Scope, Send, read_body
+from guardrail.service._respond import Request
 from guardrail.service.console._live import stream
 from guardrail.service.console._pages import Missing, Pages
 from guardrail.service.console._sessions import Role, Session, Sessions
@@ -57,13 +58,11 @@ _RECORD: Final = re.compile(rf"{ROOT}/records/(\d{{1,18}})(/proof)?")
 class _Visit:
     """One request, and whose it is."""
 
-    def __init__(self, scope: Scope, cookie: str, session: Session | None, state: str) -> None:
-        self.path: str = scope["path"]
-        self.method: str = scope["method"]
-        self.headers = headers_of(scope)
-        self.query = {
-            name: values[-1] for name, values in urllib.parse.parse_qs(scope["query_string"].decode("latin-1")).items()
-        }
+    def __init__(self, request: Request, cookie: str, session: Session | None, state: str) -> None:
+        self.path = request.path
+        self.method = request.method
+        self.headers = request.headers
+        self.query = request.query
         self.cookie = cookie
         self.session = session
         # As it was before the page was made: what comes while it is made is new to whoever reads it.
@@ -116,12 +115,13 @@ class Console:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        cookie = _cookie(headers_of(scope).get(b"cookie", b""), self._cookie)
-        visit = _Visit(scope, cookie, self._sessions.find(cookie) if cookie else None, self._pages.state)
+        request = Request(scope, receive, send)
+        cookie = _cookie(request.headers.get(b"cookie", b""), self._cookie)
+        visit = _Visit(request, cookie, self._sessions.find(cookie) if cookie else None, self._pages.state)
         try:
             if visit.path == f"{ROOT}/events":
                 visit.needs("viewer")
-                await stream(self._pages, receive, send)
+                await stream(self._pages, request)
                 return
             answer = await self._answer(visit, receive)
         except Missing as missing:

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from guardrail.service._http import Receive, Send
+from guardrail.service._respond import Request
 
 if TYPE_CHECKING:
     from guardrail.service.console._pages import Pages
@@ -18,17 +18,17 @@ BEAT_SECONDS: Final = 15.0
 """How often something is sent while nothing happens, so that a connection that is gone is noticed, in seconds."""
 
 
-async def stream(pages: Pages, receive: Receive, send: Send) -> None:
+async def stream(pages: Pages, request: Request) -> None:
     """Server-sent events until the reader goes away.
 
     Args:
         pages: know whether something is new.
-        receive: ASGI's receive.
-        send: ASGI's send.
+        request: whoever reads.
     """
+    send = request.send
     headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    gone = asyncio.create_task(_gone(receive))
+    gone = asyncio.create_task(request.gone())
     told, quiet = "", 0.0
     try:
         while not gone.done():
@@ -42,8 +42,3 @@ async def stream(pages: Pages, receive: Receive, send: Send) -> None:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
     finally:
         gone.cancel()
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

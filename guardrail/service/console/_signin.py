@@ -153,8 +153,8 @@ def send_form(url: str, headers: dict[str, str], body: bytes) -> tuple[int, byte
     try:
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request("POST", target, body, headers)
-        answer = connection.getresponse()
-        data = answer.read(MAX_ANSWER_BYTES + 1)
+        with connection.getresponse() as answer:
+            data = answer.read(MAX_ANSWER_BYTES + 1)
     except (OSError, http.client.HTTPException):
         return 0, b""
     finally:

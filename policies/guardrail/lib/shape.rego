@@ -24,11 +24,22 @@ context_sound if {
 	is_array(context.mandates)
 	grant_sound(context.grant)
 	maturity_sound(object.get(context, "maturity", {}))
+	enforcement_sound(object.get(context, "enforcement", null))
 	is_array(input.evaluations)
 	is_object(data.guardrail.settings.outcomes)
 }
 
 maturity_sound(maturity) if is_object(maturity)
+
+enforcement_sound(enforcement) if is_null(enforcement)
+
+enforcement_sound(enforcement) if {
+	is_string(enforcement.mode)
+	is_boolean(enforcement.required)
+	is_array(enforcement.lacking)
+	is_array(enforcement.connect)
+	is_array(enforcement.write)
+}
 
 grant_sound(grant) if is_null(grant)
 

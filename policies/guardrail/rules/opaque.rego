@@ -1,11 +1,15 @@
 # METADATA
 # title: What cannot be seen into
-# description: Opaque work is held when it names an asset, when its text is not known, or when the session has a history.
+# description: |
+#   Opaque work is held when it names an asset, when its text is not known, or when the session has a history.
+#   Where the kernel will hold it to no asset and no host, the last two need nobody's leave (`guardrail.lib.held`);
+#   that it is so is a hit of its own, `kernel.holds`.
 # schemas:
 #   - input: schema.input
 package guardrail.rules.opaque
 
 import data.guardrail.lib.acts
+import data.guardrail.lib.held
 import data.guardrail.lib.sanction
 
 # METADATA
@@ -53,11 +57,14 @@ brought_there(e) if {
 #       - {op: exec_opaque, type: code, precision: opaque, attrs: {code: unparsed}}
 #       - {op: exec_opaque, type: code, precision: opaque}
 #       - {op: exec_opaque, type: code, precision: opaque, attrs: {code: novel}}
+#       - {op: exec_opaque, type: code, precision: opaque, attrs: {code: inline}, enforcement: {mode: floor, required: true}}
+#       - {op: exec_opaque, type: code, precision: opaque, attrs: {code: inline}, enforcement: {mode: strict, lacking: [landlock]}}
 #     not_match:
+#       - {op: exec_opaque, type: code, precision: opaque, attrs: {code: inline}, enforcement: {mode: strict, required: true}}
 #       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: program}}
 #       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: script}}
 #       - {op: exec, type: file}
-hits contains {"id": "opaque.code", "i": i} if {
+asked contains {"id": "opaque.code", "i": i} if {
 	some i, e in acts.acting
 	family(e) == "opaque"
 	not runs(e)
@@ -74,10 +81,12 @@ hits contains {"id": "opaque.code", "i": i} if {
 #   examples:
 #     match:
 #       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: script, authored: true}}
+#       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: script, authored: true}, enforcement: {mode: strict, required: true, connect: [443]}}
 #     not_match:
+#       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: script, authored: true}, enforcement: {mode: default, required: true}}
 #       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: script, authored: false}}
 #       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: script}}
-hits contains {"id": "opaque.authored_script", "i": i} if {
+asked contains {"id": "opaque.authored_script", "i": i} if {
 	some i, e in acts.acting
 	family(e) == "opaque"
 	e.properties.attrs.authored == true
@@ -96,15 +105,50 @@ hits contains {"id": "opaque.authored_script", "i": i} if {
 #       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: program}, labels: ["model:beta"]}
 #       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: script}, owes: ["ob-1"]}
 #       - {op: remote_exec, type: net, labels: ["model:beta"]}
+#       - {op: remote_exec, type: net, labels: ["model:beta"], enforcement: {mode: strict, required: true}}
 #     not_match:
+#       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: program}, labels: ["model:beta"], enforcement: {mode: strict, required: true}}
 #       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: program}}
 #       - {op: exec, type: file, labels: ["model:beta"]}
 #       - {op: remote_exec, type: net, labels: ["model:beta"], attrs: {command: ls, entered: true}}
 #       - {op: read, labels: ["model:beta"]}
-hits contains {"id": "opaque.while_labelled", "i": i} if {
+asked contains {"id": "opaque.while_labelled", "i": i} if {
 	marked
 	some i, e in acts.acting
 	unseen(e)
+}
+
+hits contains hit if {
+	some hit in asked
+	not rests(hit)
+}
+
+# METADATA
+# title: What the kernel holds, and nobody need be asked about
+# description: |
+#   Code that no rule has seen runs where the guard starts it itself and the kernel keeps it from every asset and host.
+#   Whatever it can write counts as written by the session from then on.
+# custom:
+#   id: kernel.holds
+#   severity: low
+#   maturity: stable
+#   stops: nothing; it shows which rule rests on the kernel
+#   message: "the kernel will hold what `{lifted}` would ask about"
+#   examples:
+#     match:
+#       - {op: exec_opaque, type: code, precision: opaque, attrs: {code: inline}, enforcement: {mode: strict, required: true}}
+#     not_match:
+#       - {op: exec_opaque, type: code, precision: opaque, attrs: {code: inline}}
+#       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: program}, enforcement: {mode: strict, required: true}}
+hits contains {"id": "kernel.holds", "i": hit.i, "outcome": "allow", "lifted": hit.id} if {
+	some hit in asked
+	rests(hit)
+}
+
+# What runs elsewhere is nothing that this kernel holds.
+rests(hit) if {
+	held.rests(hit.id)
+	family(input.evaluations[hit.i]) == "opaque"
 }
 
 family(e) := data.guardrail.settings.ops[e.action.name]

@@ -37,3 +37,12 @@ test_nothing_runs_elsewhere_with_a_label if {
 	ids == {"opaque.while_labelled"} with input as fixture.document([e], {"history": {"labels": ["model:beta"]}})
 	count(opaque.hits) == 0 with input as fixture.document([e], {})
 }
+
+test_what_the_kernel_holds_is_let_run_and_said if {
+	confined := {"mode": "strict", "required": true, "lacking": [], "connect": [], "write": ["/w"]}
+	ids == {"kernel.holds"} with input as fixture.document([runs("inline")], {"enforcement": confined})
+	ids == set() with input as fixture.document([runs("program")], {"enforcement": confined})
+	labelled := {"enforcement": confined, "history": {"labels": ["model:beta"]}}
+	ids == {"kernel.holds"} with input as fixture.document([runs("program")], labelled)
+	ids == {"opaque.while_labelled"} with input as fixture.document([fixture.effect("remote_exec", null)], labelled)
+}

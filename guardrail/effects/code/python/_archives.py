@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from guardrail.effects.code.python._carried import carried, content
 from guardrail.effects.code.python._core import single
-from guardrail.effects.code.python._files import open_places, put_together
+from guardrail.effects.code.python._files import open_places
 from guardrail.effects.code.python._handlers import handles
+from guardrail.effects.code.python._path_functions import put_together
 from guardrail.effects.code.python._system import argument_of, temporary
 from guardrail.effects.code.python._values import (
     NAME,
@@ -21,8 +23,6 @@ from guardrail.effects.code.python._values import (
     Unknown,
     Value,
     anything,
-    carried,
-    content,
     path_texts,
     text,
 )

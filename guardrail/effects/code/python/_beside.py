@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Final
 
 from guardrail.effects.code._scripts import written_files
-from guardrail.effects.code.python._core import TooMuch
 from guardrail.effects.code.python._machine import Machine
+from guardrail.effects.code.python._walk import TooMuch
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import place
 from guardrail.effects.domain._values import Field
@@ -30,7 +30,8 @@ MAX_SCANNED_BYTES: Final = 64 * 1024
 
 
 _NAMING: Final = (
-    "*.py", "*.toml", "*.cfg", "*.ini", ".pytest.ini", ".flaskenv", ".env", ".coveragerc", "*/*.py", "*/*/*.py",
+    "*.py", "*.toml", "*.cfg", "*.ini", ".pytest.ini", ".flaskenv", ".env", ".coveragerc", "mkdocs.y*ml",
+    "*/*.py", "*/*/*.py",
 )  # fmt: skip
 """Where the name of a module may stand."""
 

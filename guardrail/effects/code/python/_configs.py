@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from guardrail.effects.code.python._carried import carried, content
 from guardrail.effects.code.python._concrete import abstract, concrete
 from guardrail.effects.code.python._core import single
 from guardrail.effects.code.python._handlers import handles
@@ -24,8 +25,6 @@ from guardrail.effects.code.python._values import (
     Unknown,
     Value,
     anything,
-    carried,
-    content,
     path_texts,
     text,
 )

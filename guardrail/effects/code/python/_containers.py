@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from guardrail.effects.code.python._carried import can_act, carried, content
 from guardrail.effects.code.python._concrete import Plain, concrete
 from guardrail.effects.code.python._handlers import handles
+from guardrail.effects.code.python._joined import join
 from guardrail.effects.code.python._system import argument_of
 from guardrail.effects.code.python._texts import any_of, one_of
 from guardrail.effects.code.python._values import (
@@ -26,10 +28,6 @@ from guardrail.effects.code.python._values import (
     Seq,
     Unknown,
     Value,
-    can_act,
-    carried,
-    content,
-    join,
 )
 
 if TYPE_CHECKING:

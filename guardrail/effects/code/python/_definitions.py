@@ -7,8 +7,9 @@ import ast
 from collections.abc import Sequence
 from typing import Any
 
-from guardrail.effects.code.python._core import Snapshot, TooMuch
+from guardrail.effects.code.python._carried import can_act, carried
 from guardrail.effects.code.python._expressions import Expressions, gives
+from guardrail.effects.code.python._joined import join
 from guardrail.effects.code.python._texts import any_of
 from guardrail.effects.code.python._values import (
     NONE,
@@ -29,11 +30,9 @@ from guardrail.effects.code.python._values import (
     Thing,
     Unknown,
     Value,
-    can_act,
-    carried,
-    join,
     options,
 )
+from guardrail.effects.code.python._walk import Snapshot, TooMuch
 
 
 def _nests(function: Function) -> bool:

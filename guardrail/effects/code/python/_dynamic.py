@@ -14,9 +14,11 @@ import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from guardrail.effects.code.python._carried import can_act, carried
 from guardrail.effects.code.python._concrete import concrete
 from guardrail.effects.code.python._core import single
 from guardrail.effects.code.python._handlers import HANDLERS, handles
+from guardrail.effects.code.python._joined import join
 from guardrail.effects.code.python._system import argument_of
 from guardrail.effects.code.python._texts import MAX_SIZE, whole
 from guardrail.effects.code.python._values import (
@@ -35,9 +37,6 @@ from guardrail.effects.code.python._values import (
     Thing,
     Unknown,
     Value,
-    can_act,
-    carried,
-    join,
     options,
 )
 from guardrail.effects.domain._values import merge

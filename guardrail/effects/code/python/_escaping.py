@@ -10,8 +10,9 @@ import ast
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from guardrail.effects.code.python._core import MAX_CHANGES, MAX_KEPT, TooMuch
+from guardrail.effects.code.python._carried import carried
 from guardrail.effects.code.python._handlers import HANDLERS
+from guardrail.effects.code.python._joined import join
 from guardrail.effects.code.python._statements import Statements
 from guardrail.effects.code.python._table import table
 from guardrail.effects.code.python._texts import one_of
@@ -39,10 +40,9 @@ from guardrail.effects.code.python._values import (
     Thing,
     Unknown,
     Value,
-    carried,
-    join,
     options,
 )
+from guardrail.effects.code.python._walk import MAX_CHANGES, MAX_KEPT, TooMuch
 from guardrail.effects.domain._values import merge
 from guardrail.model import Resource
 
@@ -101,14 +101,14 @@ def _looks_like_class(name: str) -> bool:
     return name.rpartition(".")[2][:1].isupper()
 
 
-def _all_names(klass: Klass) -> dict[str, Value]:
+def all_names(klass: Klass) -> dict[str, Value]:
     found: dict[str, Value] = {}
     for one in reversed(klass.order()):
         found.update(one.names)
     return found
 
 
-def _nodes(function: Function) -> list[tuple[ast.AST, Scope]]:
+def nodes_of(function: Function) -> list[tuple[ast.AST, Scope]]:
     body = [function.body] if isinstance(function.body, ast.expr) else function.body
     return [(part, function.scope) for part in body]
 
@@ -126,7 +126,7 @@ def _used_by(value: Value) -> list[Value | None]:
     if isinstance(value, Bound):
         return [value.owner]
     if isinstance(value, Klass):
-        return [*_all_names(value).values()]
+        return [*all_names(value).values()]
     if isinstance(value, Instance):
         return [value.klass, *value.names.values()]
     if isinstance(value, Seq | Dict):
@@ -134,14 +134,14 @@ def _used_by(value: Value) -> list[Value | None]:
     return list(value.options) if isinstance(value, Either) else []
 
 
-def _does(node: ast.AST) -> bool:
+def does_something(node: ast.AST) -> bool:
     """It does more than look at names and values."""
     if isinstance(node, ast.Call):
         return not (isinstance(node.func, ast.Name) and node.func.id in _LOOKS)
     return isinstance(node, ast.Delete | ast.Import | ast.ImportFrom | ast.With | ast.Await)
 
 
-def _ends(value: Value) -> bool:
+def surely_ends(value: Value) -> bool:
     return isinstance(value, Thing) and value.kind == "<exit>"
 
 
@@ -205,7 +205,7 @@ class Escaping(Statements):
         if any(frame.body is value.body and frame.scope is value.scope for frame in self.inlined):
             return
         key = (id(value.body), id(value.scope), id(value.owner), *map(id, value.defaults.values()))
-        self._once_for(key, value, lambda: self._with_anything(key, value), _nodes(value))
+        self._once_for(key, value, lambda: self._with_anything(key, value), nodes_of(value))
 
     def _once_for(
         self, key: tuple[int, ...], value: Value, run: Callable[[], Value], nodes: Sequence[tuple[ast.AST, Scope]]
@@ -253,7 +253,7 @@ class Escaping(Statements):
         self._once_for((id(value),), value, lambda: self._every_method(value, owner, klass), ())
 
     def _every_method(self, value: Klass | Instance, owner: Instance, klass: Klass) -> Value:
-        for name, method in _all_names(klass).items():
+        for name, method in all_names(klass).items():
             if isinstance(method, Function) and not (isinstance(value, Instance) and name == "__init__"):
                 self.try_method(owner, method)
             elif isinstance(method, Property):
@@ -297,7 +297,7 @@ class Escaping(Statements):
             value = self.call_value(function, args)
         later.position = len(self.history)
         self.keep(later)
-        return Unknown() if _ends(value) else value
+        return Unknown() if surely_ends(value) else value
 
     def every_call(self, function: Value, args: Args) -> Value:
         """What a function gives that is called again and again."""
@@ -324,7 +324,7 @@ class Escaping(Statements):
                 value = values.pop()
                 if value is not None and id(value) not in seen and len(seen) < MAX_CHANGES:
                     seen.add(id(value))
-                    queue += _nodes(value) if isinstance(value, Function) else []
+                    queue += nodes_of(value) if isinstance(value, Function) else []
                     values += _used_by(value)
                 continue
             node, scope = queue.pop()
@@ -345,7 +345,7 @@ class Escaping(Statements):
             bound = {p.id for p in parts if isinstance(p, ast.Name) and not isinstance(p.ctx, ast.Load)}
             bound = bound if isinstance(node, ast.GeneratorExp) else set[str]()
             names = {p.id for p in parts if isinstance(p, ast.Name) and isinstance(p.ctx, ast.Load)}
-            known = frozenset(names - bound | {CWD_MARK}), any(_does(part) for part in parts)
+            known = frozenset(names - bound | {CWD_MARK}), any(does_something(part) for part in parts)
             self.read_by[id(node)] = known
         return known
 

@@ -11,9 +11,10 @@ import builtins
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from guardrail.effects.code.python._carried import can_act, carried
 from guardrail.effects.code.python._concrete import concrete
-from guardrail.effects.code.python._core import TooMuch
 from guardrail.effects.code.python._items import MAX_ROUNDS, grown
+from guardrail.effects.code.python._joined import join
 from guardrail.effects.code.python._operators import Operators
 from guardrail.effects.code.python._table import table
 from guardrail.effects.code.python._texts import any_of, compared, joined_texts, one_of, shown, truth, unary
@@ -35,11 +36,9 @@ from guardrail.effects.code.python._values import (
     Thing,
     Unknown,
     Value,
-    can_act,
-    carried,
-    join,
     options,
 )
+from guardrail.effects.code.python._walk import TooMuch
 from guardrail.effects.domain._values import TOP, merge
 
 _BUILTINS: Final = frozenset(dir(builtins)) | {"reveal_type", "exit", "quit"}

@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from guardrail.effects.code.python._carried import can_act, carried, content
 from guardrail.effects.code.python._concrete import concrete, printed
 from guardrail.effects.code.python._core import single
 from guardrail.effects.code.python._handlers import handles
@@ -29,9 +30,6 @@ from guardrail.effects.code.python._values import (
     Unknown,
     Value,
     anything,
-    can_act,
-    carried,
-    content,
     options,
     text,
 )

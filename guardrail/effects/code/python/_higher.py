@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from guardrail.effects.code.python._carried import can_act, content
 from guardrail.effects.code.python._core import single
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._items import MAX_ROUNDS
+from guardrail.effects.code.python._joined import join
 from guardrail.effects.code.python._system import argument_of
 from guardrail.effects.code.python._texts import any_of, one_of, truth
 from guardrail.effects.code.python._values import (
@@ -25,9 +27,6 @@ from guardrail.effects.code.python._values import (
     Unknown,
     Value,
     anything,
-    can_act,
-    content,
-    join,
 )
 from guardrail.effects.domain._values import TOP
 

@@ -10,8 +10,10 @@ import ast
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from guardrail.effects.code.python._carried import can_act, carried, is_model, part_of, store_of
 from guardrail.effects.code.python._concrete import concrete, is_key
-from guardrail.effects.code.python._core import MAX_KEPT, Core, TooMuch
+from guardrail.effects.code.python._core import Core
+from guardrail.effects.code.python._joined import join
 from guardrail.effects.code.python._texts import any_of, one_of, subscript
 from guardrail.effects.code.python._values import (
     BASE,
@@ -35,13 +37,8 @@ from guardrail.effects.code.python._values import (
     Thing,
     Unknown,
     Value,
-    can_act,
-    carried,
-    is_model,
-    join,
-    part_of,
-    store_of,
 )
+from guardrail.effects.code.python._walk import MAX_KEPT, TooMuch
 from guardrail.effects.domain._values import TOP, merge
 
 MAX_ROUNDS: Final = 128

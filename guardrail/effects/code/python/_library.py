@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Callable, Iterator
 from typing import Final, cast
 
+from guardrail.effects.code.python._carried import carried
 from guardrail.effects.code.python._concrete import printed
 from guardrail.effects.code.python._core import Core, remote
 from guardrail.effects.code.python._table import Entry, table
@@ -23,13 +23,14 @@ from guardrail.effects.code.python._values import (
     Unknown,
     Value,
     anything,
-    carried,
     options,
     path_texts,
 )
+from guardrail.effects.domain._addresses import aliases
 from guardrail.effects.domain._paths import escape
 from guardrail.effects.domain._values import TOP, merge
 from guardrail.model import Kind, Op, Resource
+from guardrail.patterns import lazy
 
 Pair = tuple[str, Value]
 
@@ -345,7 +346,7 @@ def _mention(core: Core, value: Value, _content: tuple[Resource, ...], _pairs: l
 _STORES: Final = frozenset(("s3", "gs", "az", "hf"))
 """Schemes whose things have an address of two slashes: a container, and what lies in it."""
 
-_REPOSITORY: Final = re.compile(r"[\w.-]+/[\w.-]+")
+_REPOSITORY: Final = lazy(r"[\w.-]+/[\w.-]+")
 
 
 def _behind(scheme: str, value: Value, pairs: list[Pair]) -> Iterator[Resource]:
@@ -399,7 +400,9 @@ def _remote(core: Core, role: str, value: Value, content: tuple[Resource, ...], 
                 core.emit("read", resource)
         else:
             kind = _KINDS.get(scheme, "object")
-            core.emit(cast("Op", op), Resource(kind=kind, uri=resource.uri, recursive=resource.recursive))
+            done = Resource(kind=kind, uri=resource.uri, recursive=resource.recursive)
+            for named in (done, *aliases(done)):
+                core.emit(cast("Op", op), named)
 
 
 _ACTIONS: Final[dict[str, Callable[[Core, Value, tuple[Resource, ...], list[Pair]], None]]] = {

@@ -9,20 +9,12 @@ import ast
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from guardrail.effects.code.python._core import Snapshot
 from guardrail.effects.code.python._items import MAX_ROUNDS, grown
+from guardrail.effects.code.python._joined import equal, widened
 from guardrail.effects.code.python._targets import Targets
 from guardrail.effects.code.python._texts import any_of, truth
-from guardrail.effects.code.python._values import (
-    Const,
-    Either,
-    Handle,
-    Seq,
-    Text,
-    Value,
-    equal,
-    widened,
-)
+from guardrail.effects.code.python._values import Const, Either, Handle, Seq, Text, Value
+from guardrail.effects.code.python._walk import Snapshot
 
 MAX_TRIALS: Final = 4
 """Most trial rounds of a loop until nothing changes; then all that it assigns is unknown."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 from typing import Final
 
+from guardrail.effects.code.python._carried import base_of, can_act, carried, part_of
 from guardrail.effects.code.python._changes import names_bound, parsed
 from guardrail.effects.code.python._escaping import Late
 from guardrail.effects.code.python._imports import MAX_CODE_BYTES, Importing
+from guardrail.effects.code.python._joined import join
 from guardrail.effects.code.python._table import table
 from guardrail.effects.code.python._texts import any_of
 from guardrail.effects.code.python._values import (
@@ -35,11 +37,6 @@ from guardrail.effects.code.python._values import (
     Unknown,
     Value,
     anything,
-    base_of,
-    can_act,
-    carried,
-    join,
-    part_of,
     text,
 )
 from guardrail.effects.domain._call import Call

@@ -9,7 +9,9 @@ import ast
 from collections.abc import Mapping
 from typing import Final
 
+from guardrail.effects.code.python._carried import can_act, carried
 from guardrail.effects.code.python._items import Items
+from guardrail.effects.code.python._joined import join
 from guardrail.effects.code.python._texts import any_of, binary, unary
 from guardrail.effects.code.python._values import (
     Args,
@@ -22,9 +24,6 @@ from guardrail.effects.code.python._values import (
     Thing,
     Unknown,
     Value,
-    can_act,
-    carried,
-    join,
     options,
 )
 from guardrail.effects.domain._values import TOP, merge

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from guardrail.effects.code.python._carried import can_act, carried, content
 from guardrail.effects.code.python._concrete import printed
 from guardrail.effects.code.python._core import single
 from guardrail.effects.code.python._handlers import handles
@@ -21,9 +22,6 @@ from guardrail.effects.code.python._values import (
     Unknown,
     Value,
     anything,
-    can_act,
-    carried,
-    content,
     options,
 )
 from guardrail.effects.domain._values import NUM, TOP, merge

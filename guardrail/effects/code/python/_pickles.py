@@ -9,6 +9,7 @@ from __future__ import annotations
 import pickletools
 from typing import TYPE_CHECKING, Final
 
+from guardrail.effects.code.python._carried import carried
 from guardrail.effects.code.python._core import single
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._library import apply
@@ -32,7 +33,6 @@ from guardrail.effects.code.python._values import (
     Text,
     Unknown,
     Value,
-    carried,
     options,
 )
 from guardrail.effects.domain._emit import MUTATING

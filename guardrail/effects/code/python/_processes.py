@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Final
 
+from guardrail.effects.code.python._carried import carried
 from guardrail.effects.code.python._concrete import printed
 from guardrail.effects.code.python._core import single
 from guardrail.effects.code.python._handlers import handles
@@ -26,7 +27,6 @@ from guardrail.effects.code.python._values import (
     Value,
     anything,
     as_field,
-    carried,
     is_exact,
     options,
     path_texts,

@@ -9,18 +9,25 @@ from typing import Final
 from guardrail.effects.code.python import (
     _archives,
     _arguments,
+    _buckets,
     _configs,
     _containers,
+    _databases,
     _dynamic,
     _files,
+    _filesystems,
     _functions,
     _higher,
+    _listing_functions,
+    _logs,
     _output,
+    _path_functions,
     _pickles,
     _processes,
     _served,
     _services,
     _stores,
+    _web,
 )
 from guardrail.effects.code.python._beside import beside, check_module, follow, hand_over
 from guardrail.effects.code.python._machine import Machine
@@ -30,8 +37,9 @@ from guardrail.effects.domain._values import Field, Stream
 from guardrail.model import Effect
 
 _HANDLERS_OF: Final = (
-    _archives, _arguments, _configs, _containers, _dynamic, _files, _functions, _higher, _output, _pickles, _processes,
-    _served, _services, _stores,
+    _archives, _arguments, _buckets, _configs, _containers, _databases, _dynamic, _files, _filesystems, _functions,
+    _higher, _listing_functions, _logs, _output, _path_functions, _pickles, _processes, _served, _services, _stores,
+    _web,
 )  # fmt: skip
 
 MAX_FIRST_STEPS: Final = 8_000

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from guardrail.effects.code.python._carried import carried, content
 from guardrail.effects.code.python._core import remote
-from guardrail.effects.code.python._files import put_together
 from guardrail.effects.code.python._handlers import handles
+from guardrail.effects.code.python._path_functions import put_together
 from guardrail.effects.code.python._system import argument_of
 from guardrail.effects.code.python._values import (
     NONE,
@@ -19,8 +20,6 @@ from guardrail.effects.code.python._values import (
     Thing,
     Unknown,
     Value,
-    carried,
-    content,
     options,
     path_texts,
 )

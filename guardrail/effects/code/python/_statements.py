@@ -9,7 +9,8 @@ import ast
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
-from guardrail.effects.code.python._core import Snapshot
+from guardrail.effects.code.python._carried import can_act, carried, store_of
+from guardrail.effects.code.python._joined import join
 from guardrail.effects.code.python._loops import Loops
 from guardrail.effects.code.python._operators import METHODS_OF
 from guardrail.effects.code.python._texts import any_of, truth
@@ -26,12 +27,9 @@ from guardrail.effects.code.python._values import (
     Thing,
     Unknown,
     Value,
-    can_act,
-    carried,
-    join,
     options,
-    store_of,
 )
+from guardrail.effects.code.python._walk import Snapshot
 
 _LETTING: Final = frozenset(("pool", "<chdir>", "archive", "thread", "response", "session", "socket"))
 """Kinds of objects of libraries that let an error out of their `with` block."""

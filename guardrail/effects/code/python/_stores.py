@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
+from guardrail.effects.code.python._carried import carried, content, hold, store_of
 from guardrail.effects.code.python._core import single
 from guardrail.effects.code.python._handlers import Handler, handles
 from guardrail.effects.code.python._system import argument_of
-from guardrail.effects.code.python._values import (
-    NONE,
-    Args,
-    Const,
-    Handle,
-    Seq,
-    Text,
-    Thing,
-    Unknown,
-    Value,
-    carried,
-    content,
-    hold,
-    options,
-    store_of,
-)
+from guardrail.effects.code.python._values import NONE, Args, Const, Handle, Seq, Text, Thing, Unknown, Value, options
 from guardrail.effects.domain._values import merge
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
 if TYPE_CHECKING:
     from guardrail.effects.code.python._machine import Machine
@@ -238,12 +224,12 @@ def dump_any(machine: Machine, args: Args) -> Value:
     return NONE
 
 
-_WRITER: Final = re.compile(
+_WRITER: Final = lazy(
     r"(?:^|_)(?:imsave|imwrite|savez?\w{0,12}|save|write|writes|dump|export|sink|store|unload|serialize)(?:_|$)|^to_"
 )
-_PATHS: Final = re.compile(r"file|path|dir|name|dest|dst|out|fp|where|sink|buf|checkpoint|store|root|location|^f$")
-_FILE: Final = re.compile(r"/|\.[A-Za-z]\w{0,9}$")
-_SPACE: Final = re.compile(r"\s")
+_PATHS: Final = lazy(r"file|path|dir|name|dest|dst|out|fp|where|sink|buf|checkpoint|store|root|location|^f$")
+_FILE: Final = lazy(r"/|\.[A-Za-z]\w{0,9}$")
+_SPACE: Final = lazy(r"\s")
 _NO_FILE: Final = frozenset(
     "to_datetime to_timedelta to_period to_timestamp to_numeric to_device to_dict to_dtype".split()
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from guardrail.effects.code.python._carried import carried
 from guardrail.effects.code.python._core import single
 from guardrail.effects.code.python._table import table
 from guardrail.effects.code.python._values import (
@@ -18,7 +19,6 @@ from guardrail.effects.code.python._values import (
     Unknown,
     Value,
     anything,
-    carried,
     path_texts,
     text,
 )

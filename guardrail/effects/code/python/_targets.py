@@ -10,7 +10,9 @@ import ast
 from collections.abc import Sequence
 from typing import Final
 
+from guardrail.effects.code.python._carried import base_of, can_act, carried, hold, store_of
 from guardrail.effects.code.python._definitions import Definitions
+from guardrail.effects.code.python._joined import join
 from guardrail.effects.code.python._table import table
 from guardrail.effects.code.python._texts import any_of, one_of
 from guardrail.effects.code.python._values import (
@@ -29,13 +31,7 @@ from guardrail.effects.code.python._values import (
     Thing,
     Unknown,
     Value,
-    base_of,
-    can_act,
-    carried,
-    hold,
-    join,
     options,
-    store_of,
 )
 from guardrail.model import Resource
 

@@ -13,7 +13,7 @@ from guardrail.effects.code.python._beside import aside, hold, is_large, module_
 from guardrail.effects.code.python._changes import FOREIGN
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._machine import Machine
-from guardrail.effects.code.python._methods import paths
+from guardrail.effects.code.python._path_methods import paths
 from guardrail.effects.code.python._system import argument_of, set_environment, temporary
 from guardrail.effects.code.python._texts import any_of, one_of
 from guardrail.effects.code.python._values import (

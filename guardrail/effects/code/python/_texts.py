@@ -13,7 +13,9 @@ import string
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from guardrail.effects.code.python._carried import carried
 from guardrail.effects.code.python._concrete import Plain, abstract, concrete, concrete_items, is_key, printed
+from guardrail.effects.code.python._joined import join
 from guardrail.effects.code.python._values import (
     MARKS,
     MAX_ITEMS,
@@ -30,12 +32,11 @@ from guardrail.effects.code.python._values import (
     Thing,
     Unknown,
     Value,
-    carried,
     is_exact,
-    join,
     options,
 )
 from guardrail.effects.domain._values import NUM, TOP, merge
+from guardrail.patterns import lazy
 
 MAX_SIZE: Final = 64 * 1024
 """Longest text or bytes that is worked out, in characters."""
@@ -43,8 +44,8 @@ MAX_SIZE: Final = 64 * 1024
 MAX_NUMBER: Final = 10_000
 """Largest width, count or exponent that is worked out."""
 
-_WIDE = re.compile(r"[0-9]{5,}")
-_WIDTH = re.compile(r"[0-9]{1,9}")
+_WIDE = lazy(r"[0-9]{5,}")
+_WIDTH = lazy(r"[0-9]{1,9}")
 _Work = Callable[[Any, Any], Any]
 
 
@@ -222,7 +223,7 @@ def shown(value: Value, conversion: str = "", spec: str = "") -> tuple[str, ...]
     return (TOP,)
 
 
-_DATED: Final = re.compile(r"%-?[YmdHMSjybBaAfIpUWGVu](?:%-?[YmdHMSjybBaAfIpUWGVu]|[\w:. -])*", re.ASCII)
+_DATED: Final = lazy(r"%-?[YmdHMSjybBaAfIpUWGVu](?:%-?[YmdHMSjybBaAfIpUWGVu]|[\w:. -])*", re.ASCII)
 """A format that begins with a part of a date, and has no slashes."""
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from guardrail.effects.domain._paths import escape
-from guardrail.effects.domain._values import MAX_TEXT, NUM, TOP, Field, merge
+from guardrail.effects.domain._values import MAX_TEXT, NUM, TOP, Field
 from guardrail.model import Resource
 
 NAME: Final = "\ufff9"
@@ -395,50 +395,6 @@ class Thing(Value):
         self.held = held
 
 
-def base_of(value: Value) -> Value:
-    """What an attribute of an attribute of something belongs to."""
-    while isinstance(value, Bound):
-        value = value.owner
-    return value
-
-
-def is_model(value: Value) -> bool:
-    """A model, or a part of one."""
-    base = base_of(value)
-    return isinstance(base, Thing) and base.kind == "model"
-
-
-def part_of(owner: Value, sources: Sources) -> Unknown:
-    """Something that is taken out of an object of which nothing is known."""
-    made = Unknown(sources)
-    made.parent = owner if isinstance(owner, Unknown | Thing) else None
-    return made
-
-
-MAX_PARENTS: Final = 16
-"""How far up it is told that a part got some content."""
-
-
-def hold(value: Value, sources: Sources) -> None:
-    """Something, and what it is a part of, holds content from now on."""
-    part: Value | None = base_of(value)
-    for _ in range(MAX_PARENTS if sources else 0):
-        if isinstance(part, Thing):
-            part.held = merge(part.held, sources)
-        elif isinstance(part, Unknown | Function):
-            part.sources = merge(part.sources, sources)
-        part = part.parent if isinstance(part, Unknown) else None
-        if part is None:
-            return
-
-
-def store_of(value: Value) -> Thing | None:
-    """A file that a library holds open as arrays, if a value is one or a part of one."""
-    while isinstance(value, Bound):
-        value = value.owner
-    return value if isinstance(value, Thing) and value.kind == "<map>" else None
-
-
 class Handle(Value):
     """Something open that is read from or written to.
 
@@ -529,147 +485,6 @@ def anything(sources: Sources = ()) -> Text:
 def options(value: Value) -> tuple[Value, ...]:
     """The values that a value may be."""
     return value.options if isinstance(value, Either) else (value,)
-
-
-def join(left: Value | None, right: Value | None) -> Value:
-    """One value or the other; None is a name that is not set, which nothing can be done with."""
-    if left is right or right is None:
-        return left if left is not None else Unknown()
-    if left is None:
-        return right
-    if isinstance(left, Text) and isinstance(right, Text) and left.path == right.path:
-        return Text((*left.alternatives, *right.alternatives), merge(left.sources, right.sources), path=left.path)
-    if isinstance(left, Const) and isinstance(right, Const) and same_const(left.value, right.value):
-        return Const(left.value, merge(left.sources, right.sources))
-    if isinstance(left, Unknown) and isinstance(right, Unknown):
-        return Unknown(
-            merge(left.sources, right.sources),
-            hidden=left.hidden or right.hidden,
-            numeric=left.numeric and right.numeric,
-        )
-    found: list[Value] = []
-    for option in (*options(left), *options(right)):
-        if not any(option is other or equal(option, other) for other in found):
-            found.append(option)
-    if len(found) > MAX_OPTIONS:
-        return Unknown(carried(Either(tuple(found))), hidden=any(can_act(option) for option in found))
-    return found[0] if len(found) == 1 else Either(tuple(found))
-
-
-def same_const(left: Any, right: Any) -> bool:
-    """The same value of the same type."""
-    return type(left) is type(right) and bool(left == right)
-
-
-def equal(left: Value, right: Value) -> bool:
-    """Two values that need not be told apart."""
-    if left is right:
-        return True
-    if type(left) is not type(right) or left.sources != right.sources:
-        return False
-    if isinstance(left, Text) and isinstance(right, Text):
-        return left.alternatives == right.alternatives and left.path == right.path
-    if isinstance(left, Const) and isinstance(right, Const):
-        return same_const(left.value, right.value)
-    if isinstance(left, Ref) and isinstance(right, Ref):
-        return left.name == right.name
-    if isinstance(left, Unknown) and isinstance(right, Unknown):
-        return left.hidden == right.hidden and left.numeric == right.numeric
-    if isinstance(left, Either) and isinstance(right, Either) and len(left.options) == len(right.options):
-        return all(equal(a, b) for a, b in zip(left.options, right.options, strict=True))
-    return False
-
-
-def can_act(value: Value) -> bool:
-    """Calling it, or something taken from it, may do something."""
-    if isinstance(value, Either | Seq | Dict):
-        seen: set[int] = set()
-        queue: list[Value | None] = [value]
-        while queue:
-            part = queue.pop()
-            if part is None or id(part) in seen:
-                continue
-            seen.add(id(part))
-            if isinstance(part, Either | Seq | Dict):
-                queue.extend(_parts(part))
-            elif _acts(part):
-                return True
-        return False
-    return _acts(value)
-
-
-def _acts(value: Value) -> bool:
-    return (isinstance(value, Unknown) and value.hidden) or isinstance(
-        value, Ref | Function | Klass | Bound | Partial | Native | Instance | Handle
-    )
-
-
-def carried(value: Value | None) -> Sources:
-    """Whose content is in a value, in its items, or held inside it."""
-    if value is None:
-        return ()
-    if isinstance(value, Text | Const | Unknown):
-        return value.sources
-    found: Sources = ()
-    seen: set[int] = set()
-    queue: list[Value | None] = [value]
-    # Each value is looked at once: lists of lists of the same list would not end.
-    while queue:
-        part = queue.pop()
-        if part is None or id(part) in seen:
-            continue
-        seen.add(id(part))
-        if part.sources:
-            found = merge(found, part.sources)
-        if isinstance(part, Thing):
-            found = merge(found, part.held)
-        elif isinstance(part, Handle):
-            places = part.places if "r" in part.mode or "+" in part.mode else ()
-            found = merge(merge(found, part.inside), places)
-            continue
-        queue.extend(reversed(tuple(_parts(part))))
-    return found
-
-
-def content(args: Args) -> Sources:
-    """Whose content is in any argument.
-
-    Args:
-        args: what a function is given.
-    """
-    found: Sources = ()
-    for value in args.all():
-        found = merge(found, carried(value))
-    return found
-
-
-def _parts(value: Value) -> Iterable[Value | None]:
-    """The values inside a value."""
-    if isinstance(value, Either):
-        return value.options
-    if isinstance(value, Seq):
-        return (*value.items, value.rest)
-    if isinstance(value, Dict):
-        return (*value.items.values(), value.rest)
-    if isinstance(value, Thing):
-        return value.facts.values()
-    if isinstance(value, Instance):
-        return value.names.values()
-    if isinstance(value, Partial):
-        return value.args.all()
-    return (value.owner,) if isinstance(value, Bound) else ()
-
-
-def widened(value: Value) -> Value:
-    """What a value may be that changes in every round of a loop."""
-    if isinstance(value, Text):
-        same = all(set(text) <= set("0123456789-" + NUM) for text in value.alternatives)
-        return Text((NUM if same else TOP,), value.sources, path=value.path)
-    if isinstance(value, Const) and isinstance(value.value, int | float):
-        return Unknown(value.sources, numeric=True)
-    if isinstance(value, Unknown):
-        return value
-    return Unknown(carried(value), hidden=can_act(value))
 
 
 def path_texts(value: Value) -> tuple[str, ...]:

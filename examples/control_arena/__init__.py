@@ -1,0 +1,1 @@
+"""Guardrail as a monitor in a control protocol of ControlArena."""

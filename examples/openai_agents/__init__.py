@@ -1,0 +1,1 @@
+"""A maintenance agent in the OpenAI Agents SDK, behind the guard."""

@@ -1,0 +1,1 @@
+"""A maintenance agent in Pydantic AI, behind the guard."""

@@ -1,0 +1,138 @@
+"""Whose turn it is: how many calls are judged and wait at one time, and how many of them may be one caller's.
+
+What gets no turn is not judged, which is a denial: a 429 where its own caller asks for too much, a 503 where all do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, OrderedDict, deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from guardrail.config import ServiceConfig
+from guardrail.service._http import Problem
+
+MAX_KNOWN: Final = 4096
+"""Most callers whose rate is remembered; of too many the one that asked longest ago is forgotten, and begins anew."""
+
+SHED: Final = ("rate", "share", "queue", "wait")
+"""Why a call gets no turn: its caller asks too often, or has too many open; too many wait, or it waited too long."""
+
+
+class _Pace:
+    """How much one caller may ask just now: a bucket that fills again by itself, and what is open of theirs."""
+
+    __slots__ = ("at", "left", "open")
+
+    def __init__(self, left: float, at: float) -> None:
+        self.left = left
+        self.at = at
+        self.open = 0
+
+
+class Turns:
+    """The turns of all routes that judge; for one event loop.
+
+    Args:
+        settings: `[service]`.
+        clock: seconds that only ever grow.
+    """
+
+    def __init__(self, settings: ServiceConfig, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._paces: OrderedDict[str, _Pace] = OrderedDict()
+        self._line: deque[asyncio.Future[None]] = deque()
+        self.active = 0
+        """Calls that are being judged now."""
+        self.shed: Counter[str] = Counter()
+        """Calls that got no turn, by `SHED`."""
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for their turn."""
+        return len(self._line)
+
+    @asynccontextmanager
+    async def turn(self, who: str) -> AsyncGenerator[None]:
+        """One call's turn.
+
+        Args:
+            who: the client, or else the agent, whose share it is of.
+
+        Raises:
+            Problem: if there is none for it.
+        """
+        pace = self._admitted(who)
+        pace.open += 1
+        try:
+            await self._reach()
+            try:
+                yield
+            finally:
+                self._pass_on()
+        finally:
+            pace.open -= 1
+
+    def _admitted(self, who: str) -> _Pace:
+        limits, now = self._settings, self._clock()
+        pace = self._paces.get(who)
+        if pace is None:
+            pace = self._paces[who] = _Pace(limits.each_burst, now)
+            self._forget()
+        self._paces.move_to_end(who)
+        pace.left = min(float(limits.each_burst), pace.left + (now - pace.at) * limits.each_rate)
+        pace.at = now
+        if pace.left < 1.0:
+            wait = max(1, round((1.0 - pace.left) / limits.each_rate))
+            raise self._refused("rate", "too-often", f"more than {limits.each_rate:g} calls a second: ask again", wait)
+        if pace.open >= limits.each_concurrency:
+            text = f"{limits.each_concurrency} calls of this caller are being judged or wait already: ask again"
+            raise self._refused("share", "too-often", text)
+        pace.left -= 1.0
+        return pace
+
+    def _forget(self) -> None:
+        # Whoever has something open is remembered, and there are never more of those than have a turn or wait for one.
+        idle = (name for name, pace in self._paces.items() if not pace.open)
+        if len(self._paces) > MAX_KNOWN and (name := next(idle, None)) is not None:
+            del self._paces[name]
+
+    async def _reach(self) -> None:
+        """Wait until it is this call's turn."""
+        limits = self._settings
+        if self.active < limits.concurrency:
+            self.active += 1
+            return
+        if len(self._line) >= limits.queue:
+            raise self._refused("queue", "overloaded", f"{limits.queue} calls wait to be judged already: ask again")
+        place = asyncio.get_running_loop().create_future()
+        self._line.append(place)
+        try:
+            async with asyncio.timeout(limits.queue_ms / 1000):
+                await place
+        except BaseException as error:
+            if place.done() and not place.cancelled():
+                self._pass_on()  # it had come just then
+            elif place in self._line:
+                self._line.remove(place)
+            if not isinstance(error, TimeoutError):
+                raise
+            text = f"{limits.concurrency} calls are being judged, and none ended within {limits.queue_ms} ms: ask again"
+            raise self._refused("wait", "overloaded", text) from None
+
+    def _pass_on(self) -> None:
+        """The next in line has the turn that is over."""
+        while self._line:
+            place = self._line.popleft()
+            if not place.done():
+                place.set_result(None)
+                return
+        self.active -= 1
+
+    def _refused(self, why: str, kind: str, detail: str, seconds: int = 1) -> Problem:
+        self.shed[why] += 1
+        return Problem(kind, detail, ((b"retry-after", str(seconds).encode()),))
