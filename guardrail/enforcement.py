@@ -45,7 +45,7 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
         resources: to what; a rename and a link have two.
         outcome: `deny`, or `observe` for what was let happen.
         why: `asset`, `ancestor` of one, `granted` to the call, `outside` of the write roots, `address`, `socket`,
-            `times` or `fault`.
+            `supervisor`, `times`, `approved` by a person, or `fault`.
         syscall: the call that tried it.
         path: as the tool wrote it.
         pid: the thread.
@@ -73,5 +73,5 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_surprise(self) -> bool:
-        """Whether the tool went for an asset that its call was not judged to touch so."""
-        return self.asset is not None and not self.predicted
+        """Whether the tool went for an asset that its call was not judged to touch so, and no person gave leave."""
+        return self.asset is not None and not self.predicted and self.why != "approved"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
@@ -82,7 +82,7 @@ def execute(
         if told is not None:
             told(decision)
 
-    given = contextlib.nullcontext(confinement) if confinement is not None else confining(guard, call.cwd)
+    given = contextlib.nullcontext(confinement) if confinement is not None else confining(guard, call.cwd, call=call)
     with given as held:
 
         def start(judged: ToolCall) -> Ended:
@@ -128,13 +128,16 @@ async def aexecute(
 
 
 @contextlib.contextmanager
-def confining(guard: Guard, cwd: str | None, mode: Mode | None = None) -> Generator[Confinement]:
+def confining(
+    guard: Guard, cwd: str | None, mode: Mode | Literal["bwrap"] | None = None, *, call: ToolCall | None = None
+) -> Generator[Confinement]:
     """The confinement of what is started in a directory, until that is over.
 
     Args:
         guard: whose assets and bounds.
         cwd: the directory, which may be read and changed; by default that of this process.
         mode: how much is held; by default as `execute.confine` says.
+        call: the one call that it is for, of which people may be asked while it runs; without it nobody is.
 
     Yields:
         What narrows each job to what its call was judged to do.
@@ -144,18 +147,29 @@ def confining(guard: Guard, cwd: str | None, mode: Mode | None = None) -> Genera
     if mode == "off":
         yield UNCONFINED
         return
+    from guardrail.asking import word_of
+    from guardrail.confine.bubblewrap import Bubblewrap
     from guardrail.confine.kernel import Bounds, KernelConfinement
 
     own = os.path.realpath(cwd or os.getcwd())
     bounds = Bounds(
-        mode=mode,
+        mode="strict" if mode == "bwrap" else mode,
         read=tuple(dict.fromkeys(os.path.realpath(path) for path in (*settings.confine_read, own))),
         write=tuple(dict.fromkeys(os.path.realpath(path) for path in (*settings.confine_write, own))),
         connect=settings.confine_connect,
     )
-    serving = tuple(_serving(one, settings.confine_read) for one in settings.serving)
-    required = settings.confine_required
-    with KernelConfinement(guard.inventory, bounds, serving=serving, required=required) as kernel:
+    if mode == "bwrap":
+        with Bubblewrap(guard.inventory, bounds) as wrapped:
+            yield wrapped
+        return
+    with KernelConfinement(
+        guard.inventory,
+        bounds,
+        serving=tuple(_serving(one, settings.confine_read) for one in settings.serving),
+        required=settings.confine_required,
+        word=None if call is None else word_of(guard, call),
+        ask_seconds=settings.confine_escalate,
+    ) as kernel:
         yield kernel
 
 
@@ -175,6 +189,7 @@ def _serving(given: ServingConfig, read: tuple[str, ...]) -> Serving:
         files={given.program: given.files[given.program], **given.files},
         arguments=given.arguments,
         assets=given.assets,
+        environment=given.environment,
         bind=given.bind,
         sockets=given.sockets,
         read=(*read, *given.read),

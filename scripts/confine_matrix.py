@@ -1,10 +1,10 @@
 """Run every attack against one mechanism after another, and print one Markdown table.
 
-    python scripts/confine_matrix.py [--only NAME,…] [MECHANISM …]
+    python scripts/confine_matrix.py [--only NAME,…] [--peers PYTHON] [--totals] [MECHANISM …]
 
 Mechanisms: `bare` (nothing), `bwrap` (bubblewrap with the workspace writable, models hidden and the configuration bound
-read-only; left out where it is not installed), and `floor`, `default` and `strict` of ours; all of them by default.
-As root everything runs under an ordinary user without a capability, who owns all the files.
+read-only), `nono` (nono-py) and `sandlock`, which PYTHON has, and `floor`, `default` and `strict` of ours; by default
+all that are installed. As root everything runs under an ordinary user without a capability, who owns all the files.
 Cells: `held`, `OPEN`, with `+` where an event was told; others' own logs are not collected.
 """
 
@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -20,30 +22,52 @@ sys.path[:0] = [str(ROOT)]
 
 from tests import confine_attacks as attacks  # noqa: E402 - the checkout comes first on the path
 from tests.confine_matrix import Column, confined, plain  # noqa: E402
-from tests.confine_support import Arena, arena  # noqa: E402
+from tests.confine_support import HERE, SYSTEM, Arena, arena  # noqa: E402
 
-MECHANISMS = ("bare", "bwrap", "floor", "default", "strict")
+MECHANISMS = ("bare", "bwrap", "sandlock", "nono", "floor", "default", "strict")
+PEERS = {"nono": "nono_py", "sandlock": "sandlock"}
 
 
-def bubblewrap(made: Arena) -> list[str]:
-    """As agents' sandboxes call it."""
+def bubblewrap(made: Arena, reading: bool) -> list[str]:
+    """As agents' sandboxes call it; a reader sees the models, and everything read-only."""
+    own = [] if reading else ["--bind", made.ws, made.ws, "--tmpfs", made.models, "--ro-bind", made.conf, made.conf]
     return [
         "bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--ro-bind", "/", "/", "--dev", "/dev",
-        "--proc", "/proc", "--bind", made.ws, made.ws, "--tmpfs", made.models, "--ro-bind", made.conf, made.conf,
-        "--tmpfs", f"{made.base}/run", "--",
+        "--proc", "/proc", *own, "--tmpfs", f"{made.base}/run", "--",
     ]  # fmt: skip
 
 
-def column(mechanism: str, names: list[str]) -> Column | None:
+def peer(name: str, python: str) -> Callable[[Arena, bool], list[str]]:
+    """A sandbox that is a package, with what our own profiles are given."""
+
+    def prefix(made: Arena, reading: bool) -> list[str]:
+        read = (*SYSTEM, "/dev", str(HERE), *((made.models, made.ws) if reading else ()))
+        words = [word for path in read for word in ("--read", path)]
+        if not reading:
+            words += ["--write", made.ws, "--hide", made.models, "--hide", made.conf]
+        return [python, str(ROOT / "scripts/confine_peer.py"), name, *words, "--cwd", made.ws, "--"]
+
+    return prefix
+
+
+def column(mechanism: str, names: list[str], python: str) -> Column | None:
     """What came of the attacks against one mechanism; nothing where it does not start."""
     with arena() as made:
         if mechanism == "bare":
             return plain(made, names)
-        if mechanism == "bwrap":
-            if shutil.which("bwrap") is None or not plain(made, ["benign_ws"], bubblewrap).open:
+        if mechanism in {"bwrap", *PEERS}:
+            prefix = bubblewrap if mechanism == "bwrap" else peer(mechanism, python)
+            if not _is_there(mechanism, python) or not plain(made, ["benign_ws"], prefix).open:
                 return None
-            return plain(made, names, bubblewrap)
+            return plain(made, names, prefix)
         return confined(made, mechanism, names)
+
+
+def _is_there(mechanism: str, python: str) -> bool:
+    if mechanism == "bwrap":
+        return shutil.which("bwrap") is not None
+    done = subprocess.run([python, "-c", f"import {PEERS[mechanism]}"], capture_output=True, check=False)
+    return done.returncode == 0
 
 
 def main() -> int:
@@ -51,15 +75,24 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("mechanisms", nargs="*", metavar="MECHANISM", default=list(MECHANISMS))
     options.add_argument("--only", help="names of attacks")
+    options.add_argument("--peers", metavar="PYTHON", default=sys.executable, help="interpreter with others' packages")
+    options.add_argument("--totals", action="store_true", help="only the last rows")
     args = options.parse_args()
-    every = [*attacks.ATTACKS, *attacks.FURTHER, *attacks.BENIGN]
+    every = [*attacks.ATTACKS, *attacks.FURTHER, *attacks.NEWER, *attacks.READERS, *attacks.BENIGN]
     names = [name for name in every if not args.only or name in args.only.split(",")]
-    columns = {mechanism: found for mechanism in args.mechanisms if (found := column(mechanism, names)) is not None}
+    columns = {
+        mechanism: found for mechanism in args.mechanisms if (found := column(mechanism, names, args.peers)) is not None
+    }
     print("| attack | " + " | ".join(columns) + " |\n|---" * 1 + "|---" * len(columns) + "|")
-    for name in names:
+    for name in () if args.totals else names:
         cells = (("OPEN" if name in one.open else "held") + "+" * (name in one.told) for one in columns.values())
         print(f"| {name} | " + " | ".join(cells) + " |")
-    for title, some in (("the first", attacks.ATTACKS), ("further", attacks.FURTHER)):
+    for title, some in (
+        ("the first", attacks.ATTACKS),
+        ("further", attacks.FURTHER),
+        ("newer", attacks.NEWER),
+        ("readers", attacks.READERS),
+    ):
         count = [str(len(set(one.open) & set(some))) for one in columns.values()]
         told = [str(len(set(one.told) & set(some))) for one in columns.values()]
         print(f"| **open of {title} {len(set(names) & set(some))}** | " + " | ".join(count) + " |")

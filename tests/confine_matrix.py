@@ -6,12 +6,13 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from guardrail.confine.kernel import Executor, Profile
-from tests.confine_support import AS_ROOT, DROP, HERE, LAUNCHER, PYTHON, SYSTEM, Arena, attack, victim
+from tests.confine_attacks import READERS
+from tests.confine_support import AS_ROOT, DROP, HERE, LAUNCHER, PYTHON, SYSTEM, WEIGHTS, Arena, attack, victim
 
 TOUCHES_NO_SOCKET = "socket"
 """Libraries ask for users over a socket of this host; where an attack needs none, its denial is no evidence of it."""
@@ -46,7 +47,12 @@ def profile(made: Arena, mode: str) -> Profile:
     )
 
 
-def confined(made: Arena, mode: str, names: Iterable[str]) -> Column:
+def reading(made: Arena, mode: str) -> Profile:
+    """What a reader is given: the same to read, with the weights; nothing to write, no port."""
+    return replace(profile(made, mode), read=(*SYSTEM, str(HERE), made.models, made.ws), write=(), reads=(WEIGHTS,))
+
+
+def confined(made: Arena, mode: str, names: Iterable[str], launcher: Sequence[str] = LAUNCHER) -> Column:
     """Every attack in a session of its own, in a mode of the kernel line."""
     column = Column()
     left = list(names)
@@ -54,12 +60,13 @@ def confined(made: Arena, mode: str, names: Iterable[str]) -> Column:
         made.fill()
         with (
             victim(made, f"{mode}-{os.getpid()}") as environment,
-            Executor(made.protected(), launcher=LAUNCHER) as executor,
+            Executor(made.protected(), launcher=launcher) as executor,
         ):
             before = state(made)
             while left and state(made) == before:
                 name = left.pop(0)
-                with executor.open(profile(made, mode)) as session:
+                given = reading if name in READERS else profile
+                with executor.open(given(made, mode)) as session:
                     said, ended = attack(session, made, name, environment)
                 seen = [one for one in ended.observed if one.why != TOUCHES_NO_SOCKET or "unix" in name]
                 column.said[name] = said
@@ -73,13 +80,20 @@ def confined(made: Arena, mode: str, names: Iterable[str]) -> Column:
     return column
 
 
-def plain(made: Arena, names: Iterable[str], prefix: Callable[[Arena], list[str]] = lambda _: []) -> Column:
+def plain(made: Arena, names: Iterable[str], prefix: Callable[[Arena, bool], list[str]] = lambda *_: []) -> Column:
     """Every attack without confinement of ours, by itself or behind another program."""
     column = Column()
     for name in names:
         made.fill()
         with victim(made, f"bare-{os.getpid()}") as environment:
-            argv = [*(DROP if AS_ROOT else ()), *prefix(made), PYTHON, "-S", str(HERE / "confine_attacks.py")]
+            argv = [
+                *(DROP if AS_ROOT else ()),
+                *prefix(made, name in READERS),
+                PYTHON,
+                "-S",
+                "-B",
+                str(HERE / "confine_attacks.py"),
+            ]
             done = subprocess.run(
                 [*argv, name, made.base], cwd=made.ws, env={"PATH": "/usr/bin:/bin", **environment}, timeout=60,
                 stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, start_new_session=True,

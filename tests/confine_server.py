@@ -40,6 +40,7 @@ def evasions() -> dict[str, Callable[[], object]]:
         "connect": send_out,
         "datagram": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", PORT + 1)),
         "unix": lambda: socket.socket(socket.AF_UNIX).connect("\0nobody"),
+        "a port of the kernel's choice": lambda: socket.socket().listen(),
         "another port": lambda: socket.create_server(("127.0.0.1", PORT + 2)),
         "another program": lambda: subprocess.run(["/bin/cp", WEIGHTS, OUT], check=True, stderr=subprocess.DEVNULL),
     }

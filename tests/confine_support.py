@@ -29,6 +29,13 @@ DROP = (
     "--bounding-set=-all",
 )  # fmt: skip
 LAUNCHER = (*DROP, PYTHON) if AS_ROOT else (sys.executable,)
+
+
+def lacking(what: str) -> tuple[str, ...]:
+    """A launcher on a host that lacks something: see `confine_lacking`."""
+    return (*LAUNCHER, "-S", str(HERE / "confine_lacking.py"), what)
+
+
 SYSTEM = tuple(path for path in ("/usr", "/etc", "/proc", "/opt") if os.path.isdir(path))
 WEIGHTS = "weights:peer"
 CONTROL = "control:shutdown"
@@ -56,6 +63,11 @@ class Arena:
     def conf(self) -> str:
         return f"{self.ws}/conf/shutdown.yaml"
 
+    @property
+    def later(self) -> str:
+        """A configuration that is protected before it exists."""
+        return f"{self.ws}/later/site.yaml"
+
     def fill(self) -> None:
         """Make it, or make it again as it was."""
         if os.path.exists(self.base):
@@ -79,7 +91,7 @@ class Arena:
     def assets(self) -> list[Asset]:
         return [
             Asset(id=WEIGHTS, asset_class="weights", roots=(self.models,), facts={}),
-            Asset(id=CONTROL, asset_class="control", roots=(self.conf,), facts={}),
+            Asset(id=CONTROL, asset_class="control", roots=(self.conf, self.later), facts={}),
         ]
 
     def protected(self) -> ProtectedSet:
@@ -140,7 +152,7 @@ def victim(made: Arena, tag: str) -> Iterator[dict[str, str]]:
 
 def attack(session: Confined, made: Arena, name: str, environment: dict[str, str]) -> tuple[str, KernelEnded]:
     """Run one attack; the first line that it printed."""
-    script = [PYTHON, "-S", str(HERE / "confine_attacks.py"), name, made.base]
+    script = [PYTHON, "-S", "-B", str(HERE / "confine_attacks.py"), name, made.base]
     said, ended = run(session, script, made.ws, environment)
     lines = [line for line in said.splitlines() if line.startswith(("OPEN", "held"))]
     return (lines[0] if lines else f"held (killed, {ended.exit_code}) {said[-200:]}"), ended

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -12,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from guardrail.confine.kernel import Confined, ConfineError, Executor, Profile
+from scripts.confine_flood import flood
 from tests.confine_matrix import confined, profile
-from tests.confine_support import CONTROL, HERE, LAUNCHER, PYTHON, SYSTEM, WEIGHTS, Arena, arena, run
+from tests.confine_support import CONTROL, HERE, LAUNCHER, PYTHON, SYSTEM, WEIGHTS, Arena, arena, lacking, run
 
 BASH = "/bin/bash"
 
@@ -34,11 +36,6 @@ def executor(made: Arena) -> Iterator[Executor]:
 def session(executor: Executor, made: Arena) -> Iterator[Confined]:
     with executor.open(profile(made, "default")) as here:
         yield here
-
-
-def lacking(what: str) -> tuple[str, ...]:
-    """A launcher on a host that lacks something."""
-    return (*LAUNCHER, "-S", str(HERE / "confine_lacking.py"), what)
 
 
 def running(words: str) -> list[int]:
@@ -138,14 +135,13 @@ def test_a_host_that_can_hold_nothing_starts_nothing(made: Arena) -> None:
             host.open(profile(made, "default"))
 
 
-def test_a_restricted_pod_gives_the_same_answers(made: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_restricted_pod_gives_the_same_answers(made: Arena) -> None:
     """No namespaces, no mounts, no pidfd_getfd, no capability, no new privileges; a part of the matrix."""
-    monkeypatch.setattr("tests.confine_matrix.LAUNCHER", lacking("pod"))
     names = (
         "read_copy write_inplace unlink rename_parent utimens_protected conf_dirswap unix_daemon userns_bind tcp_send "
-        "hardlink_pre benign_ws"
+        "hardlink_pre supervisor_memory_by_a_thread reader_shares_memory listening_without_a_bind benign_ws"
     ).split()
-    column = confined(made, "strict", names)
+    column = confined(made, "strict", names, lacking("pod"))
     assert column.open == ["benign_ws"]
     assert column.harmed == []
 
@@ -177,11 +173,19 @@ def test_an_executor_that_is_killed_takes_everything_with_it(executor: Executor,
 
 def test_whatever_a_tool_leaves_behind_is_ended_with_it(session: Confined, made: Arena) -> None:
     """However it forked itself away."""
-    script = "(setsid sleep 987126 &) ; nohup sleep 987127 >/dev/null 2>&1 & exit 5"
+    # A child of the tool's parent, in a session of its own, to whom the orphans below it fall.
+    away = (
+        "import ctypes, os; c = ctypes.CDLL(None)\n"
+        "if not c.syscall(56, 0x8000 | 17, 0, 0, 0, 0):\n"
+        "    c.prctl(36, 1, 0, 0, 0); os.setsid(); os.fork() or os.execv('/bin/sleep', ['sleep', '987130'])\n"
+        "    os.execv('/bin/sleep', ['sleep', '987131'])"
+    )
+    script = f'(setsid sleep 987126 &) ; nohup sleep 987127 >/dev/null 2>&1 & {PYTHON} -S -c "{away}"; exit 5'
     _, ended = run(session, [BASH, "-c", script], made.ws)
     assert (ended.exit_code, ended.survivors) == (5, 0)
     assert ended.strays >= 1
     assert not running("98712")
+    assert not running("98713")
 
 
 def test_a_fork_bomb_ends_with_its_tool(executor: Executor, made: Arena) -> None:
@@ -205,22 +209,42 @@ def test_a_tool_that_is_not_wanted_ends_at_once(session: Confined, made: Arena) 
 
 
 def test_a_flood_of_denied_calls_is_counted_and_nothing_leaks(session: Confined, made: Arena) -> None:
-    """Ten thousand, each of them failing in another way: more than there are descriptors to lose."""
-    code = f"""
-import os
-for i in range(2500):
-    for what in (lambda: os.unlink({made.conf!r}), lambda: os.rename('nothing%d' % i, 'x'),
-                 lambda: open({made.weights!r}, 'r+'), lambda: os.chmod('/etc/passwd', 0)):
-        try: what(); raise SystemExit('done')
-        except OSError: pass
-"""
-    _, ended = run(session, [PYTHON, "-S", "-c", code], made.ws)
+    """Ten thousand, each of them failing in another way; `scripts/confine_flood.py` does a hundred thousand."""
+    ended = flood(session, made, 10_000)
     assert ended.exit_code == 0
     assert ended.traps >= 10_000
     assert ended.events == 7_500
     assert ended.untold == ended.events - len(ended.observed)
     assert len(ended.observed) == 3
     assert run(session, [BASH, "-c", "echo x > after; cat after"], made.ws)[0] == "x\n"
+
+
+def test_a_supervisor_without_a_descriptor_left_denies(made: Arena) -> None:
+    """Calls that wait hold all that it may have: what comes then fails, and is let through again when they are gone."""
+    few = (*LAUNCHER[:-1], "/bin/sh", "-c", 'ulimit -n 32; exec "$0" "$@"', LAUNCHER[-1])
+    code = f"""
+import os, threading
+os.mkfifo('f'); made = []
+def wait():
+    try: os.close(os.open('f', os.O_WRONLY))
+    except OSError: pass
+threads = [threading.Thread(target=wait) for _ in range(60)]
+for thread in threads: thread.start()
+while True:
+    try: os.close(os.open('w', os.O_CREAT | os.O_WRONLY))
+    except OSError as error: made.append(error.errno); break
+for what in (lambda: os.unlink({made.conf!r}), lambda: os.rename({made.weights!r}, 'x')):
+    try: what(); made.append('done')
+    except OSError as error: made.append(error.errno)
+while any(thread.is_alive() for thread in threads): os.close(os.open('f', os.O_RDONLY | os.O_NONBLOCK))
+for _ in range(10_000):
+    try: os.close(os.open('w', os.O_CREAT | os.O_WRONLY)); print(made); break
+    except OSError: pass
+"""
+    with Executor(made.protected(), launcher=few) as executor, executor.open(profile(made, "default")) as session:
+        said, ended = run(session, [PYTHON, "-S", "-c", code], made.ws)
+    assert said == f"{[errno.EMFILE] * 3}\n"
+    assert ended.exit_code == 0
 
 
 def test_calls_that_wait_do_not_keep_the_others(session: Confined, made: Arena) -> None:

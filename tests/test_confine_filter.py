@@ -22,7 +22,7 @@ HEADERS = {
     "aarch64": Path("/usr/include/asm-generic/unistd.h"),
 }
 EPERM, EACCES, ENOSYS = (errno_of(number) for number in (errno.EPERM, errno.EACCES, errno.ENOSYS))
-DEFAULT = seccomp.FilterPlan(notify=True, shield=(100, 101, 102), groups=(99,))
+DEFAULT = seccomp.FilterPlan(notify=True, shield=(100, 101, 102, 103, 104), groups=(99,))
 
 
 def answer(code: bytes, number: int, *args: int, audit: int = calls.MACHINES["x86_64"].audit) -> int:
@@ -119,10 +119,42 @@ def test_only_streams_are_sockets() -> None:
 def test_the_executor_cannot_be_named() -> None:
     """By process, thread or group, nor all processes at once; everybody else can."""
     for name in calls.NAME_A_PROCESS:
-        assert {of(name, number) for number in (100, 101, 102, -99, -1)} == {EPERM}, name
-        assert {of(name, number) for number in (103, 0, -103)} == {ALLOW}, name
-    plan = seccomp.FilterPlan(notify=True, shield=(7, 8, 9), groups=(7,))
+        assert {of(name, number) for number in (100, 101, 102, 103, 104, -99, -1)} == {EPERM}, name
+        assert {of(name, number) for number in (105, 0, -105)} == {ALLOW}, name
+    for name, user in calls.RANK_PROCESSES.items():
+        assert {of(name, *args) for args in ((0, 100), (1, 99), (user, 0))} == {EPERM}, name
+        assert of(name, 0, 0) == ALLOW
+    plan = seccomp.FilterPlan(notify=True, shield=(7, 8, 9, 10, 11), groups=(7,))
     assert seccomp.own_program(plan) == seccomp.program(plan)
+
+
+def test_nobody_is_signalled_or_limited_by_another_way() -> None:
+    """The owner of a descriptor is sent signals, and a limit ends a process: one's own limits alone are set."""
+    assert of("prlimit64", 0, 4) == ALLOW
+    assert {of("prlimit64", number, 0) for number in (1, 100, 4242)} == {EPERM}
+    assert {of("fcntl", 3, command) for command in seccomp.SET_OWNER} == {EPERM}
+    assert {of("fcntl", 3, command) for command in (0, 2, 4, 6, 1030)} == {ALLOW}
+    assert {of("ioctl", 3, command) for command in seccomp.OWNERS_OF_DESCRIPTORS} == {EPERM}
+
+
+def test_a_descriptor_that_may_only_read_changes_nothing() -> None:
+    """Generation, verity and encryption of a file, and snapshots, are ioctls; a copy between descriptors is not."""
+    for command in (*seccomp.FILE_STATE, 0x50009401, 0x50009417, 0x5000940F, 0x4008941A):
+        assert of("ioctl", 3, command) == EPERM, hex(command)
+    assert {of("ioctl", 3, command) for command in seccomp.CLONES} == {ALLOW}
+
+
+def test_nothing_listens_that_was_not_looked_at() -> None:
+    """The kernel gives a socket without a port one of its own choice; without a supervisor nobody listens at all."""
+    assert of("listen", 3) == NOTIFY
+    assert of("listen", 3, plan=seccomp.FilterPlan(notify=False)) == EACCES
+    assert of("listen", 3, plan=seccomp.FilterPlan(notify=False, listen=True)) == ALLOW
+
+
+def test_a_sandbox_inside_is_not_promised() -> None:
+    """What the supervisor does in the tool's place is not held by rules that the tool gives itself."""
+    assert of("landlock_create_ruleset") == ENOSYS
+    assert of("landlock_create_ruleset", plan=seccomp.FilterPlan(notify=False)) == ALLOW
 
 
 def test_a_filter_that_the_kernel_would_not_take_is_not_made() -> None:

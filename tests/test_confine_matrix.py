@@ -8,7 +8,7 @@ from tests import confine_attacks as attacks
 from tests.confine_matrix import confined
 from tests.confine_support import arena
 
-EVERY = (*attacks.ATTACKS, *attacks.FURTHER, *attacks.BENIGN)
+EVERY = (*attacks.ATTACKS, *attacks.FURTHER, *attacks.NEWER, *attacks.READERS, *attacks.BENIGN)
 
 KNOWN = {
     "default": {
@@ -23,6 +23,8 @@ def test_there_are_as_many_attacks_as_we_say() -> None:
     """The figures in the pages count these."""
     assert len(attacks.ATTACKS) == 49
     assert len(attacks.FURTHER) == 19
+    assert len(attacks.NEWER) == 42
+    assert len(attacks.READERS) == 19
 
 
 @pytest.mark.slow

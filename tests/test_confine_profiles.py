@@ -204,6 +204,17 @@ def test_a_serving_program_is_what_the_operator_fixed(made: Arena) -> None:
         serving_profile(changed, argv, made.assets())
 
 
+def test_a_serving_program_is_started_with_the_variables_that_were_fixed(made: Arena) -> None:
+    """Those of a call could have it load code, or a configuration, that the operator never saw."""
+    program = os.path.realpath("/usr/bin/env")
+    files = {program: hashlib.sha256(Path(program).read_bytes()).hexdigest()}
+    serving = Serving(files=files, environment={"PORT": "9"}, read=SYSTEM)
+    with KernelConfinement(made.assets(), bounds(made), serving=[serving]) as confinement:
+        job = confinement.confine(Job(argv=(program,), environment={"LD_PRELOAD": "/usr/lib/evil.so"}), [])
+        done = subprocess.run(job.argv, env=job.environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "PORT=9\n"
+
+
 def test_a_job_of_owned_execution_is_held_to_its_effects(made: Arena) -> None:
     """The process that is started stands for the tool: its output, its exit code, and an account besides."""
     for folder in (made.ws, f"{made.ws}/conf"):

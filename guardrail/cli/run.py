@@ -60,7 +60,7 @@ def add(verbs: Any) -> None:
     )
     sub.add_argument(
         "--confine",
-        choices=("off", "floor", "default", "strict"),
+        choices=("off", "floor", "default", "strict", "bwrap"),
         help="how much the kernel holds it to what it was judged to do; default: `execute.confine`",
     )
     sub.add_argument(

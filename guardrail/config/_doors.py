@@ -69,6 +69,7 @@ class ServingConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         program: real path of the executable.
         arguments: what it is started with, all of it and in this order.
         files: SHA-256, in hexadecimal, of the program and of each script that it is given, by real path.
+        environment: all variables that it is given; those of a call are not passed on.
         assets: ids of the assets that it may read.
         bind: TCP ports that it may listen on.
         sockets: directories in which it may make sockets.
@@ -78,6 +79,7 @@ class ServingConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     program: str
     arguments: tuple[str, ...] = ()
     files: dict[str, str]
+    environment: dict[str, str] = {}
     assets: tuple[str, ...]
     bind: tuple[int, ...] = ()
     sockets: tuple[str, ...] = ()
@@ -95,12 +97,15 @@ class ExecuteConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         output_bytes: most that is passed on of each of its two outputs, in bytes; the rest is read and dropped.
         over_http: whether the service carries calls out (`POST /v1/execute`), as its own user.
         concurrency: most tools that the service runs at one time; further ones get 503.
-        confine: how much the kernel holds a tool to what it was judged to do: `off`, `floor`, `default` or `strict`.
+        confine: how much the kernel holds a tool to what it was judged to do: `off`, `floor`, `default` or `strict`; or
+            `bwrap`, which leaves it to bubblewrap.
         confine_required: whether a tool is not started where this kernel cannot hold it as asked; otherwise it is held
             as far as can be, and its record says what is lacking.
         confine_read: directories that a confined tool may read and run programs of, besides its own directory.
         confine_write: directories that it may change, besides its own directory.
         confine_connect: TCP ports that it may connect to.
+        confine_escalate: how long a system call on an asset that the kernel would deny waits for a person where policy
+            has one asked, in seconds; 0 denies it at once.
         serving: programs that may read weights, and then write and send nothing but over their own sockets.
     """
 
@@ -112,11 +117,12 @@ class ExecuteConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     output_bytes: int = 1024 * 1024
     over_http: bool = False
     concurrency: int = 16
-    confine: Literal["off", "floor", "default", "strict"] = "off"
+    confine: Literal["off", "floor", "default", "strict", "bwrap"] = "off"
     confine_required: bool = True
     confine_read: tuple[str, ...] = ("/usr", "/etc", "/proc")
     confine_write: tuple[str, ...] = ()
     confine_connect: tuple[int, ...] = ()
+    confine_escalate: float = 0.0
     serving: tuple[ServingConfig, ...] = ()
 
 

@@ -308,6 +308,10 @@ def _record_problems(asset: AssetConfig) -> Iterator[str]:
         yield f"asset `{asset.id}`: `record.expected` must be 0 or a number of items"
 
 
+_MAY_BE_NONE: Final = frozenset({"review.sticky_seconds", "execute.confine_escalate"})
+"""Times of which 0 says something: ask again at once, and ask nobody."""
+
+
 def _number_problems(config: Config) -> list[str]:
     problems: list[str] = []
     for section in (
@@ -324,8 +328,8 @@ def _number_problems(config: Config) -> list[str]:
         part = getattr(config, section)
         for name in part.__struct_fields__:
             value = getattr(part, name)
-            if f"{section}.{name}" == "review.sticky_seconds" and value == 0:
-                continue  # asks again at once
+            if f"{section}.{name}" in _MAY_BE_NONE and value == 0:
+                continue
             if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
                 problems.append(f"`{section}.{name}` must be greater than 0")
     if config.review.grant_seconds > 4 * 3600:

@@ -21,7 +21,6 @@ OURS: Final[Mapping[str, str]] = {
     "pydantic-ai": "guardrail_adapters.testing._pydantic_ai:adapters",
     "python": "guardrail_adapters.testing._python:adapters",
     "mcp": "guardrail_adapters.testing._mcp:adapters",
-    "hooks": "guardrail_adapters.testing._hooks:adapters",
 }
 """Name of a family -> `MODULE:NAME` of a function that gives its adapters."""
 

@@ -31,6 +31,8 @@ def strength_findings(config: Config) -> Iterator[Finding]:
     )
     yield from hook_findings(config)
     yield _kernel_finding()
+    if config.execute.confine == "bwrap":
+        yield bubblewrap_finding()
     if config.unsafe_fail_open:
         yield Finding(name="strength", state="problem", detail="unsafe_fail_open is set: calls run when judging fails")
     if os.geteuid() == 0:
@@ -61,6 +63,25 @@ def hook_findings(config: Config) -> Iterator[Finding]:
         else:
             detail = f"{what} in `{path}`: `guardrail hook install` it again, or take it out with `--undo`"
             yield Finding(name="hooks", state="problem", detail=detail)
+
+
+def bubblewrap_finding(program: str | None = None) -> Finding:
+    """Whether bubblewrap, to which the configuration leaves it, makes a sandbox here, found by trying.
+
+    Args:
+        program: where it is; found on the path by default.
+    """
+    from guardrail.confine import JobError
+    from guardrail.confine.bubblewrap import Bubblewrap
+    from guardrail.confine.kernel import Bounds
+
+    try:
+        Bubblewrap([], Bounds(), program=program).close()
+    except JobError as error:
+        return Finding(name="kernel", state="problem", detail=f"{error}; until then `guardrail run` starts nothing")
+    return Finding(
+        name="kernel", state="ok", detail="bubblewrap makes sandboxes here; it tells nothing of what it holds"
+    )
 
 
 def _kernel_finding() -> Finding:

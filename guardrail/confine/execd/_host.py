@@ -20,7 +20,11 @@ def host() -> dict[str, Any]:
         "machine": os.uname().machine,
         "landlock_abi": abi,
         "listener": problem or "ok",
-        "lacking": [*lacking(abi), *(("seccomp-listener",) if problem else ())],
+        "lacking": [
+            *lacking(abi),
+            *(("seccomp-listener",) if problem else ()),
+            *(() if _memory_stays_out_of_cores() else ("coredump-filter",)),
+        ],
     }
 
 
@@ -64,6 +68,20 @@ def _machine_known() -> bool:
     try:
         machine()
     except NotImplementedError:
+        return False
+    return True
+
+
+def _memory_stays_out_of_cores() -> bool:
+    """Whether no part of the memory of this process, and of all that it starts, goes into a core.
+
+    The kernel hands cores to a program outside where /proc/sys/kernel/core_pattern names one, whatever the limits are.
+    Who is started inherits this, and cannot write to /proc.
+    """
+    try:
+        with open("/proc/self/coredump_filter", "w", encoding="ascii") as file:
+            file.write("0")
+    except OSError:
         return False
     return True
 

@@ -13,7 +13,7 @@ from guardrail.confine.execd._orders import WRITABLE_DEVICES, Profile, Protected
 
 Answer = Literal["allow", "observe", "deny"]
 
-LOOKING: Final = frozenset({"read", "net_send"})
+LOOKING: Final = frozenset({"read", "net_send", "net_recv"})
 """Ops that need no write root."""
 
 
@@ -82,7 +82,7 @@ def judge(
         return Verdict("deny" if profile.times == "deny" else "observe", granted, "times")
     if granted is not None:
         return Verdict("observe", granted, "granted")
-    return Verdict("observe") if op == "net_send" else _FREE
+    return Verdict("observe") if op in {"net_send", "net_recv"} else _FREE
 
 
 def _is_granted(op: str, asset: str, profile: Profile, protected: ProtectedSet) -> bool:

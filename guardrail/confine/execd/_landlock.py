@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import stat
 import struct
 from dataclasses import dataclass
 from typing import Final
@@ -103,20 +102,15 @@ class Ruleset:
         attr = self._handled.packed(self._abi)
         self._fd = call("landlock_create_ruleset", attr, ctypes.c_size_t(len(attr)), 0)
 
-    def allow(self, path: str, rights: int) -> None:
-        """Allow so much beneath a path. Rules follow the path that is walked, so another name is not covered.
+    def allow(self, fd: int, rights: int) -> None:
+        """Allow so much beneath what a descriptor holds. Rules follow the path that is walked, so another name is not
+        covered.
 
         Raises:
-            OSError: if it is not there.
+            OSError: if the kernel does not take the rule.
         """
-        fd = os.open(path, os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW)
-        try:
-            if not stat.S_ISDIR(os.fstat(fd).st_mode):
-                rights &= ON_A_FILE
-            if rights & self._handled.files:
-                call("landlock_add_rule", self._fd, 1, struct.pack("=Qi", rights & self._handled.files, fd), 0)
-        finally:
-            os.close(fd)
+        if rights & self._handled.files:
+            call("landlock_add_rule", self._fd, 1, struct.pack("=Qi", rights & self._handled.files, fd), 0)
 
     def allow_port(self, port: int, rights: int) -> None:
         """Allow a TCP port; nothing to do where ports are not held."""

@@ -9,13 +9,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
+import socket
 import sys
 import time
 from dataclasses import replace
 from typing import Any, Final, cast
 
 from guardrail.confine.execd import _processes as processes
+from guardrail.confine.execd._asks import Asks
 from guardrail.confine.execd._host import holdable, host, refusal
 from guardrail.confine.execd._orders import Mode, Profile, ProtectedSet
 from guardrail.confine.execd._wire import unpack
@@ -32,7 +35,8 @@ def main(order: str, account: str, *argv: str) -> int:
     """Run the tool, write what is to be told of it, and end as it did.
 
     Args:
-        order: file with the profile, the protected set, the tool's variables, and what has to be in force.
+        order: file with the profile, the protected set, the tool's variables, what has to be in force, and where people
+            are asked.
         account: file that is made for the account.
         argv: program and arguments.
     """
@@ -65,7 +69,8 @@ def _run(given: dict[str, Any], argv: list[str], told: dict[str, Any]) -> int:
     signal.set_wakeup_fd(write, warn_on_full_buffer=False)
     events = Events()
     try:
-        session = session_of(profile, ProtectedSet.from_plain(given["protected"]), events)
+        asks = _asks(given["asks"])
+        session = session_of(profile, ProtectedSet.from_plain(given["protected"]), events, asks)
         tool = session.start(argv, umask=umask, env=given["environment"])
     except FileNotFoundError:
         _cannot(told, f"cannot start `{argv[0]}`: no such program")
@@ -79,9 +84,11 @@ def _run(given: dict[str, Any], argv: list[str], told: dict[str, Any]) -> int:
     null = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(null, stream)  # their other ends see the tool's end, not ours
-    status = ending.wait(wake)
+    status = ending.wait(wake, asks)
     tool.returncode = status
     strays, survivors = processes.end_all()
+    if asks is not None:
+        asks.close()
     told["events"] = events.take()
     told["ended"] = {
         "status": status,
@@ -93,6 +100,14 @@ def _run(given: dict[str, Any], argv: list[str], told: dict[str, Any]) -> int:
         "untold": events.total - events.told,
     }
     return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def _asks(where: dict[str, Any] | None) -> Asks | None:
+    if where is None:
+        return None
+    channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    channel.connect(where["socket"])
+    return Asks(channel, where["seconds"])
 
 
 class _Ending:
@@ -114,15 +129,29 @@ class _Ending:
         if number == signal.SIGTERM and self._deadline is None:
             self._deadline = time.monotonic() + self._grace
 
-    def wait(self, wake: int) -> int:
-        """Status of the tool, once it has ended."""
+    def wait(self, wake: int, asks: Asks | None) -> int:
+        """Status of the tool, once it has ended; until then what people say about its calls is carried out."""
         while self._pid not in (ended := processes.reap()):
             left = None if self._deadline is None else self._deadline - time.monotonic()
             if left is not None and left <= 0:
                 processes.send(self._pid, signal.SIGKILL)
                 self._deadline = left = None
-            processes.wait(wake, left)
+            _heard(wake, asks, left)
         return ended[self._pid]
+
+
+def _heard(wake: int, asks: Asks | None, seconds: float | None) -> None:
+    """Wait for a signal or for a word of the guard, at most so long, and until the next question is over."""
+    if asks is None or asks.fileno() < 0:
+        processes.wait(wake, seconds)
+        return
+    fd, times = asks.fileno(), [one for one in (seconds, asks.left()) if one is not None]
+    ready, _, _ = select.select([wake, fd], [], [], min(times, default=None))
+    if wake in ready:
+        processes.drain(wake)
+    if fd in ready:
+        asks.hear()
+    asks.expire()
 
 
 def _cannot(told: dict[str, Any], why: str) -> int:

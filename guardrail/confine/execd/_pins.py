@@ -21,7 +21,20 @@ RESOLVE_NO_MAGICLINKS: Final = 2
 """Of openat2(2): links such as /proc/PID/fd/3 are not followed."""
 
 _MAGIC: Final = re.compile(rb"(/proc/\d+/(?:task/\d+/)?(?:fd/\d+|cwd|root|exe))(?:/(.*))?", re.DOTALL)
+_PROCESS: Final = re.compile(rb"/proc/(\d+)(?:/|$)")
 _STREAMS: Final = (b"/dev/stdin", b"/dev/stdout", b"/dev/stderr")
+
+
+class Ours(PermissionError):
+    """A path led to what belongs to the supervisor.
+
+    Args:
+        real: where it led.
+    """
+
+    def __init__(self, real: bytes) -> None:
+        super().__init__(errno.EACCES, "of the supervisor")
+        self.real = real
 
 
 def pin(pid: int, dirfd: int, path: bytes, *, follow: bool = True) -> int:
@@ -34,7 +47,8 @@ def pin(pid: int, dirfd: int, path: bytes, *, follow: bool = True) -> int:
         follow: whether a symbolic link at its end is followed.
 
     Raises:
-        OSError: as opening it fails; EACCES for what belongs to the supervisor.
+        OSError: as opening it fails.
+        Ours: for what belongs to the supervisor.
     """
     if not path:
         return base(pid, dirfd)
@@ -48,8 +62,8 @@ def pin(pid: int, dirfd: int, path: bytes, *, follow: bool = True) -> int:
     magic = _MAGIC.fullmatch(path)
     if magic is None or not (follow or magic[2]):
         return _not_ours(_open(AT_FDCWD, path, follow=follow))
-    if magic[1].startswith(b"/proc/%d/" % os.getpid()):
-        raise PermissionError(errno.EACCES, "of the supervisor")
+    if _is_ours(magic[1]):
+        raise Ours(magic[1])
     start = os.open(magic[1], os.O_PATH | os.O_CLOEXEC)
     if not magic[2]:
         return _not_ours(start)
@@ -80,11 +94,16 @@ def entry(pid: int, dirfd: int, path: bytes) -> tuple[int, bytes, Found]:
         raise OSError(errno.EINVAL if leaf == b"." else errno.ENOTEMPTY if leaf else errno.ENOENT, "no name")
     parent = pin(pid, dirfd, (head or b"/") if whole.startswith(b"/") else (head or b"."))
     try:
-        at = os.fsdecode(os.readlink(held(parent))).rstrip("/") + "/" + os.fsdecode(leaf)
-        return parent, leaf, Found(at, _identity(leaf, parent))
+        return parent, leaf, again(parent, leaf)
     except BaseException:
         os.close(parent)
         raise
+
+
+def again(parent: int, leaf: bytes) -> Found:
+    """What a name in a pinned directory leads to now."""
+    at = os.fsdecode(os.readlink(held(parent))).rstrip("/") + "/" + os.fsdecode(leaf)
+    return Found(at, _identity(leaf, parent))
 
 
 def seen(fd: int) -> tuple[Found, os.stat_result]:
@@ -127,8 +146,13 @@ def _own_names(pid: int, path: bytes) -> bytes:
 
 def _not_ours(fd: int) -> int:
     real = os.readlink(held(fd))
-    ours = b"/proc/%d" % os.getpid()
-    if real == ours or real.startswith(ours + b"/"):
+    if _is_ours(real):
         os.close(fd)
-        raise PermissionError(errno.EACCES, "of the supervisor")
+        raise Ours(real)
     return fd
+
+
+def _is_ours(real: bytes) -> bool:
+    """INVARIANT: a thread of the supervisor counts too: /proc has a directory by its number, and never lists it."""
+    found = _PROCESS.match(real)
+    return found is not None and os.path.exists(b"/proc/self/task/" + found[1])

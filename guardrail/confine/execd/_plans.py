@@ -29,12 +29,15 @@ from guardrail.confine.execd._kernel import (
     held,
     signed,
 )
-from guardrail.confine.execd._pins import base, entry, is_link, pin, seen
+from guardrail.confine.execd._pins import again, base, entry, is_link, pin, seen
 from guardrail.confine.execd._seccomp import FSSETXATTR, WRITE_INTENT
 
 MODE_BITS: Final = 0o7777
 UTIME_NOW: Final = 0x3FFFFFFF
 UTIME_OMIT: Final = 0x3FFFFFFE
+
+RENAME_NOREPLACE: Final = 1
+"""Of renameat2(2): nothing is at the new name."""
 
 MAX_XATTR_NAME_BYTES: Final = 256
 """Longest name of an extended attribute, in bytes, with its NUL."""
@@ -73,9 +76,11 @@ class Plan:
         objects: what it is done to.
         act: does it and gives the value to answer, or nothing if the answer is a descriptor and has gone out.
         fds: pins to close afterwards.
-        entry: whether names are moved or removed.
+        entry: whether names are moved or removed, or come to lead elsewhere.
         blocks: whether it may wait for somebody, so that it needs a thread of its own.
         times: for an explicit time: what is set, and what was.
+        words: a command that does the same, for a person to judge; None where none does.
+        same: whether the names still lead to what they led to; what is pinned by itself cannot be anything else.
     """
 
     op: str
@@ -86,6 +91,8 @@ class Plan:
     entry: bool = False
     blocks: bool = False
     times: dict[str, Any] | None = None
+    words: tuple[str, ...] | None = None
+    same: Callable[[], bool] = lambda: True
 
 
 class Planner:
@@ -205,6 +212,8 @@ class Planner:
             os.close(one)
             raise
         name, last = ("renameat2" if moves else "linkat"), leaf
+        named = source[0] == one
+        plain = named and not (flags & ~RENAME_NOREPLACE if moves else flags)
         return Plan(
             op="rename" if moves else "link",
             path=old_path + b" -> " + new_path,
@@ -212,6 +221,8 @@ class Planner:
             act=lambda: call(name, *source, two, last, flags),
             fds=[one, two],
             entry=True,
+            words=("mv" if moves else "ln", "-T", "--", first.real, second.real) if plain else None,
+            same=lambda: (not named or again(*source) == first) and again(two, last) == second,
         )
 
     def _remove(self, trapped: Trapped) -> Plan:
@@ -229,6 +240,8 @@ class Planner:
             act=lambda: call("unlinkat", parent, leaf, flags),
             fds=[parent],
             entry=True,
+            words=("rmdir" if flags & AT_REMOVEDIR else "rm", "--", found.real),
+            same=lambda: again(parent, leaf) == found,
         )
 
     def _make(self, trapped: Trapped) -> Plan:
@@ -245,7 +258,9 @@ class Planner:
             act = lambda: call("mkdirat", parent, leaf, args[0] & MODE_BITS & keep)  # noqa: E731
         else:
             act = lambda: call("mknodat", parent, leaf, args[0] & (keep | 0o170000), args[1])  # noqa: E731
-        return Plan(op="create", path=path, objects=(found,), act=act, fds=[parent])
+        # A link above a protected name that is not there yet decides where that will lie.
+        above = name.startswith("symlink")
+        return Plan(op="create", path=path, objects=(found,), act=act, fds=[parent], entry=above)
 
     # ── what is written about a file and not into it ──────────────────────────────────────────────────────────────────
 
@@ -275,7 +290,8 @@ class Planner:
         except BaseException:
             os.close(fd)
             raise
-        return Plan(op=op, path=path, objects=(found,), act=act, fds=[fd], times=said)
+        words = _words(name, rest, said, found.real)
+        return Plan(op=op, path=path, objects=(found,), act=act, fds=[fd], times=said, words=words)
 
     def _attribute_act(
         self, trapped: Trapped, fd: int, rest: tuple[int, ...], status: os.stat_result, times: tuple[int, ...] | None
@@ -321,6 +337,19 @@ class Planner:
 
 
 _FLAGGED: Final = frozenset({"fchownat", "utimensat", "fchmodat2"})
+
+
+def _words(name: str, rest: tuple[int, ...], times: dict[str, Any] | None, real: str) -> tuple[str, ...] | None:
+    """A command that does the same to a file that lies somewhere."""
+    if not real.startswith("/"):
+        return None
+    if name == "truncate":
+        return "truncate", "-s", str(rest[0]), "--", real
+    if name in calls.MODES:
+        return "chmod", f"{rest[0] & MODE_BITS:o}", "--", real
+    if times is not None:
+        return "touch", "-d", f"@{times['mtime']}", "--", real
+    return None
 
 
 def _explicit(times: tuple[int, ...] | None, status: os.stat_result) -> dict[str, Any] | None:

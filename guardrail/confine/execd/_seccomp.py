@@ -11,6 +11,7 @@ import functools
 import os
 import struct
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -25,6 +26,22 @@ SETVERSION: Final = 0x40087602
 
 TERMINAL_INPUT: Final = (0x5412, 0x541C)
 """TIOCSTI and TIOCLINUX: they type into a terminal on a person's behalf."""
+
+OWNERS_OF_DESCRIPTORS: Final = (0x8901, 0x8902)
+"""FIOSETOWN and SIOCSPGRP: whom the kernel sends a signal of one's choice when there is something to read."""
+
+SET_OWNER: Final = (8, 15)
+"""The same by fcntl(2): F_SETOWN and F_SETOWN_EX."""
+
+FILE_STATE: Final = (0x40086604, 0x6609, 0x40806685, 0x800C6613)
+"""ioctls that change a file through a descriptor that may only read it: generation and layout (ext4), verity,
+encryption."""
+
+CLONES: Final = (0x40049409, 0x4020940D, 0xC0189436)
+"""FICLONE, FICLONERANGE and FIDEDUPERANGE: a copy between two descriptors, as `cp` makes it."""
+
+BTRFS: Final = 0x9400
+"""Type of the ioctls of btrfs, which those share; a snapshot is another name of everything that lies in it."""
 
 WRITE_INTENT: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 """Flags of an open that can change something."""
@@ -75,20 +92,22 @@ class FilterPlan:
         every_open: whether it sees reads too.
         new_names: whether it sees directories, links and nodes being made.
         unix: whether sockets of this host may be made.
-        shield: processes and threads that nobody may signal.
-        groups: process groups that nobody may signal.
+        listen: whether anything may be listened on, where there is no supervisor to look at what.
+        shield: processes and threads that nobody may signal, limit or schedule.
+        groups: process groups of which the same holds.
     """
 
     notify: bool
     every_open: bool = False
     new_names: bool = False
     unix: bool = False
+    listen: bool = False
     shield: tuple[int, ...] = ()
     groups: tuple[int, ...] = ()
 
 
-SHIELD_PLACES: Final = tuple(range(0x7FFFFF00, 0x7FFFFF03))
-"""Stand for the three numbers of a session while its filter is not its own yet; no process has such numbers."""
+SHIELD_PLACES: Final = tuple(range(0x7FFFFF00, 0x7FFFFF05))
+"""Stand for the numbers that a session shields while its filter is not its own yet; no process has such numbers."""
 
 GROUP_PLACE: Final = 0x7FFFFF10
 """The same for its process group."""
@@ -103,10 +122,11 @@ def own_program(plan: FilterPlan) -> bytes:
     """The filter as `program` makes it, from one made before: only the shielded numbers are a session's own.
 
     Args:
-        plan: with three numbers to shield, and one group.
+        plan: with as many numbers to shield as there are places, and one group.
     """
     code = _template(replace(plan, shield=SHIELD_PLACES, groups=(GROUP_PLACE,)))
-    places = {**dict(zip(SHIELD_PLACES, plan.shield, strict=True)), -GROUP_PLACE: -plan.groups[0]}
+    group = plan.groups[0]
+    places = {**dict(zip(SHIELD_PLACES, plan.shield, strict=True)), GROUP_PLACE: group, -GROUP_PLACE: -group}
     for place, number in places.items():
         code = code.replace(_compared(place), _compared(number))
     return code
@@ -138,27 +158,50 @@ def _rules(plan: FilterPlan) -> dict[str, tuple[Rule, ...]]:
     if plan.notify:
         found |= _notified(plan)
     found |= _sockets(plan, Rule(eacces))
+    if not plan.notify and not plan.listen:
+        found["listen"] = (Rule(eacces),)
     for name, arg in (("sendto", 3), ("sendmsg", 2), ("sendmmsg", 3)):
         found[name] = (Rule(eacces, (Look(arg, "has", FAST_OPEN),)),)
     found["clone"] = (Rule(eperm, (Look(0, "has", NAMESPACES),)),)
     found["unshare"] = (Rule(eperm, (Look(0, "has", NAMESPACES | NEW_TIME),)),)
     # Code that was never a file is nothing that anybody could have judged.
     found["memfd_create"] = (Rule(enosys, (Look(1, "lacks", MFD_NOEXEC_SEAL),)),)
-    everybody = (*plan.shield, *(-group for group in plan.groups), *((-1,) if plan.shield else ()))
-    for name in calls.NAME_A_PROCESS:
-        found[name] = tuple(Rule(eperm, (Look(0, "is", number & 0xFFFFFFFF),)) for number in everybody)
+    found |= _naming(plan, eperm)
+    found["fcntl"] = tuple(Rule(eperm, (Look(1, "is", command),)) for command in SET_OWNER)
     found["ioctl"] = (
         *found.get("ioctl", ()),
-        *(Rule(eperm, (Look(1, "is", command),)) for command in TERMINAL_INPUT),
+        *(Rule(eperm, (Look(1, "is", one),)) for one in (*TERMINAL_INPUT, *OWNERS_OF_DESCRIPTORS, *FILE_STATE)),
+        *(Rule(ALLOW, (Look(1, "is", one),)) for one in CLONES),
+        Rule(eperm, (Look(1, "is", BTRFS, 0xFF00),)),
     )
     found |= dict.fromkeys(calls.REFUSED, (Rule(eperm),))
     found |= dict.fromkeys(calls.ABSENT, (Rule(enosys),))
     return found
 
 
+def _naming(plan: FilterPlan, eperm: int) -> dict[str, tuple[Rule, ...]]:
+    """Calls that name a process: nobody names the executor or who is above it, nor everybody at once."""
+    everybody = (*plan.shield, *(-group for group in plan.groups), *((-1,) if plan.shield else ()))
+    found = {name: _refused(0, everybody, eperm) for name in calls.NAME_A_PROCESS}
+    for name, user in calls.RANK_PROCESSES.items():
+        found[name] = (*_refused(0, (user,), eperm), *_refused(1, (*plan.shield, *plan.groups), eperm))
+    # A limit ends a process as well as a signal does, and Landlock has no scope for it: none but one's own.
+    found["prlimit64"] = (Rule(ALLOW, (Look(0, "is", 0),)), Rule(eperm))
+    return found
+
+
+def _refused(arg: int, numbers: Iterable[int], action: int) -> tuple[Rule, ...]:
+    return tuple(Rule(action, (Look(arg, "is", number & 0xFFFFFFFF),)) for number in numbers)
+
+
 def _notified(plan: FilterPlan) -> dict[str, tuple[Rule, ...]]:
     always = (Rule(NOTIFY),)
-    found: dict[str, tuple[Rule, ...]] = dict.fromkeys((*calls.MUTATIONS, "connect", "openat2", "creat"), always)
+    found: dict[str, tuple[Rule, ...]] = dict.fromkeys(
+        (*calls.MUTATIONS, "connect", "listen", "openat2", "creat"), always
+    )
+    # The supervisor acts inside the tool's rules and not inside those that the tool gives itself: it is told that there
+    # are none to be had, rather than that it is confined when it is not.
+    found |= dict.fromkeys(("landlock_create_ruleset", "landlock_restrict_self"), (Rule(errno_of(errno.ENOSYS)),))
     for name, arg in (("openat", 2), ("open", 1)):
         found[name] = always if plan.every_open else (Rule(NOTIFY, (Look(arg, "has", WRITE_INTENT),)),)
     if plan.new_names:

@@ -17,6 +17,7 @@ import threading
 from typing import Any, Final
 
 from guardrail.confine.execd import _processes as processes
+from guardrail.confine.execd._asks import Asks
 from guardrail.confine.execd._kernel import PR_SET_DUMPABLE, prctl
 from guardrail.confine.execd._orders import Profile, ProtectedSet
 from guardrail.confine.execd._session import Session
@@ -206,7 +207,7 @@ class Worker:
             send(self._channel, {"events": taken})
 
 
-def session_of(profile: Profile, protected: ProtectedSet, events: Events) -> Session:
+def session_of(profile: Profile, protected: ProtectedSet, events: Events, asks: Asks | None = None) -> Session:
     """A session in this process, after which the process is good for nothing else."""
     processes.take_orphans()
     # INVARIANT: the supervisor shares a domain with nobody but itself, and its memory with nobody at all.
@@ -217,7 +218,7 @@ def session_of(profile: Profile, protected: ProtectedSet, events: Events) -> Ses
         most = resource.getrlimit(resource.RLIMIT_NPROC)[1]
         limit = profile.processes if most == resource.RLIM_INFINITY else min(profile.processes, most)
         resource.setrlimit(resource.RLIMIT_NPROC, (limit, most))
-    return Session(profile, protected, events.notice)
+    return Session(profile, protected, events.notice, asks)
 
 
 def _roots(profile: Profile) -> list[tuple[int, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from guardrail.confine.execd._orders import Profile, ProtectedSet
+from guardrail.confine.kernel._asking import Asked, Word
 from guardrail.confine.kernel._confinement import Account, KernelConfinement
 from guardrail.confine.kernel._executor import Confined, Executor, host_report
 from guardrail.confine.kernel._profiles import Bounds, Serving, predictions, profile_for, serving_profile
@@ -12,6 +13,7 @@ from guardrail.enforcement import Observed
 
 __all__ = [
     "Account",
+    "Asked",
     "Bounds",
     "ConfineError",
     "Confined",
@@ -24,6 +26,7 @@ __all__ = [
     "Profile",
     "ProtectedSet",
     "Serving",
+    "Word",
     "host_report",
     "predictions",
     "profile_for",

@@ -18,7 +18,8 @@ from guardrail.assets import Asset
 from guardrail.confine._confinement import Seen
 from guardrail.confine._job import Job
 from guardrail.confine.execd import BOOT
-from guardrail.confine.execd._orders import Profile, ProtectedSet
+from guardrail.confine.execd._orders import ProtectedSet
+from guardrail.confine.kernel._asking import Asking, Word
 from guardrail.confine.kernel._executor import host_report, report_of
 from guardrail.confine.kernel._profiles import Bounds, Serving, compared, profile_for, serving_profile
 from guardrail.confine.kernel._protected import protect
@@ -61,6 +62,8 @@ class KernelConfinement:
         serving: programs that may read weights.
         required: whether a job that this kernel cannot hold as asked is not started.
         launcher: what starts Python.
+        word: decides about calls that were denied because of an asset, while they wait; without it they are refused.
+        ask_seconds: how long each of them waits, in seconds.
     """
 
     name = "kernel"
@@ -73,12 +76,17 @@ class KernelConfinement:
         serving: Sequence[Serving] = (),
         required: bool = True,
         launcher: Sequence[str] = (sys.executable,),
+        word: Word | None = None,
+        ask_seconds: float = 0.0,
     ) -> None:
         self._assets = assets
         self._bounds = bounds
         self._serving = serving
         self._required = required
         self._launcher = launcher
+        self._word = word
+        self._ask_seconds = ask_seconds
+        self._asking: Asking | None = None
         self._place = tempfile.mkdtemp(prefix="guardrail-confine-")
         self._count = 0
         self._protected: ProtectedSet | None = None
@@ -116,11 +124,18 @@ class KernelConfinement:
         self._effects = effects
         self._protected = _with_place(protect(assets), self._place)
         self._count += 1
+        serving = next((one for one in self._serving if one.starts(job.argv)), None)
+        if serving is None:
+            profile, environment = profile_for(effects, assets, self._bounds), job.environment
+        else:
+            profile = serving_profile(serving, job.argv, assets, self._bounds.mode)
+            environment = serving.environment
         order = {
-            "profile": asdict(self._profile(job.argv, effects, assets)),
+            "profile": asdict(profile),
             "protected": self._protected.to_plain(),
             "required": self.enforcement is None or self.enforcement.required,
-            "environment": job.environment,
+            "environment": environment,
+            "asks": self._asks(),
             # Shorter than whoever waits for it does, so that its end is told by what held it.
             "grace_seconds": job.grace_seconds * GRACE_SHARE,
         }
@@ -177,6 +192,8 @@ class KernelConfinement:
 
     def close(self) -> None:
         """Take away its files."""
+        if self._asking is not None:
+            self._asking.close()
         shutil.rmtree(self._place, ignore_errors=True)
 
     def __enter__(self) -> Self:
@@ -185,11 +202,18 @@ class KernelConfinement:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _profile(self, argv: tuple[str, ...], effects: Sequence[Effect], assets: list[Asset]) -> Profile:
-        for serving in self._serving:
-            if serving.starts(argv):
-                return serving_profile(serving, argv, assets, self._bounds.mode)
-        return profile_for(effects, assets, self._bounds)
+    def _asks(self) -> dict[str, Any] | None:
+        """Where the tool's supervisor asks, if anybody is there to decide."""
+        if self._asking is not None:
+            self._asking.close()
+            self._asking = None
+        if self._word is None or self._ask_seconds <= 0:
+            return None
+        try:
+            self._asking = Asking(self._file("asks"), self._word)
+        except OSError as error:
+            raise ConfineError(f"people cannot be asked at `{self._file('asks')}`: {error.strerror or error}") from None
+        return {"socket": self._file("asks"), "seconds": self._ask_seconds}
 
     def _file(self, what: str) -> str:
         return os.path.join(self._place, f"{self._count}.{what}")

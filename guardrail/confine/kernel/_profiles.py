@@ -72,6 +72,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         files: SHA-256 of the executable, first, and of each script that it is given, by real path.
         arguments: what it is started with, all of it.
+        environment: all variables that it is given; those of a call could have it load what the operator never saw.
         assets: ids of the assets that it may read.
         bind: TCP ports that it may listen on.
         sockets: real directories in which it may make sockets.
@@ -80,6 +81,7 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
 
     files: dict[str, str]
     arguments: tuple[str, ...] = ()
+    environment: dict[str, str] = {}
     assets: tuple[str, ...] = ()
     bind: tuple[int, ...] = ()
     sockets: tuple[str, ...] = ()

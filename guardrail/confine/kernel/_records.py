@@ -59,7 +59,7 @@ class EnforcementReport(msgspec.Struct, frozen=True, kw_only=True):
 
 def observed(event: dict[str, Any]) -> Observed:
     """An event as the executor sent it."""
-    kind: Kind = "net" if event["op"] == "net_send" else "file"
+    kind: Kind = "net" if event["op"] in {"net_send", "net_recv"} else "file"
     resources = tuple(
         Resource(kind=kind, path=real, real=real, dev=dev, ino=ino, asset=event["asset"])
         for real, dev, ino in event["objects"]

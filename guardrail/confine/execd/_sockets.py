@@ -1,4 +1,4 @@
-"""Connecting in a tool's place: the address is copied once, and what was judged is what is connected to."""
+"""Connecting and listening in a tool's place, on a copy of its socket: what was judged is what it is reached by."""
 
 from __future__ import annotations
 
@@ -22,14 +22,62 @@ class Refused(Exception):
 
     Args:
         where: the address, for people.
+        op: what it is wanted for.
+        why: what is not allowed.
     """
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, *, op: str = "net_send", why: str = "address") -> None:
         super().__init__(where)
         self.where = where
+        self.op = op
+        self.why = why
 
 
-def plan_connect(trapped: Trapped, memory: Memory, profile: Profile, *, ports_held: bool) -> tuple[Plan, bool]:
+def plan_listen(trapped: Trapped, profile: Profile) -> Plan:
+    """The plan of a listen(2): the kernel gives a socket that was bound to nothing a port of its own choice.
+
+    Raises:
+        Refused: unless it was bound to a port that the profile has, or to a path, which Landlock has looked at.
+        OSError: as the call fails.
+    """
+    if not profile.bind and not profile.has_unix:
+        raise Refused("listen", op="net_recv")
+    end = _copied(trapped)
+    try:
+        where = _bound_to(end, profile)
+    except BaseException:
+        os.close(end)
+        raise
+    backlog = signed(trapped.args[1])
+    return Plan(op="net_recv", path=where.encode(), objects=(), act=lambda: call("listen", end, backlog), fds=[end])
+
+
+def _bound_to(end: int, profile: Profile) -> str:
+    with socket.socket(fileno=os.dup(end)) as bound:
+        family, name = bound.family, bound.getsockname()
+    if family == socket.AF_UNIX:
+        # An abstract name has no directory; it is bytes, and begins with NUL.
+        where, known = f"unix:{name!r}", isinstance(name, str) and bool(name)
+    else:
+        where, known = f"tcp://{name[0]}:{name[1]}", name[1] in profile.bind
+    if not known:
+        raise Refused(where, op="net_recv")
+    return where
+
+
+def copies_sockets() -> bool:
+    """Whether this host lets a supervisor copy a descriptor of its tool, which some pods refuse."""
+    process = os.pidfd_open(os.getpid())
+    try:
+        os.close(call("pidfd_getfd", process, process, 0))
+    except OSError:
+        return False
+    finally:
+        os.close(process)
+    return True
+
+
+def plan_connect(trapped: Trapped, memory: Memory, profile: Profile, *, ports_held: bool) -> Plan:
     """The plan of a connect(2).
 
     Args:
@@ -39,7 +87,7 @@ def plan_connect(trapped: Trapped, memory: Memory, profile: Profile, *, ports_he
         ports_held: whether Landlock keeps the ports, whatever the kernel reads the second time.
 
     Returns:
-        The plan, and whether the kernel may carry it out itself.
+        The plan; its act says `Again` where the kernel may carry it out itself.
 
     Raises:
         Refused: for any other address.
@@ -53,10 +101,10 @@ def plan_connect(trapped: Trapped, memory: Memory, profile: Profile, *, ports_he
         return _internet(trapped, raw, family, profile, ports_held=ports_held)
     if family != socket.AF_UNIX:
         raise Refused(f"address family {family}")
-    return _local(trapped, raw, profile), False
+    return _local(trapped, raw, profile)
 
 
-def _internet(trapped: Trapped, raw: bytes, family: int, profile: Profile, *, ports_held: bool) -> tuple[Plan, bool]:
+def _internet(trapped: Trapped, raw: bytes, family: int, profile: Profile, *, ports_held: bool) -> Plan:
     if len(raw) < (16 if family == socket.AF_INET else 24):
         raise OSError(errno.EINVAL, "a short address")
     host = socket.inet_ntop(family, raw[4:8] if family == socket.AF_INET else raw[8:24])
@@ -66,8 +114,8 @@ def _internet(trapped: Trapped, raw: bytes, family: int, profile: Profile, *, po
         raise Refused(where)
     if ports_held and not profile.has_unix:
         # No socket of this host exists, and Landlock holds the port: the register is all that matters.
-        return Plan(op="net_send", path=where.encode(), objects=(), act=_never), True
-    return _on_behalf(trapped, where.encode(), raw, []), False
+        return Plan(op="net_send", path=where.encode(), objects=(), act=_again)
+    return _on_behalf(trapped, where.encode(), raw, [])
 
 
 def _local(trapped: Trapped, raw: bytes, profile: Profile) -> Plan:
@@ -91,13 +139,7 @@ def _local(trapped: Trapped, raw: bytes, profile: Profile) -> Plan:
 
 def _on_behalf(trapped: Trapped, where: bytes, address: bytes, fds: list[int]) -> Plan:
     try:
-        with open(f"/proc/{trapped.pid}/status", "rb") as file:
-            leader = next(int(line.split()[1]) for line in file if line.startswith(b"Tgid:"))
-        process = os.pidfd_open(leader)
-        try:
-            fds.append(call("pidfd_getfd", process, signed(trapped.args[0]), 0))
-        finally:
-            os.close(process)
+        fds.append(_copied(trapped))
     except BaseException:
         for fd in fds:
             os.close(fd)
@@ -113,5 +155,16 @@ def _on_behalf(trapped: Trapped, where: bytes, address: bytes, fds: list[int]) -
     )
 
 
-def _never() -> int:
+def _copied(trapped: Trapped) -> int:
+    """A copy of the socket that is a call's first argument."""
+    with open(f"/proc/{trapped.pid}/status", "rb") as file:
+        leader = next(int(line.split()[1]) for line in file if line.startswith(b"Tgid:"))
+    process = os.pidfd_open(leader)
+    try:
+        return call("pidfd_getfd", process, signed(trapped.args[0]), 0)
+    finally:
+        os.close(process)
+
+
+def _again() -> int:
     raise Again
