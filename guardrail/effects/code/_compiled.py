@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any, Final
+
+import msgspec
 
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import place
@@ -104,46 +106,64 @@ def _crates(call: Call, path: str) -> frozenset[str] | None:
     folder = path.rpartition("/")[0]
     while folder:
         if call.shell.view.kind(f"{folder}/Cargo.toml") is not None:
-            table = _manifest(call, f"{folder}/Cargo.toml")
+            found = _manifest(call, f"{folder}/Cargo.toml")
             alone = _ROOT.fullmatch(path.removeprefix(f"{folder}/")) is not None
-            return _named_crates(table) if table is not None and alone else None
+            return _named_crates(found[0]) if found is not None and alone else None
         folder = folder.rpartition("/")[0]
     return frozenset()
 
 
 _ROOT: Final = lazy(r"src/main\.rs|(?:src/bin|examples)/[\w-]+\.rs")
-_DEPENDENCIES: Final = ("dependencies", "dev-dependencies", "build-dependencies")
 _PLAIN_PACKAGE: Final = frozenset(
     "name version edition authors description license publish rust-version readme repository keywords".split()
 )
+_PLAIN_MANIFEST: Final = frozenset("package profile dependencies dev-dependencies build-dependencies".split())
 
 
-def _manifest(call: Call, path: str) -> dict[str, Any] | None:
+class _Needs(msgspec.Struct, frozen=True, rename="kebab"):
+    """The crates that a package, or a target of one, depends on."""
+
+    dependencies: dict[str, Any] = {}
+    dev_dependencies: dict[str, Any] = {}
+    build_dependencies: dict[str, Any] = {}
+
+    def names(self) -> Iterator[str]:
+        """Their names, as the manifest has them."""
+        yield from (*self.dependencies, *self.dev_dependencies, *self.build_dependencies)
+
+
+class _Manifest(_Needs, frozen=True, rename="kebab"):
+    """What counts in a `Cargo.toml`."""
+
+    package: dict[str, Any] = {}
+    lib: dict[str, Any] = {}
+    target: dict[str, _Needs] = {}
+
+
+def _manifest(call: Call, path: str) -> tuple[_Manifest, frozenset[str]] | None:
+    """A manifest, and the names of all of its tables; None if it cannot be read."""
     text = _text(call, path)
     try:
-        return tomllib.loads(text) if text is not None else None
-    except (tomllib.TOMLDecodeError, RecursionError):
+        table = tomllib.loads(text) if text is not None else None
+        return None if table is None else (msgspec.convert(table, _Manifest), frozenset(table))
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError, RecursionError):
         return None
 
 
-def _named_crates(table: dict[str, Any]) -> frozenset[str] | None:
-    """The crates of a package, itself included; None if that is not told plainly."""
-    targets = table.get("target", {})
-    tables = [table, *(targets.values() if isinstance(targets, dict) else ())]
-    groups = [one.get(name, {}) for one in tables if isinstance(one, dict) for name in _DEPENDENCIES]
-    own = [table.get(name, {}) for name in ("package", "lib")]
-    if not all(isinstance(group, dict) for group in (*groups, *own)):
-        return None
-    names = [name for group in groups for name in group] + [str(one.get("name", "")) for one in own]
-    return frozenset(name.replace("-", "_") for name in names if name)
+def _named_crates(manifest: _Manifest) -> frozenset[str]:
+    """The crates of a package, itself included."""
+    own = (str(one.get("name", "")) for one in (manifest.package, manifest.lib))
+    others = (name for needs in (manifest, *manifest.target.values()) for name in needs.names())
+    return frozenset(name.replace("-", "_") for name in (*own, *others) if name)
 
 
-def _is_plain_manifest(table: dict[str, Any] | None) -> bool:
+def _is_plain_manifest(found: tuple[_Manifest, frozenset[str]] | None) -> bool:
     """A package that takes in nothing of others, and whose building runs nothing."""
-    if table is None or not table.keys() <= {"package", "profile", *_DEPENDENCIES}:
+    if found is None:
         return False
-    package = table.get("package", {})
-    return isinstance(package, dict) and package.keys() <= _PLAIN_PACKAGE and not any(map(table.get, _DEPENDENCIES))
+    manifest, tables = found
+    plain = tables <= _PLAIN_MANIFEST and manifest.package.keys() <= _PLAIN_PACKAGE
+    return plain and next(manifest.names(), None) is None
 
 
 def _is_plain_go(text: str | None) -> bool:
