@@ -133,15 +133,16 @@ def test_a_call_that_people_approve_while_it_is_held_runs_once(holding: tuple[Pl
 
 
 def test_a_call_that_is_withdrawn_leaves_the_question_to_another_that_waits_for_it(holding: tuple[Place, Wire]) -> None:
-    """The same call twice is one question: it is closed with the last one that waits."""
+    """The same call twice is one question: it stays open for the one that waits, or is asked anew for it."""
     place, wire = holding
     thing = {"thing": "models"}
     first = wire.start("tools/call", name="inspect", arguments=thing)
-    (case,) = eventually(lambda: waiting(place))
+    assert eventually(lambda: waiting(place))
     second = wire.start("tools/call", name="inspect", arguments=thing)
     assert words(wire.call("read_file", path="elsewhere/x")) == "ran read_file"
     wire.send({"method": "notifications/cancelled", "params": {"requestId": first}})
     assert words(wire.call("read_file", path="elsewhere/x")) == "ran read_file"
+    (case,) = eventually(lambda: waiting(place))
     answer(place, case)
     said = wire.next()
     assert (said["id"], words(said["result"])) == (second, "ran inspect")

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import copy
 import logging
+import time
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, cast
@@ -212,14 +213,21 @@ class Gate:
 
     async def _after(self, request: _Request, escalation: str, seconds: float) -> Message:
         """The answer once people have said theirs, or the time is up."""
-        state = await self._waiting.decided(escalation, seconds, request.beat(escalation))
-        if state == "pending":
-            return _answers.pending(request.id, escalation)
-        if state != "approved":
-            return _answers.denied(request.id)
-        # The guard finds the leave by the digest of the call, and uses it up.
-        answer = await self._attempt(request)
-        return _answers.pending(request.id, answer.escalation) if isinstance(answer, Decision) else answer
+        end = time.monotonic() + seconds
+        while True:
+            state = await self._waiting.decided(escalation, end - time.monotonic(), request.beat(escalation))
+            if state == "pending":
+                return _answers.pending(request.id, escalation)
+            if state not in ("approved", "superseded"):
+                return _answers.denied(request.id)
+            # The guard finds the leave by the digest of the call, and uses it up.
+            answer = await self._attempt(request)
+            if not isinstance(answer, Decision):
+                return answer
+            if state == "approved" or answer.escalation is None:
+                return _answers.pending(request.id, answer.escalation)
+            # Whoever had asked the same has withdrawn it, before this call was seen to wait: it is asked anew.
+            escalation = answer.escalation
 
     async def _later(self, request: _Request, escalation: str) -> Message:
         try:
