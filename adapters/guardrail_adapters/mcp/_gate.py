@@ -113,13 +113,6 @@ class Client:
         return self.stateless and _answers.TASKS in table(self.capabilities.get("extensions"))
 
 
-def _trace_of(message: Message) -> dict[str, str]:
-    """W3C trace context of a request, which stands in its `_meta`: the span of the decision is a child of it."""
-    meta = table(params_of(message).get("_meta"))
-    found = {name: meta.get(name) for name in ("traceparent", "tracestate")}
-    return {name: value for name, value in found.items() if isinstance(value, str)}
-
-
 class ToolFailed(Exception):
     """The server answered that the tool failed: its own affair, and on record as a failure."""
 
@@ -189,8 +182,7 @@ class Gate:
             request = _Request(
                 message=message, id=identity, call=call, client=client, forward=forward, tell=tell, listing=listing
             )
-            with serving(_trace_of(message)):
-                return await self._judged(request, again=again)
+            return await self._judged(request, again=again)
         except RefusedFrame as error:
             return {**error.answer(), "id": identity}
         except ServerGone as error:
