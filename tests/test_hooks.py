@@ -414,8 +414,8 @@ def test_a_socket_of_somebody_else_is_not_believed_and_neither_is_somebody_elses
                 self.connection = connection
                 self.closed = False
 
-            def get_extra_info(self, _: str) -> socket.socket:
-                return self.connection
+            def get_extra_info(self, name: str) -> socket.socket | None:
+                return self.connection if name == "socket" else None
 
             def close(self) -> None:
                 self.closed = True
@@ -431,7 +431,9 @@ def test_a_socket_of_somebody_else_is_not_believed_and_neither_is_somebody_elses
                 connection, _ = listener.accept()
                 with connection:
                     transport = Transport(connection)
-                    OwnUserProtocol.connection_made(object.__new__(OwnUserProtocol), transport)  # type: ignore[arg-type]
+                    protocol = object.__new__(OwnUserProtocol)
+                    protocol.app_state = {}
+                    protocol.connection_made(transport)  # type: ignore[arg-type]
         assert transport.closed
 
 
