@@ -377,7 +377,11 @@ def test_the_configuration_page_has_every_setting_and_its_default() -> None:
         "[decision_log]": config_module.DecisionLogConfig,
         "[limits]": config_module.LimitConfig,
         "[service]": config_module.ServiceConfig,
+        "[[service.client]]": config_module.ClientConfig,
+        "[service.tls]": config_module.TlsConfig,
+        "[service.kubernetes]": config_module.KubernetesConfig,
         "[execute]": config_module.ExecuteConfig,
+        "[[execute.serving]]": config_module.ServingConfig,
         "[hooks]": config_module.HookConfig,
         "[console]": config_module.ConsoleConfig,
     }
