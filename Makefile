@@ -92,7 +92,7 @@ policy: $(VENV)/.test tools ## rebuild the shipped WebAssembly policy from polic
 
 .PHONY: conformance
 conformance: $(VENV)/.test $(FRAMEWORKS_VENV)/.ready ## which adapter keeps what: every case with every adapter of ours, as a table
-	$(BIN)/python -m guardrail_adapters.testing langgraph hooks python $(CONFORMANCE)
+	$(BIN)/python -m guardrail_adapters.testing langgraph hooks mcp python $(CONFORMANCE)
 	PYTHONPATH=$(CURDIR):$(CURDIR)/adapters $(FRAMEWORKS_VENV)/bin/python -W ignore -m guardrail_adapters.testing \
 		openai-agents pydantic-ai inspect $(CONFORMANCE)
 

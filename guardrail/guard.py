@@ -134,8 +134,8 @@ class Guard:
     ) -> None:
         self.decision_log = log
         self.config = config
-        self.engine = engine
         self.trail = trail
+        self._steps = Steps(engine, trail, config.limits.decision_ms)
         self.reviews = reviews
         self.desk = reviews.desk
         self.clerk = Clerk.of(config, self.desk)
@@ -182,7 +182,6 @@ class Guard:
             telemetry=self._telemetry,
             attend=attend,
         )
-        self._steps = Steps(engine, trail, config.limits.decision_ms)
         self._variables = {"HOME": os.path.expanduser("~")}
         if config.unsafe_fail_open:
             text = "unsafe_fail_open is set: calls run even when judging them fails"
@@ -240,6 +239,11 @@ class Guard:
         guard._telemetry.policy(judge.revision, refused=False)
         news.tell(trail, guard._telemetry)
         return guard
+
+    @property
+    def engine(self) -> PolicyEngine:
+        """What decides."""
+        return self._steps.engine
 
     # -- the four ways in ---------------------------------------------------------------------------------------
 

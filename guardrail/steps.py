@@ -51,7 +51,7 @@ class Steps:
     """
 
     def __init__(self, engine: PolicyEngine, trail: AnyTrail | None, decision_ms: int) -> None:
-        self._engine = engine
+        self.engine = engine
         self._trail = trail
         self._seconds = decision_ms / 1000
 
@@ -94,14 +94,14 @@ class Steps:
 
     def _answer(self, step: Step) -> Any:
         if isinstance(step, Ask):
-            return self._engine.decide(step.document, deadline=time.monotonic() + self._seconds)
+            return self.engine.decide(step.document, deadline=time.monotonic() + self._seconds)
         if isinstance(step, Do):
             return step.work()
         return None if self._trail is None else self._trail.append(step.record, durable=step.durable)
 
     async def _aanswer(self, step: Step) -> Any:
         if isinstance(step, Ask):
-            return await self._engine.adecide(step.document, deadline=time.monotonic() + self._seconds)
+            return await self.engine.adecide(step.document, deadline=time.monotonic() + self._seconds)
         if isinstance(step, Do):
             import asyncio  # a guard in a harness hook never needs it
 

@@ -617,8 +617,10 @@ def test_failing_open_needs_its_dangerous_name_and_is_written_into_every_record(
     world.toml.write_text("unsafe_fail_open = true\n" + world.toml.read_text())
     with pytest.warns(RuntimeWarning, match="unsafe_fail_open"):
         guard = Guard.open(world.toml)
-    guard.engine = BrokenEngine(guard.engine.rules, EngineFault("gone"))
-    assert guard.check(world.call("true"))
+    guard._steps.engine = BrokenEngine(guard.engine.rules, EngineFault("gone"))
+    decision = guard.check(world.call("true"))
+    assert decision
+    assert [reason.rule for reason in decision.reasons] == ["guardrail.fault"]
     records = [r for r in _records(world, guard) if r["kind"] == "intent"]
     assert records
     assert all(record["unsafe_fail_open"] is True for record in records)

@@ -232,7 +232,7 @@ def _seen_document(guard: Guard) -> list[dict[str, Any]]:
             documents.append(orjson.loads(document))
             return engine.decide(document, deadline=deadline)
 
-    guard.engine = Listening()  # type: ignore[assignment]
+    guard._steps.engine = Listening()  # type: ignore[assignment]
     return documents
 
 
