@@ -33,11 +33,11 @@ _RUNNERS: Final = frozenset(("deno", "bun"))
 _PROSE: Final = lazy(r"\.(?:md|rst|txt|adoc|log|csv|tsv|jsonl|out|err|patch|diff)$", re.IGNORECASE)
 """Texts that no program takes for its settings unless it is told to."""
 
-_WRITERS: Final = frozenset("sphinx-build mkdocs hugo jekyll asciidoctor doxygen make gmake".split())
+_WRITERS: Final = frozenset("sphinx-build sphinx mkdocs mdbook hugo jekyll asciidoctor doxygen make gmake".split())
 """Programs that make a book of all texts below a directory, or that start one which does."""
 
 _TAKES_IN: Final = lazy(
-    r"^\s*(?:[`:~]{3,}\s*\{|\.\. [\w:-]+::|:\w+:)|--8<--|\{[%!{<]|\b(?:include|image|download)::?|@include"
+    r"^\s*(?:[`:~]{3,}\s*\{|\.\. [\w:-]+::|:\w+:)|--8<--|!\[[^\]]*\]\(|\{[%!{<]|\b(?:include|image|download)::?|@include"
 )
 """What stands in a line of a text that takes in a file."""
 
@@ -50,6 +50,9 @@ def note_described(call: Call, before: int) -> None:
         before: how many effects there were when it began.
     """
     head = call.name.partition(" ")[0].rpartition("/")[2]
+    # A module of Python is the program of that name.
+    module = next((name.text for flag, name in itertools.pairwise(call.args) if flag.text == "-m"), head)
+    writes = head in _WRITERS or (head.startswith("python") and module in _WRITERS)
     spec = specs().get(head)
     unknown = any(
         effect.op == "exec_opaque" and effect.attrs.get("code") == "program"
@@ -63,11 +66,11 @@ def note_described(call: Call, before: int) -> None:
             call.mention_text(text)
     reads = interpreter_of(head) is not None and head not in _RUNNERS
     around = (spec is None and not reads) or obeys == "folder" or head in _RUNNERS
-    for count, path in enumerate(_told(call, around=around, texts=head in _WRITERS)):
+    for count, path in enumerate(_told(call, around=around, texts=writes)):
         if count == MAX_DESCRIPTIONS:
             call.opaque("program", reason="more files of the session's than are looked at", attrs={"authored": True})
             return
-        _name(call, path, reads=reads)
+        _name(call, path, reads=reads and not writes, writes=writes)
 
 
 def _told(call: Call, *, around: bool, texts: bool = False) -> Iterator[str]:
@@ -96,13 +99,15 @@ def _named(call: Call, field: Field) -> Iterator[str]:
             yield path
 
 
-def _name(call: Call, path: str, *, reads: bool) -> None:
+def _name(call: Call, path: str, *, reads: bool, writes: bool) -> None:
     texts = _texts(call, path)
-    if _PROSE.search(path) is not None and call.name in _WRITERS:
+    if _PROSE.search(path) is not None and writes:
         lines = (line for text in texts for line in text.splitlines() if _TAKES_IN.search(line) is not None)
         texts = [re.sub(r"[{}!%<>]", " ", line) for line in lines]
     tokens = [token for text in texts for token in dict.fromkeys(paths_in(text)) if "/" in token]
-    found = [token for token in itertools.islice(tokens, MAX_NAMES) if _is_there(call, token)]
+    found = [
+        name for token in itertools.islice(tokens, MAX_NAMES) for name in _ways(path, token) if _is_there(call, name)
+    ]
     if len(tokens) > MAX_NAMES:
         call.opaque("program", reason="more names in a file than are looked for", attrs={"authored": True})
     if reads:
@@ -111,6 +116,11 @@ def _name(call: Call, path: str, *, reads: bool) -> None:
         return
     for token in found:
         call.name_text(token)
+
+
+def _ways(path: str, token: str) -> tuple[str, ...]:
+    """What a path in a text may mean: from where the program runs, or from where the text lies."""
+    return (token,) if token.startswith(("/", "~")) else (token, f"{path.rpartition('/')[0]}/{token}")
 
 
 def _texts(call: Call, path: str) -> list[str]:
