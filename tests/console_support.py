@@ -125,6 +125,7 @@ class Browser:
         self.complaints: list[str] = []
         for domain in ("Page", "Runtime", "Log"):
             self.call(f"{domain}.enable")
+        self.call("Emulation.setFocusEmulationEnabled", enabled=True)
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
         """Ask the browser, and wait for its answer."""
@@ -174,7 +175,8 @@ class Browser:
         self.call("Input.insertText", text=text)
 
     def press(self, key: str) -> None:
-        """Press a key."""
+        """Press a key, once the page has been drawn: before that the browser drops what is pressed."""
+        self.run("new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(() => drawn(true))))")
         more = {"windowsVirtualKeyCode": 13, "text": "\r"} if key == "Enter" else {"text": key}
         self.call("Input.dispatchKeyEvent", type="keyDown", key=key, **more)
         self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
