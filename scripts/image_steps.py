@@ -67,7 +67,7 @@ socket = "/run/guardrail/agent/decide.sock"
 
 ASK: Final = """\
 import json, os
-from guardrail.service import decide_over_socket
+from guardrail.client import decide_over_socket
 call = {"tool": "bash", "args": {"command": "cp /srv/models/beta/w /tmp/x"}, "cwd": "/"}
 answer = decide_over_socket("/run/guardrail/agent/decide.sock", call, timeout_seconds=30)
 def refused(path):
@@ -218,7 +218,7 @@ def start(root: Path, environment: dict[str, str]) -> dict[str, object]:
         subprocess.run([*inside, *check], env=environment, check=True, timeout=START_SECONDS)
         answer = subprocess.run(
             [*inside, "/opt/guardrail/bin/python", "-c", ASK],
-            env=environment, check=True, timeout=START_SECONDS, capture_output=True, text=True,
+            env=environment, check=True, timeout=START_SECONDS, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         found: dict[str, object] = json.loads(answer.stdout)
     finally:
@@ -252,21 +252,20 @@ def main() -> int:
         return 1
     if "--inside" not in sys.argv:
         # Mounts of a namespace of its own are gone with the last process in it.
-        return subprocess.run(
-            ["unshare", "--mount", "--propagation=private", sys.executable, __file__, "--inside"], check=False
-        ).returncode
-    with tempfile.TemporaryDirectory(prefix="image-") as scratch:
-        first, second = (Path(scratch, name) for name in ("build", "image"))
-        for folder in (first, second):
-            folder.mkdir()
-        build, image = stages()
-        run_stage(make_root(first), build, None)
-        environment = run_stage(make_root(second), image, first)
-        written, files = size(second / "opt/guardrail")
-        print(f"{written / MEGABYTE:7.1f} MB in {files} files are added to the base image")
-        found = start(second, environment)
-        print(json.dumps(found))
-        subprocess.run(["umount", "--recursive", str(first), str(second)], check=False, timeout=STEP_SECONDS)
+        # INVARIANT: only who does not see them removes the directory: what is mounted there is this machine's own.
+        with tempfile.TemporaryDirectory(prefix="image-") as scratch:
+            namespace = ["unshare", "--mount", "--propagation=private"]
+            return subprocess.run([*namespace, sys.executable, __file__, "--inside", scratch], check=False).returncode
+    first, second = (Path(sys.argv[-1], name) for name in ("build", "image"))
+    for folder in (first, second):
+        folder.mkdir()
+    build, image = stages()
+    run_stage(make_root(first), build, None)
+    environment = run_stage(make_root(second), image, first)
+    written, files = size(second / "opt/guardrail")
+    print(f"{written / MEGABYTE:7.1f} MB in {files} files are added to the base image")
+    found = start(second, environment)
+    print(json.dumps(found))
     wrong = {name: value for name, value in EXPECTED.items() if found[name] != value}
     if wrong or found["user"] != int(last("USER").partition(":")[0]):
         print(f"image_steps: it should have been {wrong or last('USER')}", file=sys.stderr)
