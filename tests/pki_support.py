@@ -34,6 +34,7 @@ class Authority:
         usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
         made = self._builder(self._name, self._key.public_key()).add_extension(basic, critical=True)
         made = made.add_extension(usage, critical=True)
+        made = made.add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
         self.path = folder / f"{name}.pem"
         self.path.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
 
@@ -51,6 +52,9 @@ class Authority:
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         made = self._builder(subject, key.public_key())
         made = made.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        # Python 3.13 insists on it, as RFC 5280 does.
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        made = made.add_extension(issuer, critical=False)
         certificate, private = self.folder / f"{name}.crt", self.folder / f"{name}.key"
         certificate.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
         form = serialization.PrivateFormat.PKCS8

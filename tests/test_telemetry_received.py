@@ -75,15 +75,16 @@ class InTest:
 class Collected:
     """What an OpenTelemetry Collector has written to a file, as OTLP in JSON."""
 
-    def __init__(self, port: int, path: Path) -> None:
+    def __init__(self, port: int, path: Path, process: subprocess.Popen[bytes]) -> None:
         self._path = path
+        self._process = process
         self.environment = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}",
             "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
         }
 
     def _found(self, group: str, scope: str, kind: str) -> list[dict[str, Any]]:
-        lines = [json.loads(line) for line in self._path.read_text().splitlines()]
+        lines = [json.loads(line) for line in self.text().splitlines()]
         resources = [one for line in lines for one in line.get(group, ())]
         return [item for one in resources for scoped in one[scope] for item in scoped[kind]]
 
@@ -97,7 +98,13 @@ class Collected:
         return [record.get("eventName", "") for record in self._found("resourceLogs", "scopeLogs", "logRecords")]
 
     def text(self) -> str:
+        # What it has received is in the file for certain once it has ended.
+        self.end()
         return self._path.read_text()
+
+    def end(self) -> None:
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(START_SECONDS)
 
 
 @contextlib.contextmanager
@@ -125,9 +132,9 @@ def collector(folder: Path) -> Iterator[Collected]:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
-        yield Collected(port, path)
+        yield Collected(port, path, process)
     finally:
-        process.send_signal(signal.SIGTERM)
+        process.terminate()
         process.wait(START_SECONDS)
 
 

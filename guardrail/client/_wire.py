@@ -171,6 +171,9 @@ def cause(error: OSError) -> str:
     """What went wrong in a connection, as a person would say it."""
     if isinstance(error, TimeoutError):
         return "it did not answer in time"
+    # Of a certificate that is not believed the number says nothing.
+    if refused := getattr(error, "verify_message", ""):
+        return f"its certificate is not believed: {refused}"
     text = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else error.strerror or str(error)
     return text[:1].lower() + text[1:] if text[1:2].islower() else text
 
