@@ -37,7 +37,8 @@ _WRITERS: Final = frozenset("sphinx-build sphinx mkdocs mdbook hugo jekyll ascii
 """Programs that make a book of all texts below a directory, or that start one which does."""
 
 _TAKES_IN: Final = lazy(
-    r"^\s*(?:[`:~]{3,}\s*\{|\.\. [\w:-]+::|:\w+:)|--8<--|!\[[^\]]*\]\(|\{[%!{<]|\b(?:include|image|download)::?|@include"
+    r"^\s*(?:[`:~]{3,}\s*\{|\.\. [\w:-]+::|:\w+:)|--8<--|!\[[^\]]*\]\(|\{[%!{<]"
+    r"|\b(?:include|image|download)::?|@include"
 )
 """What stands in a line of a text that takes in a file."""
 
