@@ -6,6 +6,7 @@ Not concerned with where tools come from (`openai_agents`).
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import dataclasses
 import importlib
@@ -150,7 +151,7 @@ async def _awaited(value: Any) -> Any:
     return await value if inspect.isawaitable(value) else value
 
 
-class _Guarded:
+class _Guarded(abc.ABC):
     """A part of a tool that does something, behind the guard.
 
     Args:
@@ -164,9 +165,9 @@ class _Guarded:
         self.name: str = tool.name
         self.inner = inner
 
+    @abc.abstractmethod
     def call(self, context: Any, asked: Any, name: str) -> ToolCall:
         """What is asked for, as a ToolCall."""
-        raise NotImplementedError
 
     def approved(self, context: Any, name: str) -> bool:
         """Whether people have approved it, by what the SDK knows."""

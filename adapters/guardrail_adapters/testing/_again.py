@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
@@ -18,7 +19,7 @@ CALLED_AGAIN: Final[Mapping[str, str]] = {
 """What no adapter can meet where a held call has to be made again."""
 
 
-class CalledAgain:
+class CalledAgain(abc.ABC):
     """One program; what it waits for lies in a file, so that it can go on after a restart.
 
     Args:
@@ -30,13 +31,13 @@ class CalledAgain:
         self._seen: dict[str, Seen] = {}
         self._file = setting.own / "waiting.json"
 
+    @abc.abstractmethod
     def make(self, calls: Mapping[str, str]) -> tuple[Mapping[str, Seen], Collection[str]]:
         """Make calls, by id.
 
         Returns:
             What the model reads of those that were answered, and the ids of those that a person has to decide.
         """
-        raise NotImplementedError
 
     def start(self, calls: Sequence[Call]) -> Turn:
         """Make the calls."""
@@ -51,7 +52,8 @@ class CalledAgain:
         return self._made(again, {call: command for call, command in waiting.items() if call not in replies})
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Nothing is open, so what was seen is let go."""
+        self._seen = {}
 
     def _made(self, calls: Mapping[str, str], left: Mapping[str, str]) -> Turn:
         seen, held = self.make(calls)
