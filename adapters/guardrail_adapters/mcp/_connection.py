@@ -13,9 +13,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, Literal, cast
 
 from guardrail_adapters.mcp import _answers
+from guardrail_adapters.mcp._client import Client
 from guardrail_adapters.mcp._frames import Id, Message, RefusedFrame, params_of, request_id, table
-from guardrail_adapters.mcp._gate import Client, Gate, ServerGone
+from guardrail_adapters.mcp._gate import Gate
 from guardrail_adapters.mcp._held import WITHDRAWN
+from guardrail_adapters.mcp._reach import ServerGone
 
 _log: Final = logging.getLogger("guardrail.mcp")
 
@@ -181,7 +183,7 @@ class Connection:
             self._version = version if isinstance(version, str) else ""
         if waits == "server/discover":
             return _answers.with_tasks(message)
-        return self._gate.listed(message) or True
+        return self._gate.tools.listed(message) or True
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

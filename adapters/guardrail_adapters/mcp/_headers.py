@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from guardrail_adapters.mcp._client import VERSION
 from guardrail_adapters.mcp._frames import HEADER_MISMATCH, Message, RefusedFrame, params_of, table
-from guardrail_adapters.mcp._gate import VERSION
 
 if TYPE_CHECKING:
     from guardrail_adapters.mcp._oauth import ResourceServer

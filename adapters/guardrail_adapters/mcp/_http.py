@@ -23,6 +23,7 @@ from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, D
 
 from guardrail import ConfigError
 from guardrail_adapters.mcp import _answers, _headers
+from guardrail_adapters.mcp._client import Client
 from guardrail_adapters.mcp._frames import (
     INTERNAL_ERROR,
     MAX_FRAME_BYTES,
@@ -35,9 +36,10 @@ from guardrail_adapters.mcp._frames import (
     request_id,
     table,
 )
-from guardrail_adapters.mcp._gate import Client, Gate, ServerGone
+from guardrail_adapters.mcp._gate import Gate
 from guardrail_adapters.mcp._headers import HttpSettings
 from guardrail_adapters.mcp._held import WITHDRAWN
+from guardrail_adapters.mcp._reach import ServerGone
 from guardrail_adapters.mcp._reply import Reply, is_stream, kept, message_of, read, returned
 from guardrail_adapters.mcp._sse import Events
 
@@ -252,7 +254,7 @@ class HttpRelay:
 
     def _seen(self, request: Message | None, answer: Message) -> Message:
         """An answer as the client may see it. On any stream a list of tools is one, whoever asked for it."""
-        seen = self._gate.listed(answer) or answer
+        seen = self._gate.tools.listed(answer) or answer
         if request is not None and request.get("method") == "server/discover":
             return _answers.with_tasks(seen)
         return seen

@@ -15,9 +15,11 @@ from typing import Any, Final, cast
 from guardrail_adapters.mcp import _answers
 from guardrail_adapters.mcp._connection import MAX_OPEN, Connection
 from guardrail_adapters.mcp._frames import Id, Message, RefusedFrame, params_of, parse, request_id, table
-from guardrail_adapters.mcp._gate import MAX_PAGES, Gate, ServerGone
+from guardrail_adapters.mcp._gate import Gate
 from guardrail_adapters.mcp._held import WITHDRAWN
+from guardrail_adapters.mcp._reach import ServerGone
 from guardrail_adapters.mcp._stdio import Server, lines
+from guardrail_adapters.mcp._tools import MAX_PAGES
 
 _log: Final = logging.getLogger("guardrail.mcp")
 

@@ -12,7 +12,7 @@ from aiohttp import ClientResponse, web
 
 from guardrail_adapters.mcp import _headers
 from guardrail_adapters.mcp._frames import MAX_FRAME_BYTES, Message, RefusedFrame, dump, parse_one
-from guardrail_adapters.mcp._gate import ServerGone
+from guardrail_adapters.mcp._reach import ServerGone
 from guardrail_adapters.mcp._sse import Event, event
 
 _STREAM: Final = "text/event-stream"
