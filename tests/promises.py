@@ -3624,7 +3624,11 @@ PROMISES: tuple[Promise, ...] = (
         id="mcp.many",
         source="issue 6 item 2",
         behaviour="several MCP servers behind one relay keep their names, and each call reaches the server that it names, judged under that name",
-        tests=("tests/adapters/test_mcp_many.py::test_servers_behind_one_relay_are_told_apart_by_name",),
+        tests=(
+            "tests/adapters/test_mcp_many.py::test_servers_behind_one_relay_are_told_apart_by_name",
+            "tests/adapters/test_mcp_many.py::test_servers_over_http_stand_beside_started_ones",
+            "tests/adapters/test_mcp_many.py::test_a_variable_that_is_not_set_starts_nothing",
+        ),
     ),
     Promise(
         id="mcp.import",
@@ -3634,6 +3638,8 @@ PROMISES: tuple[Promise, ...] = (
             "tests/adapters/test_mcp_many.py::test_a_client_s_file_is_taken_over_shown_first_and_given_back",
             "tests/adapters/test_mcp_many.py::test_a_file_of_codex_keeps_its_comments",
             "tests/adapters/test_mcp_many.py::test_a_file_that_cannot_be_read_is_left_as_it_is",
+            "tests/adapters/test_mcp_many.py::test_each_client_s_own_form_is_understood",
+            "tests/adapters/test_mcp_many.py::test_what_cannot_be_relayed_stays_and_is_named",
         ),
     ),
     Promise(

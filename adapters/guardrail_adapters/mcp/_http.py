@@ -40,8 +40,7 @@ from guardrail_adapters.mcp._gate import Gate
 from guardrail_adapters.mcp._headers import HttpSettings
 from guardrail_adapters.mcp._held import WITHDRAWN
 from guardrail_adapters.mcp._reach import ServerGone
-from guardrail_adapters.mcp._reply import Reply, is_stream, kept, message_of, read, returned
-from guardrail_adapters.mcp._sse import Events
+from guardrail_adapters.mcp._reply import Reply, carried, events, is_stream, kept, message_of, read, returned
 
 _log: Final = logging.getLogger("guardrail.mcp")
 
@@ -177,18 +176,16 @@ class HttpRelay:
         reply.headers = response.headers
         if not is_stream(response):
             return message_of(await read(response))
-        events = Events()
-        async for chunk in response.content.iter_any():
-            for event in events.feed(chunk):
-                message = _carried(event.data)
-                if message is not None and "method" not in message:
-                    if message.get("id") != identity:
-                        _log.warning("an answer of the server to another request was left out")
-                        continue
-                    reply.last = event, message
-                    return message
-                if message is not None or not event.data:
-                    await reply.raw(event.raw)
+        async for event in events(response):
+            message = carried(event)
+            if message is not None and "method" not in message:
+                if message.get("id") != identity:
+                    _log.warning("an answer of the server to another request was left out")
+                    continue
+                reply.last = event, message
+                return message
+            if message is not None or not event.data:
+                await reply.raw(event.raw)
         raise ServerGone("the server ended its stream without an answer")
 
     def _is_withdrawn(self, caller: _Caller, identity: object) -> bool:
@@ -234,19 +231,17 @@ class HttpRelay:
         self, request: web.Request, caller: _Caller, response: ClientResponse, message: Message | None
     ) -> web.StreamResponse:
         self._remember(caller, message, response)
-        reply, events = Reply(request), Events()
+        reply = Reply(request)
         reply.headers = response.headers
         await reply.open()
         try:
-            async for chunk in response.content.iter_any():
-                for event in events.feed(chunk):
-                    carried = _carried(event.data)
-                    if carried is None:
-                        if not event.data:
-                            await reply.raw(event.raw)
-                        continue
-                    seen = self._seen(message, carried)
-                    await reply.raw(event.raw if seen is carried else event.carrying(seen))
+            async for event in events(response):
+                found = carried(event)
+                if found is not None:
+                    seen = self._seen(message, found)
+                    await reply.raw(event.raw if seen is found else event.carrying(seen))
+                elif not event.data:
+                    await reply.raw(event.raw)
         except (ClientError, TimeoutError, RefusedFrame) as error:
             # The stream has begun: it ends here, as it would without the relay, and no second answer follows in it.
             _log.warning("a stream of the server at `%s` broke off: %s", self._settings.upstream, str(error))
@@ -384,17 +379,6 @@ async def _body(request: web.Request) -> bytes:
         if len(data) > MAX_FRAME_BYTES:
             raise _headers.Forbidden(413, f"a message may have at most {MAX_FRAME_BYTES} bytes")
     return bytes(data)
-
-
-def _carried(data: bytes) -> Message | None:
-    """The message of an event; None if it has none that can be read."""
-    if not data.strip():
-        return None
-    try:
-        return parse_one(data)
-    except RefusedFrame as error:
-        _log.warning("an event of the server is no message, and was left out: %s", error)
-        return None
 
 
 def _json(message: Message, status: int = 200, more: Mapping[str, str] | None = None) -> web.Response:
