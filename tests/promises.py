@@ -3607,6 +3607,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/adapters/test_mcp_http.py::test_what_headers_and_bodies_may_not_say",
             "tests/adapters/test_mcp_http.py::test_who_asks_is_what_a_token_says_that_was_made_out_for_the_relay",
+            "tests/test_jwks.py::test_keys_change_with_their_file_and_a_broken_one_changes_nothing",
             "tests/adapters/test_mcp_http.py::test_an_unsafe_address_is_refused_before_anything_starts",
         ),
     ),
@@ -3617,6 +3618,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/adapters/test_mcp_http.py::test_a_page_is_where_people_answer_and_a_client_s_word_is_no_approval",
             "tests/adapters/test_mcp_http.py::test_a_client_that_takes_tasks_polls_until_people_have_answered",
+            "tests/adapters/test_mcp_stdio.py::test_a_task_outlives_the_relay_that_began_it",
             "tests/adapters/test_mcp_http.py::test_a_client_that_goes_away_is_not_waited_for",
         ),
     ),

@@ -101,7 +101,7 @@ def _add_http(mcp: argparse.ArgumentParser) -> None:
         "--oauth-resource", metavar="URL", help="the relay's own URL, which access tokens are made out for"
     )
     http.add_argument("--oauth-issuer", metavar="URL", help="the authorization server that clients get them from")
-    http.add_argument("--oauth-jwks", metavar="FILE", help="its keys; read once, so start anew when they change")
+    http.add_argument("--oauth-jwks", metavar="FILE", help="its keys; read again when the file changes")
     http.add_argument(
         "--oauth-scope", action="append", default=[], metavar="SCOPE", help="what a token has to grant; may be repeated"
     )

@@ -30,10 +30,11 @@ from guardrail_adapters.mcp import _answers
 from guardrail_adapters.mcp._client import Client
 from guardrail_adapters.mcp._frames import Id, Message, RefusedFrame, params_of, request_id, table
 from guardrail_adapters.mcp._held import WITHDRAWN, Waiting
+from guardrail_adapters.mcp._kept import Kept, TaskFile
 from guardrail_adapters.mcp._pins import PinError, PinStore
 from guardrail_adapters.mcp._reach import Forward, List, ServerGone, Tell
 from guardrail_adapters.mcp._seal import Sealer, is_ours
-from guardrail_adapters.mcp._tasks import Tasks
+from guardrail_adapters.mcp._tasks import Tasks, now
 from guardrail_adapters.mcp._tools import Tools
 
 _log: Final = logging.getLogger("guardrail.mcp")
@@ -88,12 +89,13 @@ class Gate:
         guard: what judges; it keeps a trail, or nothing runs.
         pins: which tools are known.
         settings: see `RelaySettings`.
+        tasks: where tasks outlive the relay; None where they do not.
     """
 
-    def __init__(self, guard: Guard, pins: PinStore, settings: RelaySettings) -> None:
+    def __init__(self, guard: Guard, pins: PinStore, settings: RelaySettings, tasks: TaskFile | None = None) -> None:
         self.settings = settings
         self.tools = Tools(settings.server, pins, guard.trail)
-        self.tasks: Final = Tasks(guard.config.review.escalation_seconds)
+        self.tasks: Final = Tasks(guard.config.review.escalation_seconds, tasks)
         self._guard = guard
         self._subject = msgspec.to_builtins(settings.subject)
         self._waiting = Waiting(guard.desk)
@@ -144,7 +146,7 @@ class Gate:
         if escalation is None:
             return _answers.pending(request.id, None)
         if request.client.takes_tasks:
-            return self.tasks.start(request.id, escalation, self._later(request, escalation))
+            return self.tasks.start(self._kept(request, escalation), self._later(request, escalation))
         if request.client.opens_pages and self.settings.review_url and not again:
             return self._to_page(request, escalation, answer.digest)
         return await self._after(request, escalation, self.settings.hold_seconds)
@@ -174,6 +176,59 @@ class Gate:
             return _answers.failed(request.id, str(error))
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the answer is a denial
             return _faulted(request.id, error)
+
+    # ── tasks ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def task(self, message: Message, client: Client, forward: Forward, listing: List) -> Message:
+        """Answer a request about one of our tasks, which is taken up again here if an earlier relay began it.
+
+        Args:
+            message: the request; it has an id.
+            client: who sent it.
+            forward: carries the task's call to the server.
+            listing: asks the server for its tools.
+        """
+        identity = cast("Id", request_id(message))
+        try:
+            found = self.tasks.left_behind(message, client.principal)
+            if found is not None:
+                self.tasks.go_on(found[0], self._again(*found, forward, listing))
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, its client may send the call again
+            _log.warning("a task of an earlier relay cannot be taken up: %s", error)
+        return self.tasks.answer(message, identity, client.principal)
+
+    async def _again(self, kept: Kept, response: Message | None, forward: Forward, listing: List) -> Message:
+        """What comes of a task that an earlier relay began; it is judged anew, so an approval counts only once."""
+        if response is not None:
+            return response
+
+        async def nobody(_: Message) -> None:
+            """No stream of that client's is open any more."""
+
+        try:
+            case = self._guard.desk.find(kept.escalation)
+            if case is not None and any(issued.uses for issued in case.grants):
+                return _answers.failed(kept.id, "the relay was stopped during the call: what came of it is not known")
+            client = Client(session=kept.session, principal=kept.owner, stateless=True)
+            call = self._tool_call(kept.message, kept.id, client)
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, the answer is a denial
+            return _faulted(kept.id, error)
+        request = _Request(
+            message=kept.message, id=kept.id, call=call, client=client, forward=forward, tell=nobody, listing=listing
+        )
+        return await self._later(request, kept.escalation)
+
+    def _kept(self, request: _Request, escalation: str) -> Kept:
+        return Kept(
+            name=self.tasks.named(),
+            id=request.id,
+            owner=request.client.principal,
+            server=self.settings.server,
+            session=request.call.session,
+            escalation=escalation,
+            message=request.message,
+            created=now(),
+        )
 
     async def _attempt(self, request: _Request) -> Message | Decision:
         """Judge, and run if it may: the response, or the decision that holds the call."""

@@ -53,6 +53,9 @@ CONNECT_SECONDS: Final = 10.0
 LISTING: Final = "guardrail-tools"
 """Id of the relay's own request for tools."""
 
+LATE: Final = "guardrail-task"
+"""Id under which the call of a task goes to the server where the task has outlived a relay."""
+
 STOP_SECONDS: Final = 5.0
 """How long calls may take to be answered when the relay is told to stop, in seconds."""
 
@@ -123,7 +126,7 @@ class HttpRelay:
                 raise RefusedFrame("a tool call needs an `id`: nobody could be answered about it")
             return await self._call(request, caller, message, identity)
         if identity is not None and self._gate.tasks.owns(message):
-            return _json(self._gate.tasks.answer(message, identity))
+            return _json(await self._task(caller, message))
         if method == "notifications/cancelled" and self._is_withdrawn(caller, params_of(message).get("requestId")):
             return web.Response(status=202)
         return await self._pass(request, caller, message)
@@ -198,17 +201,27 @@ class HttpRelay:
         task.cancel(WITHDRAWN)
         return not reply.forwarded
 
+    async def _task(self, caller: _Caller, message: Message) -> Message:
+        async def late(call: Message) -> Message:
+            """Carry the call of a task of an earlier relay, under an id that is no client's."""
+            answer = await self._own({**call, "id": LATE}, caller.headers)
+            return {**answer, "id": call["id"]}
+
+        client = Client.of(message, self._client(caller))
+        return await self._gate.task(message, client, late, lambda params: self._list(caller.headers, params))
+
     async def _list(self, headers: Mapping[str, str], params: Message) -> Message:
-        sent = {
-            name: value
-            for name, value in headers.items()
-            if not name.startswith("mcp-param-") and name not in ("mcp-name", "last-event-id")
-        }
-        if "mcp-method" in sent:
-            sent["mcp-method"] = "tools/list"
-        message = {"jsonrpc": "2.0", "id": LISTING, "method": "tools/list", "params": params}
-        async with self._ask("POST", sent, message) as response:
-            return await self._answer(response, Reply(None), LISTING)
+        return await self._own({"jsonrpc": "2.0", "id": LISTING, "method": "tools/list", "params": params}, headers)
+
+    async def _own(self, message: Message, headers: Mapping[str, str]) -> Message:
+        """Put a request of ours to the server, under the headers of the client's own, and bring its response."""
+        sent = _headers.of_ours(headers, message)
+        try:
+            async with self._ask("POST", sent, message) as response:
+                return await self._answer(response, Reply(None), message["id"])
+        except (ClientError, TimeoutError, RefusedFrame) as error:
+            _log.warning("the server at `%s` gave no answer: %s", self._settings.upstream, str(error))
+            raise ServerGone("the server gave no answer") from None
 
     # ── everything else ──────────────────────────────────────────────────────────────────────────────────────────────
 

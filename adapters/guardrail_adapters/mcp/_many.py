@@ -114,8 +114,6 @@ class Many:
             return await self._listed(message, _LISTS[method])
         if method == "ping":
             return _answers.result(0, {})
-        if self._tasks.owns(message):
-            return self._tasks.answer(message, 0)
         if method == "logging/setLevel":
             await asyncio.gather(*(link.ask(message) for link in self._up()))
             return _answers.result(0, {})
@@ -129,6 +127,8 @@ class Many:
     def _meant(self, message: Message) -> tuple[Link | None, Message]:
         """The server that a request is for, and the request as that server knows it."""
         params = params_of(message)
+        if self._tasks.owns(message):
+            return self._named_so(self._tasks.server_of(message)) or next(iter(self._up()), None), message
         if message["method"] in ("tools/call", "prompts/get"):
             server, _, name = str(params.get("name")).partition(MARK)
             return self._named_so(server), {**message, "params": {**params, "name": name}}

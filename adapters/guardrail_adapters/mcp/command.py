@@ -22,8 +22,9 @@ from guardrail.telemetry import configure_from_environment
 from guardrail_adapters.mcp._clients import OWN, Plan, plan, undo, write
 from guardrail_adapters.mcp._gate import Gate, RelaySettings
 from guardrail_adapters.mcp._headers import HttpSettings
+from guardrail_adapters.mcp._kept import TaskFile
 from guardrail_adapters.mcp._names import is_server
-from guardrail_adapters.mcp._pins import Pin, PinStore
+from guardrail_adapters.mcp._pins import Pin, PinStore, pins_path
 from guardrail_adapters.mcp._servers import Left, Reached, ServersFile, Started, read_servers
 
 __all__ = [
@@ -167,9 +168,11 @@ def _opened(config: Config, settings: RelaySettings) -> Generator[Gate]:
         stack.callback(recorder.shutdown)
         guard = stack.enter_context(Guard.open(config, telemetry=recorder))
         pins = stack.enter_context(contextlib.closing(PinStore.of(config)))
+        seconds = config.review.escalation_seconds
+        tasks = stack.enter_context(contextlib.closing(TaskFile(pins_path(config), 2 * seconds)))
         guard.begin(settings.subject, session=settings.session)
         try:
-            yield Gate(guard, pins, settings)
+            yield Gate(guard, pins, settings, tasks)
         finally:
             try:
                 guard.end(settings.subject, session=settings.session)
@@ -235,8 +238,6 @@ def forget(config: Config, server: str) -> int:
 
 @contextlib.contextmanager
 def _pins(config: Config, *, readonly: bool = True) -> Generator[PinStore]:
-    from guardrail_adapters.mcp._pins import pins_path
-
     if not pins_path(config).exists():
         raise ConfigError("no server has listed its tools to this configuration yet, so nothing is pinned")
     with contextlib.closing(PinStore.of(config, readonly=readonly)) as store:
