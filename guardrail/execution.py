@@ -23,11 +23,27 @@ if TYPE_CHECKING:
     from guardrail.enforcement import Enforcement
     from guardrail.guard import Guard
 
+    Held = Mode | Literal["bwrap"]
+
 COPIES: Final = "copies"
 """Lacking where something was made from assets: the text line follows it, and the kernel does not."""
 
 UNCONFINED: Final = Unconfined()
 """No confinement at all, whatever the configuration says."""
+
+
+_STRICTNESS: Final = ("off", "floor", "default", "strict")
+
+
+def at_least(configured: str, wanted: str) -> bool:
+    """Whether a mode that somebody asks for holds no less than the one that is configured.
+
+    `bwrap` is held by other means than the rest, so it stands for nothing but itself.
+    """
+    if wanted == configured:
+        return True
+    both = wanted in _STRICTNESS and configured in _STRICTNESS
+    return both and _STRICTNESS.index(wanted) >= _STRICTNESS.index(configured)
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +66,7 @@ def execute(
     stop: Stop | None = None,
     stdin: int | None = None,
     confinement: Confinement | None = None,
+    mode: Held | None = None,
     told: Callable[[Decision], None] | None = None,
 ) -> Execution:
     """Judge a call and, if it is allowed, carry it out.
@@ -60,7 +77,8 @@ def execute(
         sink: is given the output as it comes.
         stop: ends the tool when it is set.
         stdin: descriptor that the tool reads; by default there is nothing to read.
-        confinement: narrows what it can reach; by default as `execute.confine` says.
+        confinement: narrows what it can reach; by default one of `mode`.
+        mode: how much is held; by default as `execute.confine` says.
         told: hears of the decision that releases the call, before the tool is started.
 
     Returns:
@@ -82,8 +100,8 @@ def execute(
         if told is not None:
             told(decision)
 
-    given = contextlib.nullcontext(confinement) if confinement is not None else confining(guard, call.cwd, call=call)
-    with given as held:
+    of_mode = confining(guard, call.cwd, mode, call=call)
+    with of_mode if confinement is None else contextlib.nullcontext(confinement) as held:
 
         def start(judged: ToolCall) -> Ended:
             # INVARIANT: the process is made of the call that was judged, which nobody else holds, and it is confined
@@ -102,7 +120,7 @@ async def aexecute(
     call: ToolCall,
     sink: Callable[[Stream, bytes], None],
     *,
-    confinement: Confinement | None = None,
+    mode: Held | None = None,
     told: Callable[[Decision], None] | None = None,
 ) -> Execution:
     """`execute`, without blocking the event loop; a task that is cancelled ends its tool, and waits for that.
@@ -112,9 +130,7 @@ async def aexecute(
     import asyncio  # `guardrail run` never needs it
 
     stop = Stop()
-    work = asyncio.ensure_future(
-        asyncio.to_thread(execute, guard, call, sink, stop=stop, confinement=confinement, told=told)
-    )
+    work = asyncio.ensure_future(asyncio.to_thread(execute, guard, call, sink, stop=stop, mode=mode, told=told))
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
@@ -129,7 +145,7 @@ async def aexecute(
 
 @contextlib.contextmanager
 def confining(
-    guard: Guard, cwd: str | None, mode: Mode | Literal["bwrap"] | None = None, *, call: ToolCall | None = None
+    guard: Guard, cwd: str | None, mode: Held | None = None, *, call: ToolCall | None = None
 ) -> Generator[Confinement]:
     """The confinement of what is started in a directory, until that is over.
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from guardrail import Denied, Guard, InvalidCall, ToolCall
@@ -391,7 +392,7 @@ async def test_a_client_that_goes_away_ends_its_tool(routes: ExecuteRoutes, worl
 
 
 async def test_a_request_that_cannot_be_carried_out_is_a_problem(routes: ExecuteRoutes, world: Path) -> None:
-    """Malformed, another tool, a program that is not there, and a service that carries nothing out."""
+    """Malformed, another tool, no such program, less confinement than configured, a service that runs nothing."""
     for body, wanted in (
         ({"call": {"tool": "bash"}, "more": 1}, 400),
         ({"call": {"tool": "bash", "args": {"command": "ls"}}}, 400),
@@ -401,6 +402,17 @@ async def test_a_request_that_cannot_be_carried_out_is_a_problem(routes: Execute
         status, answer = await _post(routes, body)
         assert (status, json.loads(answer)["outcome"]) == (wanted, "deny")
     config = config_module.parse("[[asset]]\nid = 'a'\nclass = 'weights'\npaths = ['/m']\n", base=str(world))
+    for least, asked, wanted in (
+        ("default", "floor", 400),
+        ("floor", "off", 400),
+        ("bwrap", "strict", 400),
+        ("strict", "bwrap", 400),
+        ("default", "all", 400),
+    ):
+        execute = msgspec.structs.replace(config.execute, over_http=True, confine=least)
+        held = ExecuteRoutes(SimpleNamespace(config=msgspec.structs.replace(config, execute=execute)))  # type: ignore[arg-type]
+        status, answer = await _post(held, {**_wanted(world, "ls"), "confine": asked})
+        assert (status, b"confine" in answer) == (wanted, True)
     off = ExecuteRoutes(SimpleNamespace(config=config))  # type: ignore[arg-type]
     assert (await _post(off, _wanted(world, "ls")))[0] == 404
 
@@ -444,7 +456,12 @@ def test_a_running_service_carries_out_what_is_run_beside_it(
     assert b"run it again once it is approved" in said
     assert run("no-such-program")[0] == 1
     assert run("ls", service=("--service", "--env", "broken"))[0] == 2
-    assert run("ls", service=("--service", "--confine", "floor"))[0] == 2
+    # It is held as the service holds what it starts, or more; what the kernel kept from it can be written down here.
+    held = ("--service", "--confine", "strict", "--case", "case.json")
+    code, out, said = run("perl", "-e", 'exec "cat", scalar reverse "srosnetefas.a/sledom"', service=held)
+    assert (code, out, b"the kernel held" in said) == (1, b"", True)
+    (missed,) = json.loads((world / "case.json").read_text())["missed"]
+    assert (missed["op"], missed["asset"]) == ("read", "model:a")
     command = [sys.executable, "-m", "guardrail", "run", "--service", "--", "sh", "-c", "echo $$; exec sleep 1000"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as stopped:

@@ -148,12 +148,11 @@ def shell(guard: Guard, *, confine: Mode | None = None, **options: Unpack[Option
 
     def bash(command: str) -> str:
         """Run a command in a shell, and return what it prints."""
-        from guardrail.execution import confining, execute
+        from guardrail.execution import execute
 
         printed: list[bytes] = []
         call = caller.call("bash", {"command": command})
-        with confining(guard, call.cwd, confine, call=call) as held:
-            done = execute(guard, call, lambda _, chunk: printed.append(chunk), confinement=held)
+        done = execute(guard, call, lambda _, chunk: printed.append(chunk), mode=confine)
         text = b"".join(printed).decode("utf-8", "replace")
         return text if done.ended.exit_code == 0 else f"{text}\n[exit code {done.ended.exit_code}]"
 

@@ -57,13 +57,14 @@ def address(given: str, config: Callable[[], Config]) -> str:
 
 
 def run_there(
-    where: str, call: ToolCall, write: Callable[[Stream, bytes], None]
+    where: str, call: ToolCall, confine: str | None, write: Callable[[Stream, bytes], None]
 ) -> tuple[Mapping[str, Any], Ended | None]:
     """Have a command carried out.
 
     Args:
         where: the service.
         call: the command.
+        confine: how much it is to be held; None is what the service does by itself.
         write: is given the output as it comes.
 
     Returns:
@@ -74,7 +75,8 @@ def run_there(
         GuardrailError: if the service is away, refuses, or stops in the middle.
         Interrupted: if this process was told to end.
     """
-    body = msgspec.json.encode({"call": call, "stream": True})
+    held = {} if confine is None else {"confine": confine}
+    body = msgspec.json.encode({"call": call, "stream": True, **held})
     decision: Mapping[str, Any] = {}
     with _told_to_end():
         for status, line in lines(where, EXECUTE, body, os.environ.get(VARIABLE, "")):

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from guardrail.config import Config, ExecuteConfig
     from guardrail.confine import Ended, Stop, Stream
-    from guardrail.execution import Execution
     from guardrail.model import ToolCall
 
 _DESCRIPTION: Final = """Judge a command and, if it is allowed, start it: no guard, no action.
@@ -28,7 +27,8 @@ Whatever it leaves running is ended. Its intent is in the trail before it starts
 Standard input is passed on, unless it is a terminal.
 
 One process writes a trail in files. Where a service works with the same one, `--service` has it judge, start and record
-the command, as its own user and with no input; it needs `execute.over_http`, and without it nothing runs.
+the command, as its own user and with no input; it needs `execute.over_http`, and without it nothing runs. It holds the
+command as its own `execute.confine` says, or more with `--confine`.
 """
 
 _EPILOG: Final = """exit codes: the command's own; 128 and a signal's number if one ended it; 124 if its time was over;
@@ -61,7 +61,8 @@ def add(verbs: Any) -> None:
     sub.add_argument(
         "--confine",
         choices=("off", "floor", "default", "strict", "bwrap"),
-        help="how much the kernel holds it to what it was judged to do; default: `execute.confine`",
+        help="how much the kernel holds it to what it was judged to do; default, and with --service the least: "
+        "`execute.confine`",
     )
     sub.add_argument(
         "--service", nargs="?", const="", metavar="ADDRESS",
@@ -84,9 +85,6 @@ def run(args: argparse.Namespace) -> int:
 
     if not args.words:
         print("guardrail: nothing to run: give a command after `--`", file=sys.stderr)
-        return EXIT_USAGE
-    if args.service is not None and (args.confine is not None or args.case is not None):
-        print("guardrail: `--confine` and `--case` are for what is started here, not by a service", file=sys.stderr)
         return EXIT_USAGE
     try:
         return _here(args) if args.service is None else _there(args)
@@ -113,7 +111,7 @@ def _here(args: argparse.Namespace) -> int:
             return _blocked(blocked.decision.to_dict(), as_json=args.json)
     code = _tell(done.decision.to_dict(), done.ended, guard.config.execute, as_json=args.json)
     if args.case:
-        _keep_case(args.case, call, done)
+        _keep_case(args.case, call, done.ended)
     return code
 
 
@@ -122,14 +120,18 @@ def _there(args: argparse.Namespace) -> int:
     from guardrail.cli._run_there import Interrupted, address, run_there
 
     where = address(args.service, lambda: _config(args))
+    call = _call(args)
     try:
-        decision, ended = run_there(where, _call(args), _write)
+        decision, ended = run_there(where, call, args.confine, _write)
     except Interrupted as signalled:
         print("guardrail: the service ends the command, and its end is on record there", file=sys.stderr)
         return 128 + signalled.number
     if ended is None:
         return _blocked(decision, as_json=args.json)
-    return _tell(decision, ended, None, as_json=args.json)
+    code = _tell(decision, ended, None, as_json=args.json)
+    if args.case:
+        _keep_case(args.case, call, ended)
+    return code
 
 
 def _config(args: argparse.Namespace) -> Config:
@@ -209,13 +211,13 @@ def _blocked(decision: Mapping[str, Any], *, as_json: bool) -> int:
     return EXIT_FAULT if FAULT_RULE in rules else EXIT_DENY
 
 
-def _keep_case(path: str, call: ToolCall, done: Execution) -> None:
+def _keep_case(path: str, call: ToolCall, ended: Ended) -> None:
     """The tool has run and its end is on record: what cannot be kept besides changes no exit code."""
     from guardrail.cli._case import write_case
     from guardrail.printing import printable
 
     try:
-        missed = write_case(path, call, done.ended.observed)
+        missed = write_case(path, call, ended.observed)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         print(f"guardrail: the case cannot be written to `{printable(path)}`: {why}", file=sys.stderr)

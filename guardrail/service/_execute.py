@@ -10,19 +10,20 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 import orjson
 
 from guardrail.confine import JobError, Stream
 from guardrail.errors import Blocked, TrailError
-from guardrail.execution import Execution, aexecute
+from guardrail.execution import Execution, aexecute, at_least
 from guardrail.model import Decision, ToolCall
 from guardrail.service._http import Answer, Problem, Receive, Scope, Send, problem_document, request_id
 from guardrail.service._respond import Request, respond
 
 if TYPE_CHECKING:
+    from guardrail.execution import Held
     from guardrail.guard import Guard
 
 EXECUTE: Final = "/v1/execute"
@@ -34,10 +35,12 @@ class _Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     Args:
         call: a ToolCall, `bash` with a `command`.
         stream: whether output is wanted as it comes, as one JSON object a line.
+        confine: how much the kernel is to hold it; no less than `execute.confine`, which is the default.
     """
 
     call: msgspec.Raw
     stream: bool = False
+    confine: Literal["off", "floor", "default", "strict", "bwrap"] | None = None
 
 
 _decoder: Final = msgspec.json.Decoder(_Request)
@@ -73,13 +76,16 @@ class ExecuteRoutes:
             return
         wanted = _read(body)
         call = request.caller.attributed(ToolCall.from_json(bytes(wanted.call)))
+        configured = self._guard.config.execute.confine
+        if wanted.confine is not None and not at_least(configured, wanted.confine):
+            raise Problem("malformed", f"`confine` must hold no less than `{configured}`, as the service is set up")
         if self._active >= self._most:
             raise Problem("overloaded", f"{self._most} tools are running already: ask again")
         self._active += 1
         try:
             echo = request_id(request.headers)
             reply = _Lines(request.send, echo) if wanted.stream else _Whole(request.send, echo)
-            await _carried_out(self._guard, call, reply, request)
+            await _carried_out(self._guard, call, reply, request, wanted.confine)
         finally:
             self._active -= 1
 
@@ -91,7 +97,9 @@ def _read(body: bytes) -> _Request:
         raise Problem("malformed", f"not a request to carry out a call: {error}") from None
 
 
-async def _carried_out(guard: Guard, call: ToolCall, reply: _Whole | _Lines, request: Request) -> None:
+async def _carried_out(
+    guard: Guard, call: ToolCall, reply: _Whole | _Lines, request: Request, mode: Held | None
+) -> None:
     """Carry out a call for as long as the client is there."""
     loop = asyncio.get_running_loop()
 
@@ -101,7 +109,7 @@ async def _carried_out(guard: Guard, call: ToolCall, reply: _Whole | _Lines, req
     def told(decision: Decision) -> None:
         loop.call_soon_threadsafe(reply.decided, decision)
 
-    work = asyncio.create_task(aexecute(guard, call, sink, told=told))
+    work = asyncio.create_task(aexecute(guard, call, sink, mode=mode, told=told))
     watch = asyncio.create_task(request.gone())
     writing = asyncio.create_task(reply.write())
     try:

@@ -176,7 +176,11 @@ _EXECUTE: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["call"],
     "additionalProperties": False,
-    "properties": {"call": _CALL, "stream": {"type": "boolean"}},
+    "properties": {
+        "call": _CALL,
+        "stream": {"type": "boolean"},
+        "confine": {"enum": ["off", "floor", "default", "strict", "bwrap"]},
+    },
 }
 
 _EXECUTED: Final[dict[str, Any]] = {

@@ -828,6 +828,8 @@ export interface paths {
                             };
                             tool: string;
                         };
+                        /** @enum {unknown} */
+                        confine?: "off" | "floor" | "default" | "strict" | "bwrap";
                         stream?: boolean;
                     };
                 };
