@@ -2662,8 +2662,11 @@ PROMISES: tuple[Promise, ...] = (
     Promise(
         id="guard.key_stays",
         source="ours: tried as a hostile agent",
-        behaviour="the key that signs the trail is not read out",
-        tests=("tests/test_guard.py::test_the_key_that_signs_the_trail_is_not_read_out",),
+        behaviour="the key that signs the trail, and the secrets by which the guard knows people, are not read out",
+        tests=(
+            "tests/test_guard.py::test_the_key_that_signs_the_trail_is_not_read_out",
+            "tests/test_guard.py::test_a_secret_of_the_guard_is_neither_read_out_nor_replaced",
+        ),
     ),
     Promise(
         id="assets.addresses",
