@@ -271,7 +271,7 @@ def _import(args: argparse.Namespace) -> int:
         print(f"`{file}` is as it was")
         return EXIT_ALLOW
     config = os.path.abspath(find_config(args.config))
-    change = relay.plan(file, [os.path.abspath(sys.argv[0]), "proxy", "mcp", "--config", config])
+    change = relay.plan(file, [*_ourselves(), "proxy", "mcp", "--config", config])
     if change is None:
         print(f"nothing to do: `{file}` names no server but the relay")
         return EXIT_ALLOW
@@ -285,6 +285,12 @@ def _import(args: argparse.Namespace) -> int:
     else:
         print("nothing was written: add --write")
     return EXIT_ALLOW
+
+
+def _ourselves() -> list[str]:
+    """How a client starts this program: a module is no program by itself."""
+    program = os.path.abspath(sys.argv[0])
+    return [sys.executable, "-m", "guardrail"] if os.path.basename(program) == "__main__.py" else [program]
 
 
 # ── pins ──────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import tomllib
 from pathlib import Path
 
@@ -233,7 +234,10 @@ def test_a_client_s_file_is_taken_over_shown_first_and_given_back(
     taken = json.loads(file.read_text())
     assert set(taken[key]) == {"guardrail"}
     assert taken["other"] == [1]
-    assert taken[key]["guardrail"]["args"][-2:] == ["--servers", f"{file}.guardrail.json"]
+    own = taken[key]["guardrail"]
+    assert own["args"][-2:] == ["--servers", f"{file}.guardrail.json"]
+    # Started as a module, as here, it is the interpreter that a client can start.
+    assert (own["command"], own["args"][:2]) == (sys.executable, ["-m", "guardrail"])
     assert main([*command, "--write"]) == 0
     assert "nothing to do" in capsys.readouterr().out
     assert json.loads(file.read_text()) == taken
