@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 import asyncio
+import copy
 import dataclasses
 import importlib
 import inspect
@@ -241,9 +242,11 @@ class _LocalShell(_Guarded):
         return self.door.call(context, "local_shell", {"action": action}, name)
 
     async def __call__(self, request: Any) -> Any:
-        call = self.call(request.ctx_wrapper, request.data.action, request.data.call_id)
+        # INVARIANT: what runs is what was judged, whatever becomes of the SDK's own object meanwhile.
+        own = dataclasses.replace(request, data=copy.deepcopy(request.data))
+        call = self.call(own.ctx_wrapper, own.data.action, own.data.call_id)
         try:
-            return await self.door.carry_out(call, lambda _: self.inner(request), approved=False)
+            return await self.door.carry_out(call, lambda _: self.inner(own), approved=False)
         except NotCarriedOut as refusal:
             return str(refusal)  # the SDK lets an exception end the run
 

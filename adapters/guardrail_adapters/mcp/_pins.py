@@ -10,7 +10,6 @@ Its blind spot: a server that behaves otherwise under the same definition. The c
 from __future__ import annotations
 
 import hashlib
-import json
 import sqlite3
 import time
 from collections import Counter
@@ -180,19 +179,6 @@ class PinStore:
             server, name,
         )  # fmt: skip
         return None if row is None else bool(row[0])
-
-    def definition(self, server: str, name: str) -> dict[str, Any]:
-        """The pinned definition of a tool, empty if there is none.
-
-        Raises:
-            PinError: if the pins cannot be used.
-        """
-        row = self._one(
-            "select definition from pins where server = ? and name = ? and accepted order by since_us desc",
-            server, name,
-        )  # fmt: skip
-        found: dict[str, Any] = json.loads(row[0]) if row is not None else {}
-        return found
 
     def _notice(self, pin: Pin, old: Pin | None, accepted: dict[str, Pin]) -> Iterator[str]:
         mark = (pin.server, pin.name, pin.digest)
