@@ -15,7 +15,7 @@ from guardrail.policy import bundle_directory, cache_directory
 HOOKED_FILE: Final = "installed"
 """File beside the trail with the settings that hooks were put into, one path a line."""
 
-_DATABASES: Final = ("identity", "history", "lineage", "mcp", "orders")
+_DATABASES: Final = ("identity", "history", "lineage", "mcp", "mcp-tasks", "orders")
 _PLACES: Final = ("policy", "review.snapshot", "inbox", "hook")
 
 

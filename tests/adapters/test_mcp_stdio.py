@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -14,6 +15,8 @@ import pytest
 
 from guardrail.audit import verify
 from guardrail.cli import main
+from guardrail.config import load
+from guardrail_adapters.mcp._kept import TaskFile, tasks_path
 from tests.mandate_support import Place
 from tests.mcp_support import (
     ROOT,
@@ -162,7 +165,7 @@ def test_a_call_that_was_told_to_come_again_finds_its_approval_by_itself(asking:
 
 
 def test_a_task_outlives_the_relay_that_began_it(place: Place) -> None:
-    """The next relay finds it by its id, waits on, runs it once people approve; a third one knows what came of it."""
+    """The next relay finds it by its id, waits on, runs it once people approve, and keeps what came of it for the one after it."""
     meta = {**STATELESS, "io.modelcontextprotocol/clientCapabilities": {"extensions": {TASKS: {}}}}
 
     def status(wire: Wire, task: str) -> dict[str, Any]:
@@ -182,9 +185,12 @@ def test_a_task_outlives_the_relay_that_began_it(place: Place) -> None:
         assert (done["status"], words(done["result"])) == ("completed", "ran inspect")
         unknown = wire.ask("tasks/get", taskId="guardrail-x")["error"]
         assert (unknown["code"], unknown["message"]) == (-32602, "there is no such task: send the call again")
-    with wired(place, "--name", "filesystem") as wire:
-        done = eventually(lambda: found if (found := status(wire, made["taskId"]))["status"] != "working" else None)
-        assert (done["createdAt"], words(done["result"])) == (made["createdAt"], "ran inspect")
+    with contextlib.closing(TaskFile(tasks_path(load(place.toml)), 3600)) as tasks:
+        found = tasks.get(made["taskId"], "")
+        assert found is not None
+        kept, response = found
+        assert (kept.created, words((response or {})["result"])) == (made["createdAt"], "ran inspect")
+        assert tasks.get(made["taskId"], "somebody") is None
     assert [call["name"] for call in calls(place.root)] == ["inspect"]
 
 

@@ -1,7 +1,8 @@
 """Tasks as they outlive a relay: whose each is, the call that it stands for, and what came of it.
 
-Kept beside the pins, among what the guard protects as its own. Not concerned with waiting (`_tasks`), nor with whether
+Kept beside the trail, among what the guard protects as its own. Not concerned with waiting (`_tasks`), nor with whether
 the call may run: whoever takes a task up again has it judged anew.
+INVARIANT: in a file of its own: a second `StateFile` on a file takes the first one's locks from it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import Final
 import msgspec
 
 from guardrail import ConfigError, GuardrailError
+from guardrail.audit import beside_trail
+from guardrail.config import Config
 from guardrail.storage import StateFile, remedy
 from guardrail_adapters.mcp._frames import Id, Message
 
@@ -144,6 +147,11 @@ class TaskFile:
                 yield self._file.connection()
         except (OSError, sqlite3.Error, msgspec.MsgspecError) as error:
             raise TaskError(f"the tasks of MCP clients cannot be used: {error}") from None
+
+
+def tasks_path(config: Config) -> Path:
+    """Where the tasks of a configuration lie."""
+    return beside_trail(config, "mcp-tasks.db")
 
 
 def _now_us() -> int:

@@ -22,7 +22,7 @@ from guardrail.telemetry import configure_from_environment
 from guardrail_adapters.mcp._clients import OWN, Plan, plan, undo, write
 from guardrail_adapters.mcp._gate import Gate
 from guardrail_adapters.mcp._headers import HttpSettings
-from guardrail_adapters.mcp._kept import TaskFile
+from guardrail_adapters.mcp._kept import TaskFile, tasks_path
 from guardrail_adapters.mcp._names import is_server
 from guardrail_adapters.mcp._pins import Pin, PinStore, pins_path
 from guardrail_adapters.mcp._servers import Left, Reached, ServersFile, Started, read_servers
@@ -170,7 +170,7 @@ def _opened(config: Config, settings: RelaySettings) -> Generator[Gate]:
         guard = stack.enter_context(Guard.open(config, telemetry=recorder))
         pins = stack.enter_context(contextlib.closing(PinStore.of(config)))
         seconds = config.review.escalation_seconds
-        tasks = stack.enter_context(contextlib.closing(TaskFile(pins_path(config), 2 * seconds)))
+        tasks = stack.enter_context(contextlib.closing(TaskFile(tasks_path(config), 2 * seconds)))
         guard.begin(settings.subject, session=settings.session)
         try:
             yield Gate(guard, pins, settings, tasks)
