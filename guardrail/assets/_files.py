@@ -384,6 +384,16 @@ class LiveFiles:
             return "file"
         return "dir" if stat.S_ISDIR(mode) else "other"
 
+    def missing(self, path: str) -> bool:
+        """Whether nothing has that name, not even a link that leads nowhere, and that is certain."""
+        try:
+            os.lstat(path)
+        except FileNotFoundError:
+            return True
+        except (OSError, ValueError):
+            return False
+        return False
+
     def identity(self, path: str) -> str:
         """One text for all names of the same file; of a missing one, where it would be."""
         place = locate(path)

@@ -12,6 +12,7 @@ from guardrail.config import LimitConfig
 from guardrail.effects._operations import Operations
 from guardrail.effects._shells import ShellMemory
 from guardrail.effects.domain._emit import Bound, as_code
+from guardrail.effects.domain._seen import SeenFiles
 from guardrail.effects.domain._view import FileView, Wrote
 from guardrail.effects.shell._interpreter import Interpreter
 from guardrail.model import Effect, Origin, Resource
@@ -35,7 +36,7 @@ def work_out(
     wrote: Wrote | None = None,
 ) -> tuple[Effect, ...]:
     """The effects of operations; `_analyse.analyse` says what its arguments are."""
-    shell = Interpreter(view, limits, variables, cwd)
+    shell = Interpreter(SeenFiles(view), limits, variables, cwd)
     if watched:
         shell.watched = frozenset(watched)
     if wrote is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fnmatch
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -65,7 +65,6 @@ class Contents:
         "_above",
         "_files",
         "_fresh",
-        "_identities",
         "_kin",
         "_linked",
         "_log",
@@ -98,7 +97,6 @@ class Contents:
         self._room = MAX_KEPT_BYTES
         self._looks = MAX_LOOKS
         self._sight = MAX_SEEN_BYTES
-        self._identities: dict[str, str] = {}
         self._log: list[tuple[str, _Entry | None]] = []
         self._marks = 0
         self._stages: list[int] = []
@@ -257,12 +255,13 @@ class Contents:
                 break
             self._above.add(folder)
 
-    def _meaning(self, real: str) -> set[str]:
-        """The names that were made and mean this very file."""
-        for path in self._unfiled:
-            self._files.setdefault(self._identity(path), set()).add(path)
-        self._unfiled.clear()
-        return self._files.get(real, set())
+    def _meant(self) -> Mapping[str, set[str]]:
+        """The files that were made, each with the names that mean it."""
+        if self._unfiled:
+            for path in self._unfiled:
+                self._files.setdefault(self._view.identity(path), set()).add(path)
+            self._unfiled.clear()
+        return self._files
 
     def _elsewhere_in_pipeline(self, path: str, stages: Mapping[str, int]) -> bool:
         return path in stages and stages[path] not in self._stages
@@ -375,15 +374,16 @@ class Contents:
         if not self._made and not self._vague:
             return False
         name = self._name(path)
-        if name in self._made or any(_may_name(pattern, name) for pattern in self._vague):
+        if name in self._made or (self._vague and any(_may_name(pattern, name) for pattern in self._vague)):
             return True
-        parts = set(name.split("/"))
-        if self._linked and any(self._akin(posixpath.basename(made), part) for made in self._made for part in parts):
+        if self._linked:
+            parts = set(name.split("/"))
+            if any(self._akin(posixpath.basename(made), part) for made in self._made for part in parts):
+                return True
+        if not self._made.keys().isdisjoint(_folders(name)):
             return True
-        if any(folder in self._made for folder in _folders(name)):
-            return True
-        real = self._identity(path)
-        return any(self._meaning(one) for one in (real, *_folders(real)))
+        real, meant = self._view.identity(path), self._meant()
+        return real in meant or not meant.keys().isdisjoint(_folders(real))
 
     def vague(self) -> bool:
         """Whether the call changes files of which it is not known which ones they are, or what their names mean."""
@@ -397,7 +397,7 @@ class Contents:
     def same(self, path: str, other: str) -> bool:
         """Whether two names are, or may be, one file, or one lies below the other."""
         name, twin = self._name(path), self._name(other)
-        return name == twin or twin.startswith(f"{name}/") or _same_file(self._identity(path), self._identity(other))
+        return name == twin or twin.startswith(f"{name}/") or _same_file(self._view.identity(path), self._view.identity(other))
 
     def links(self, path: str | None) -> bool:
         """What is at a path is a symbolic link, or may hold some: it is a directory, or one that the call makes."""
@@ -471,19 +471,13 @@ class Contents:
             others = [made for made in self._made if made != name]
             base = posixpath.basename(name)
             return any(self._akin(posixpath.basename(made), base) for made in others)
-        return bool(self._meaning(self._identity(name)) - {name})
+        return bool(self._meant().get(self._view.identity(name), set()) - {name})
 
     def _name(self, path: str) -> str:
         """The one spelling of a path; `..` behind a link leads elsewhere than its text says."""
         if "//" not in path and "/." not in path and path[-1:] != "/":
             return path
-        return self._identity(path) if ".." in path else posixpath.normpath(path)
-
-    def _identity(self, path: str) -> str:
-        found = self._identities.get(path)
-        if found is None:
-            found = self._identities[path] = self._view.identity(path)
-        return found
+        return self._view.identity(path) if ".." in path else posixpath.normpath(path)
 
 
 def as_edit(data: bytes | None) -> Edit | None:
@@ -520,9 +514,11 @@ def _same_file(real: str, made: str) -> bool:
     return real == made or real.startswith(made + "/")
 
 
-def _folders(path: str) -> Iterator[str]:
+def _folders(path: str) -> list[str]:
     """Every directory above a path, the nearest first."""
+    found: list[str] = []
     end = path.rfind("/")
     while end > 0:
-        yield path[:end]
+        found.append(path[:end])
         end = path.rfind("/", 0, end)
+    return found

@@ -33,6 +33,10 @@ class Nowhere:
         """Not known."""
         return None
 
+    def missing(self, path: str) -> bool:  # noqa: ARG002 - as above
+        """Not known."""
+        return False
+
     def enterable(self, path: str) -> bool:  # noqa: ARG002
         """Nothing is known of who may go where."""
         return False
