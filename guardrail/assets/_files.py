@@ -377,6 +377,8 @@ class LiveFiles:
     def kind(self, path: str) -> Literal["file", "dir", "other"] | None:
         """What is at a path, links followed; None if nothing is, or it cannot be looked at."""
         try:
+            if not os.access(path, os.F_OK):
+                return None  # what most words name is not there, and this costs less than to raise that
             mode = os.stat(path).st_mode
         except (OSError, ValueError):
             return None

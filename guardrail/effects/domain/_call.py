@@ -19,7 +19,7 @@ from guardrail.effects.domain._paths import (
     spellings,
 )
 from guardrail.effects.domain._startup import is_deferred, is_startup
-from guardrail.effects.domain._values import DEEP, MAX_TEXT, NAME, NUM, SLIM, TOP, Field, State, Stream, merge
+from guardrail.effects.domain._values import DEEP, MAX_TEXT, NAME, NUM, SLIM, TOP, Field, State, Stream, is_known, merge
 from guardrail.model import Edit, Kind, Op, Precision, Resource
 from guardrail.patterns import lazy
 
@@ -260,7 +260,7 @@ class Call:
         match = _BEGUN.fullmatch(field.text)
         if match is None or field.many or field.glob is not None or not match[2].strip("."):
             return plain
-        if match[1][:1] != "/" and (self.cwd is None or TOP in self.cwd or NUM in self.cwd):
+        if match[1][:1] != "/" and (self.cwd is None or not is_known(self.cwd)):
             return plain
         shell = self.shell
         named = f"{match[1]}{match[2]}{NAME}{match[3]}"
@@ -465,7 +465,7 @@ class Call:
     def mention_cwd(self) -> None:
         """The directory the command runs in is within its reach."""
         if self.cwd is not None:
-            vague = TOP in self.cwd or NUM in self.cwd
+            vague = not is_known(self.cwd)
             here = place(".", self.cwd, kind="dir") if vague else Resource(kind="dir", path=self.cwd)
             self.emit("mention", here, attrs={"cwd": True}, precision="opaque", may=True)
         elif self.shell.start is not None:
@@ -529,7 +529,7 @@ class Call:
         else:
             if text.startswith("~/"):
                 text = self.shell.expand.lookup("HOME", self.state, {})[0] + text[1:]
-            deep = "**" in text and TOP not in text and NUM not in text
+            deep = "**" in text and is_known(text)
             glob = text if ("*" in text or "?" in text or "[" in text) and not deep else None
             if deep:  # of a program that knows such patterns: anything below the directories that stand before it
                 text = text[: text.rfind("/", 0, len(_BEFORE_WILD.split(text, maxsplit=1)[0])) + 1] or "."

@@ -397,7 +397,11 @@ class Contents:
     def same(self, path: str, other: str) -> bool:
         """Whether two names are, or may be, one file, or one lies below the other."""
         name, twin = self._name(path), self._name(other)
-        return name == twin or twin.startswith(f"{name}/") or _same_file(self._view.identity(path), self._view.identity(other))
+        return (
+            name == twin
+            or twin.startswith(f"{name}/")
+            or _same_file(self._view.identity(path), self._view.identity(other))
+        )
 
     def links(self, path: str | None) -> bool:
         """What is at a path is a symbolic link, or may hold some: it is a directory, or one that the call makes."""

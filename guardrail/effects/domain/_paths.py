@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 from urllib.parse import unquote
 
-from guardrail.effects.domain._values import DEEP, FIRM, NAME, NUM, PATH, SLIM, TOP, Field, last_of
+from guardrail.effects.domain._values import DEEP, FIRM, NAME, NUM, PATH, SLIM, TOP, Field, is_known, last_of
 from guardrail.model import ANY_DEPTH, Kind, Resource
 from guardrail.patterns import lazy
 
@@ -126,15 +126,15 @@ def place(
         recursive: what lies below is meant too.
         nofollow: a symbolic link is meant itself.
     """
-    if glob is None and text.startswith("/dev/") and (match := _NET_DEVICE.fullmatch(text)):
-        return Resource(kind="net", uri=f"{match[1]}://{match[2]}:{match[3]}")
-    unknown = TOP in text or NUM in text
-    if glob is None and not unknown:
-        if text.startswith("/"):
-            return Resource(kind=kind, path=text, recursive=recursive, nofollow=nofollow)
-        if cwd is not None and TOP not in cwd and NUM not in cwd:
-            full = f"{cwd.rstrip('/')}/{text}"
-            return Resource(kind=kind, path=full, recursive=recursive, nofollow=nofollow)
+    if glob is None:
+        if text.startswith("/dev/") and (match := _NET_DEVICE.fullmatch(text)):
+            return Resource(kind="net", uri=f"{match[1]}://{match[2]}:{match[3]}")
+        if is_known(text):
+            if text[:1] == "/":
+                return Resource(kind=kind, path=text, recursive=recursive, nofollow=nofollow)
+            if cwd is not None and is_known(cwd):
+                full = f"{cwd.rstrip('/')}/{text}"
+                return Resource(kind=kind, path=full, recursive=recursive, nofollow=nofollow)
     pattern = _wild(glob) if glob is not None else escape(text)
     if pattern.startswith(ANY_DEPTH) or not pattern.startswith(("/", "**")):
         pattern = f"{escape(cwd.rstrip('/')) if cwd is not None else '**'}/{pattern}"

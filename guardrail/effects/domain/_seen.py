@@ -20,11 +20,12 @@ class SeenFiles:
         view: the live filesystem.
     """
 
-    __slots__ = ("_identities", "_kinds", "_reals", "_view")
+    __slots__ = ("_identities", "_kinds", "_missing", "_reals", "_view")
 
     def __init__(self, view: FileView) -> None:
         self._view = view
         self._kinds: dict[str, Literal["file", "dir", "other"] | None] = {}
+        self._missing: dict[str, bool] = {}
         self._identities: dict[str, str] = {}
         self._reals: dict[str, str] = {}
 
@@ -36,7 +37,9 @@ class SeenFiles:
 
     def missing(self, path: str) -> bool:
         """As the view has it."""
-        return self._kinds.get(path) is None and self._view.missing(path)
+        if path not in self._missing:
+            self._missing[path] = self._kinds.get(path) is None and self._view.missing(path)
+        return self._missing[path]
 
     def identity(self, path: str) -> str:
         """As the view has it."""
@@ -84,4 +87,4 @@ class SeenFiles:
 
     def read(self, path: str, limit: int) -> bytes | None:
         """As the view has it."""
-        return self._view.read(path, limit)
+        return self._view.read(path, limit) if self.kind(path) == "file" else None

@@ -92,9 +92,14 @@ def is_loose(text: str) -> bool:
 _SHAPING: Final = lazy(rf"[$`{{\\~!<>&#][{TOP}{NUM}]|{{[^{{}}]*[{TOP}{NUM}]|[{TOP}{NUM}][{SLIM}{FIRM}]*[(<>{{=\[]")
 
 
+def is_known(text: str) -> bool:
+    """No part of a text is left open."""
+    return text.isascii() or (TOP not in text and NUM not in text)
+
+
 def is_shell_text(text: str) -> bool:
     """Whether a shell text means the same whatever stands for what is not known in it: numbers and plain words."""
-    if TOP not in text and NUM not in text:
+    if is_known(text):
         return True
     return TOP not in text.replace(TOKEN, "") and _SHAPING.search(text) is None
 
@@ -127,7 +132,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     @property
     def known(self) -> bool:
         """The text is exactly known."""
-        return self.glob is None and not self.many and TOP not in self.text and NUM not in self.text
+        text = self.text
+        return self.glob is None and not self.many and (text.isascii() or (TOP not in text and NUM not in text))
 
     def tail(self, offset: int) -> Field:
         """The field without its first `offset` characters."""

@@ -17,6 +17,7 @@ from guardrail.effects.domain._values import (
     TOP,
     Stream,
     Value,
+    is_known,
     merge,
 )
 from guardrail.effects.shell._declarations import NAME, export, set_, shift, shopt, unset
@@ -178,7 +179,7 @@ def let(call: Call) -> Stream:
     for field in call.args:
         try:
             # A `*` in it is a product where no file is called like that.
-            plain = not field.many and TOP not in field.text and NUM not in field.text
+            plain = not field.many and is_known(field.text)
             names, assigns = arithmetic_names(field.text if plain else TOP)
         except Misparse:
             call.state.forget()

@@ -31,12 +31,12 @@ from guardrail.effects.domain._values import (
     NOTHING,
     NUM,
     SOMETHING,
-    TOP,
     UNKNOWN,
     Field,
     State,
     Stream,
     Value,
+    is_known,
     is_laden,
     join_values,
     merge,
@@ -391,7 +391,7 @@ def _tampered(call: Call) -> bool:
 
 def _loads_here(call: Call) -> bool:
     """A library in the working directory may be loaded in place of the system's."""
-    if call.cwd is None or TOP in call.cwd or NUM in call.cwd:
+    if call.cwd is None or not is_known(call.cwd):
         return True
     if any(".so" in path.rpartition("/")[2] or "*" in path for path in call.shell.emit.made):
         return True

@@ -18,9 +18,7 @@ from guardrail.effects.domain._contents import Contents
 from guardrail.effects.domain._emit import Bound, Code, Emitter, Replaced, as_code
 from guardrail.effects.domain._values import (
     NOTHING,
-    NUM,
     SOMETHING,
-    TOP,
     UNKNOWN,
     Field,
     State,
@@ -157,7 +155,7 @@ class Interpreter:
             return self.unparsed("nested too deep", text, state)
         if len(text) > self.limits.command_bytes // MAX_UTF8 and _bytes_of(text) > self.limits.command_bytes:
             return self.unparsed("too long", text, state)
-        if (TOP in text or NUM in text) and not is_shell_text(text):
+        if not is_shell_text(text):
             return self.unparsed("text that is only known in part", text, state, code="dynamic")
         script = parse_shell(text)
         outer = self.outer

@@ -30,6 +30,7 @@ from guardrail.effects.domain._values import (
     TOP,
     Field,
     Stream,
+    is_known,
 )
 from guardrail.effects.shell._told import TELLERS, table_of
 from guardrail.parse.ir import Script, Simple
@@ -62,7 +63,7 @@ Lister = Callable[[Call, Parsed], tuple[str, ...]]
 
 def pattern_text(glob: str) -> str | None:
     """A glob as a text with NAME in it; None if it is more than wildcards within names."""
-    if "**" in glob or TOP in glob or NUM in glob or "\\" in glob:
+    if "**" in glob or not is_known(glob) or "\\" in glob:
         return None
     text = _WILD.sub(NAME, glob)
     return None if "[" in text else text
@@ -107,7 +108,7 @@ def _plain(call: Call, path: str) -> bool:
 
 def _here(call: Call) -> tuple[str, ...]:
     """Names below the working directory, without it in front of them."""
-    known = call.cwd is not None and TOP not in call.cwd and NUM not in call.cwd and _plain(call, call.cwd)
+    known = call.cwd is not None and is_known(call.cwd) and _plain(call, call.cwd)
     return (PATH,) if known else ()
 
 

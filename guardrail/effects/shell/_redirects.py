@@ -13,7 +13,7 @@ import msgspec
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._environment import set_variable
 from guardrail.effects.domain._paths import STREAMS
-from guardrail.effects.domain._values import NOTHING, NUM, TOP, Field, State, Stream, Value, merge
+from guardrail.effects.domain._values import NOTHING, NUM, TOP, Field, State, Stream, Value, is_known, merge
 from guardrail.effects.shell._listings import lines_within
 from guardrail.effects.shell._reading import file_text
 from guardrail.effects.shell._streams import beside
@@ -204,7 +204,7 @@ def _document(shell: Interpreter, op: str, target: Word, state: State) -> Stream
     value = shell.expand.value(target, state)
     text = value.alternatives[0] if len(value.alternatives) == 1 else TOP
     text = text + "\n" if op == "<<<" else text
-    known = None if TOP in text or NUM in text else text
+    known = text if is_known(text) else None
     listed = _lines(value) if known is None and op == "<<<" else ()
     return Stream(text=known, sources=value.sources, listed=listed, flow=("heredoc",), connected=True)
 
