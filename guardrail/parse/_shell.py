@@ -70,7 +70,7 @@ def parse_shell(text: str) -> Script:
     Returns:
         Its tree; a text that is not valid, not modelled or not vouched for is one `Opaque` statement. Never raises.
     """
-    plain = plain_command(text) if len(text) <= MAX_SHELL_BYTES else None
+    plain = plain_command(text)
     return plain if plain is not None else parse_by_grammar(text)
 
 

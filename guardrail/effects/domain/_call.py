@@ -291,9 +291,10 @@ class Call:
         """What is there now, or was made there by this call; None if nothing is, or it is not known."""
         if resource.path is None:
             return None
-        if resource.path.rstrip("/") in self.shell.directories:
+        shell = self.shell
+        if shell.directories and resource.path.rstrip("/") in shell.directories:
             return "dir"
-        return self.shell.view.kind(resource.path)
+        return shell.view.kind(resource.path)
 
     def read(self, field: Field, *, reveals: str = "content", recursive: bool = False) -> tuple[Resource, ...]:
         """A file is read; returns whose content that is."""
@@ -529,8 +530,9 @@ class Call:
         else:
             if text.startswith("~/"):
                 text = self.shell.expand.lookup("HOME", self.state, {})[0] + text[1:]
-            deep = "**" in text and is_known(text)
-            glob = text if ("*" in text or "?" in text or "[" in text) and not deep else None
+            star = "*" in text
+            deep = star and "**" in text and is_known(text)
+            glob = text if (star or "?" in text or "[" in text) and not deep else None
             if deep:  # of a program that knows such patterns: anything below the directories that stand before it
                 text = text[: text.rfind("/", 0, len(_BEFORE_WILD.split(text, maxsplit=1)[0])) + 1] or "."
             named = place(text, self.cwd, glob=glob, kind="any", recursive=deep)
@@ -539,10 +541,11 @@ class Call:
                 if self.shell.start is None and not ("/" in text or "." in text.strip(".")):
                     return
                 named = Resource(kind="any", pattern="**")
-        if named in seen:
-            return
+        known = len(seen)
         seen.add(named)
+        if len(seen) == known:
+            return
         if named.recursive:
             self.emit("mention", named, precision="opaque", may=True)
         else:
-            self.shell.emit.mention(named, spec=self.name, span=self.span)
+            self.shell.emit.mention(named, self.name, self.span)

@@ -29,6 +29,9 @@ MUTATING: Final = frozenset(
 _REPLACING: Final = frozenset(("delete", "rename", "link", "mount", "exec_opaque", "remote_exec"))
 """Operations after which a directory may be a link to another one."""
 
+_CHANGING: Final = MUTATING | _REPLACING | NOTED
+"""Operations after which a later command may find something else."""
+
 NO_FILES: Final = frozenset(("account", "service", "process", "env"))
 """Kinds of resources whose change is no change of a file. Another host may be this one, so `net` is not among them."""
 
@@ -152,13 +155,10 @@ class Emitter:
         edit: Edit | None = None,
     ) -> None:
         """Add one effect."""
-        moved = target if op == "rename" and self.contents.links(resource.path) else None
-        if op in _REPLACING:
-            self.fresh.clear()
-        if op in MUTATING:
-            self._changes(op, resource, target)
-        if op in NOTED and (op not in MUTATING or (target if target is not None else resource).kind not in NO_FILES):
-            self.contents.note(op, resource, target, edit, attrs)
+        moved = None
+        if op in _CHANGING:
+            moved = target if op == "rename" and self.contents.links(resource.path) else None
+            self._changes(op, resource, target, edit, attrs)
         if edit is not None:
             # INVARIANT: an edit that leaves here does not depend on what the call did before it, and is certain.
             place = target if target is not None else resource
@@ -241,8 +241,19 @@ class Emitter:
             yield there
             yield from self._formerly(there, moves - 1)
 
-    def _changes(self, op: Op, resource: Resource, target: Resource | None) -> None:
+    def _changes(
+        self, op: Op, resource: Resource, target: Resource | None, edit: Edit | None, attrs: dict[str, Any] | None
+    ) -> None:
         """Note what the call has changed, and where it put something."""
+        if op in _REPLACING:
+            self.fresh.clear()
+        last = target if target is not None else resource
+        if op in MUTATING:
+            self._mutates(op, resource, target)
+        if op in NOTED and (op not in MUTATING or last.kind not in NO_FILES):
+            self.contents.note(op, resource, target, edit, attrs)
+
+    def _mutates(self, op: Op, resource: Resource, target: Resource | None) -> None:
         if op not in ("delete", "set_times", "set_security", "truncate"):
             last = target if target is not None else resource
             if last.kind not in NO_FILES:
@@ -251,7 +262,7 @@ class Emitter:
             if changed.kind not in NO_FILES:
                 self.made.add(changed.path or changed.pattern or "**")
 
-    def mention(self, resource: Resource, *, spec: str, span: tuple[int, int]) -> None:
+    def mention(self, resource: Resource, spec: str, span: tuple[int, int]) -> None:
         """Add that a word names something, as `add` would: no effect is said more often."""
         if self._muted:
             return

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 from urllib.parse import unquote
 
@@ -169,16 +169,16 @@ def below(directory: Field, name: str | Field) -> Field:
     return Field(text=text, glob=glob, many=directory.many, span=directory.span)
 
 
-def spellings(word: str) -> Iterator[str]:
+def spellings(word: str) -> Iterable[str]:
     """Every path that a word of an unknown program may name: itself, and its tails after `=`, `@`, `:`, `-x`."""
     if word.isalnum():
-        yield word
-        return
+        return (word,)
     if _DASHED.fullmatch(word) is not None:
-        yield word
-        if word[0] == "-" and len(word) > 2 and word[1] != "-":
-            yield word[2:]
-        return
+        return (word, word[2:]) if word[0] == "-" and len(word) > 2 and word[1] != "-" else (word,)
+    return _spelled(word)
+
+
+def _spelled(word: str) -> Iterator[str]:
     seen: set[str] = set()
     plain = unquote(word, errors="surrogateescape") if "%" in word else word
     for text in (word, *_tails(word), *((plain, *_tails(plain)) if plain != word else ())):

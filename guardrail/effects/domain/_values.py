@@ -203,7 +203,16 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     def through(self, step: str) -> Stream:
         """The same data after one more step."""
-        return msgspec.structs.replace(self, flow=(*self.flow, step)[:MAX_FLOW], connected=True)
+        return Stream(
+            text=self.text,
+            sources=self.sources,
+            names=self.names,
+            listed=self.listed,
+            table=self.table,
+            flow=(*self.flow, step)[:MAX_FLOW],
+            connected=True,
+            said=self.said,
+        )
 
 
 def texts_of(stream: Stream) -> tuple[str, ...]:

@@ -73,6 +73,10 @@ MAX_HOPS: Final = 2
 """Most hosts and containers that are entered one from within another."""
 
 
+_NONE: Final[frozenset[str]] = frozenset()
+_NO_TRAPS: Final[Mapping[str, Trap]] = MappingProxyType({})
+
+
 class Interpreter:
     """Interprets the shell texts of one call.
 
@@ -84,38 +88,25 @@ class Interpreter:
     """
 
     # What is one value to begin with is of the class: most calls never give it another.
-    depth = 0
     begun = False  # the text of the shell itself is being walked
-    jumps = 0  # how often `break`, `return` and their like were met
     spoken: tuple[Resource, ...] = ()  # whose content was in any word so far
-    diverted: tuple[Resource, ...] = ()
     watched: frozenset[str] = frozenset()
     aside_bytes = MAX_ASIDE_BYTES
     aside = MAX_ASIDE  # steps left for modules that code of the project may import
-    listening = False  # somebody may make words of what is printed
-    here: tuple[int, int] = (0, 0)  # where the command that is walked stands in the call's own text
-    outer: tuple[int, int] | None = None  # of what is nested in a word, where its command does
     hops = 0
-    errexit = False
     limited = False  # `ulimit` may keep the shell from opening files
     stages = 0
     regarded = 0  # effects of which it was looked whether they change what a trap does
     carried = 0  # names that were moved by then
-    written_before = False  # the session wrote files in earlier calls
     last: State | None = None  # what held when that was last looked at
     wrote: Wrote = Nothing()
     # None of these is changed in place: whoever has more to say puts another one there.
-    directories: frozenset[str] = frozenset()  # that the call made
-    libraries: frozenset[str] = frozenset()  # directories of the system that libraries were said to be in
     environments: frozenset[str] = frozenset()  # directories of programs that an activated environment puts first
     assured: frozenset[str] = frozenset()  # files that what runs now needs to have been written over
     uncovered: frozenset[str] = frozenset()  # variables of which it is not known to which function they belong
     relied: frozenset[str] = frozenset()  # variables that a trap uses, and that were set here
     armed: tuple[str, ...] = ()  # texts of traps that may run between any two commands
-    handed: tuple[str, ...] = ()  # texts that reach what runs now other than by its words and its input
     exported: tuple[str, ...] = ()  # texts that reach everything that is started
-    deferred: tuple[tuple[Script, State], ...] = ()
-    traps: Mapping[str, Trap] = MappingProxyType({})  # texts that run in the end, or before
     awaited: Mapping[str, tuple[str, ...]] = MappingProxyType({})  # variables -> the traps that use them
     defined: Mapping[str, tuple[Statement | None, ...]] = MappingProxyType({})
     pinned: Mapping[str, tuple[str, ...]] = MappingProxyType({})  # what files hold for the process that starts now
@@ -127,6 +118,20 @@ class Interpreter:
         self.contents = Contents(view)
         self.emit = Emitter(limits, self.contents)
         self.expand = Expander(view, self.emit, environment, self)
+        # What every command asks for is of the instance, where it is found sooner.
+        self.depth = 0
+        self.jumps = 0  # how often `break`, `return` and their like were met
+        self.errexit = False
+        self.listening = False  # somebody may make words of what is printed
+        self.written_before = False  # the session wrote files in earlier calls
+        self.here = (0, 0)  # where the command that is walked stands in the call's own text
+        self.outer: tuple[int, int] | None = None  # of what is nested in a word, where its command does
+        self.diverted: tuple[Resource, ...] = ()
+        self.handed: tuple[str, ...] = ()  # texts that reach what runs now other than by its words and its input
+        self.deferred: tuple[tuple[Script, State], ...] = ()
+        self.directories: frozenset[str] = _NONE  # that the call made
+        self.libraries: frozenset[str] = _NONE  # directories of the system that libraries were said to be in
+        self.traps: Mapping[str, Trap] = _NO_TRAPS  # texts that run in the end, or before
         self.locals: list[dict[str, Value | None]] = []
         self.loops: list[State | None] = []  # for each loop that runs, what holds where `break` or `continue` left it
         self.returns: list[State | None] = []  # for each function that runs, what holds where `return` left it
