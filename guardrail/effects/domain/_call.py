@@ -450,7 +450,7 @@ class Call:
 
     def given_texts(self) -> list[str]:
         """All texts of the call's own that reach the command besides its words."""
-        text = self.given_text()
+        text = self.given_text() if self.stdin.text is not None else None
         given = [*self.stdin.said, *self.shell.handed, *self.shell.exported]
         return given if text is None else [text, *given]
 
@@ -476,7 +476,7 @@ class Call:
 
     def mention(self, words: Iterable[Field]) -> None:
         """Every path that the words may name."""
-        seen: set[Resource] = set()
+        seen: set[Resource | str] = set()
         texts: set[str] = set()
         for word in words:
             for source in word.sources:
@@ -487,13 +487,14 @@ class Call:
                 seen.add(named := self.place(word))
                 self.emit("mention", named, precision="opaque", may=True)
                 continue
-            if word.text in texts or (TOP in word.text and _is_setting(word, self.args)):
+            whole = word.text
+            if whole in texts or (TOP in whole and _is_setting(word, self.args)):
                 continue
-            texts.add(word.text)
-            most = MAX_SPELLINGS if len(word.text) <= MAX_PLAIN_WORD else MAX_SPELLINGS // 8
-            for count, text in enumerate(spellings(word.text)):
+            texts.add(whole)
+            most = MAX_SPELLINGS if len(whole) <= MAX_PLAIN_WORD else MAX_SPELLINGS // 8
+            for count, text in enumerate(spellings(whole)):
                 # `app:$(git rev-parse HEAD)` names a version; what is wholly unknown, or after `=`, may be a model.
-                if text == TOP and ":" in word.text and "=" not in word.text:
+                if text == TOP and ":" in whole and "=" not in whole:
                     continue
                 if count >= most:
                     self.shell.emit.opaque(
@@ -501,10 +502,10 @@ class Call:
                     )
                     break
                 self._name(text, seen)
-            if _CLUSTER.match(word.text) is not None:
-                self._name_glued(word.text, seen)
+            if whole[:1] == "-" and _CLUSTER.match(whole) is not None:
+                self._name_glued(whole, seen)
 
-    def _name_glued(self, word: str, seen: set[Resource]) -> None:
+    def _name_glued(self, word: str, seen: set[Resource | str]) -> None:
         """`-vibeta`: a value that stands behind several letters, if there is a file of that name."""
         for begin in range(3, min(len(word), MAX_LETTERS)):
             path = self.place(Field(text=word[begin:])).path
@@ -513,7 +514,7 @@ class Call:
 
     def mention_text(self, text: str) -> None:
         """Every path that a piece of code or text may name."""
-        seen: set[Resource] = set()
+        seen: set[Resource | str] = set()
         for token in dict.fromkeys(paths_in(text)):
             if token.strip("/*"):  # a slash alone is punctuation, and `/**` begins a comment
                 self._name(token, seen)
@@ -522,7 +523,7 @@ class Call:
         """The whole of a text as a path."""
         self._name(text, set())
 
-    def _name(self, text: str, seen: set[Resource]) -> None:
+    def _name(self, text: str, seen: set[Resource | str]) -> None:
         if text == TOP:
             named = Resource(kind="any", pattern="**")
         elif text.strip("-") == "" or "\0" in text or len(text) > MAX_NAME:
@@ -541,10 +542,11 @@ class Call:
                 if self.shell.start is None and not ("/" in text or "." in text.strip(".")):
                     return
                 named = Resource(kind="any", pattern="**")
-        known = len(seen)
-        seen.add(named)
-        if len(seen) == known:
+        # Most are plain paths, and to compare those takes less time than to compare all that an address may say.
+        key = named.path if named.path is not None and not named.recursive else named
+        if key in seen:
             return
+        seen.add(key)
         if named.recursive:
             self.emit("mention", named, precision="opaque", may=True)
         else:

@@ -54,6 +54,9 @@ class Replaced(msgspec.Struct, frozen=True, kw_only=True):
     plain: bool
 
 
+_NO_ORIGIN: Final = Origin(spec="")
+
+
 class Emitter:
     """Collects effects; stops with `Bound` at a limit.
 
@@ -65,7 +68,9 @@ class Emitter:
     __slots__ = (
         "_maybe",
         "_muted",
+        "_origin",
         "_points",
+        "_span",
         "built",
         "contents",
         "effects",
@@ -88,6 +93,8 @@ class Emitter:
         self._maybe = 0
         self._muted = 0
         self._points: list[int] = []
+        self._origin = _NO_ORIGIN
+        self._span = (0, 0)
         self.steps = MAX_STEPS
         self.expansions = limits.expansions
         self.fresh: set[str] = set()  # directories that this call just made, and that nothing else can have become
@@ -180,7 +187,7 @@ class Emitter:
                 attrs=attrs or {},
                 modality="may" if may or self._maybe else "must",
                 precision=precision,
-                origin=Origin(spec=spec, start=span[0], end=span[1]),
+                origin=self._from(spec, span),
                 flow=flow,
                 edit=edit,
             )
@@ -274,9 +281,15 @@ class Emitter:
                 resource=resource,
                 modality="may",
                 precision="opaque",
-                origin=Origin(spec=spec, start=span[0], end=span[1]),
+                origin=self._from(spec, span),
             )
         )
+
+    def _from(self, spec: str, span: tuple[int, int]) -> Origin:
+        """Where effects of a command come from: mostly from where the one before did."""
+        if span is not self._span or spec != self._origin.spec:
+            self._span, self._origin = span, Origin(spec=spec, start=span[0], end=span[1])
+        return self._origin
 
     def say(self, effect: Effect) -> None:
         """Add an effect of another time, which changes nothing about what this call finds."""

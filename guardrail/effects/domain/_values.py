@@ -342,7 +342,8 @@ class State:
         """Whose content may be in any variable: what `set`, `env` or a program that is started can see."""
         found = self.handed
         for value in self.vars.values():
-            found = merge(found, value.sources)
+            if value.sources:
+                found = merge(found, value.sources)
         return found
 
     def hand(self, fields: Sequence[Field]) -> None:

@@ -256,25 +256,32 @@ def _with_text(call: Call, parsed: Parsed, out: Stream) -> Stream:
     if out.text is not None or not all(field.known for field in call.args):
         return out
     args = [field.text for field in call.args]
-    text = printed(call.name, args, posix="posix" in call.state.modes)
-    if text is None and call.name in FILTERS:
-        given = call.stdin.text
-        if call.name == "grep":
-            words = [field.text for field in parsed.operands]
-            files = parsed.operands[1:]
-            # It is often asked for what nobody makes words of.
-            heard = call.shell.listening and words and args[-len(words) :] == words
-            given = None if not heard else file_text(call, files) if files else given
-            args = args[: len(args) - len(files)]
-        elif call.name in _FILES and parsed.operands and [field.text for field in parsed.operands] != ["-"]:
-            named = {field.text for field in parsed.operands}
-            many = len(parsed.operands) > 1
-            given = file_text(call, parsed.operands) if not many or call.name in ("cat", "sort", "cut") else None
-            args = [word for word in args if word not in named]
-        text = None if given is None else filtered(call.name, args, given)
+    if call.name in FILTERS:
+        text = _of_filter(call, parsed.operands, args)
+    else:
+        text = printed(call.name, args, posix="posix" in call.state.modes)
     if text is None:
         return out
     return Stream(text=text, sources=out.sources, names=out.names, flow=out.flow)
+
+
+def _of_filter(call: Call, operands: Sequence[Field], args: list[str]) -> str | None:
+    """What a filter prints of its input or of its files; None if that is not known, or nobody asks."""
+    given = call.stdin.text
+    if call.name == "grep":
+        if not (call.shell.listening and operands):
+            return None  # it is often asked for what nobody makes words of
+        files = operands[1:]
+        if args[-len(operands) :] != [field.text for field in operands]:
+            return None
+        given = file_text(call, files) if files else given
+        args = args[: len(args) - len(files)]
+    elif call.name in _FILES and operands and [field.text for field in operands] != ["-"]:
+        named = {field.text for field in operands}
+        many = len(operands) > 1
+        given = file_text(call, operands) if not many or call.name in ("cat", "sort", "cut") else None
+        args = [word for word in args if word not in named]
+    return None if given is None else filtered(call.name, args, given)
 
 
 _WORKED_OUT: Final = frozenset((*FILTERS, "printf", "echo", "basename", "dirname"))

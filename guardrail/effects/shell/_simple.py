@@ -243,13 +243,13 @@ def _run(
     call = Call(shell, name, vector[1:], state=state, cwd=cwd, stdin=stdin, span=span)
     said = _complained(shell, vector, state) if is_laden(vector) else ()
     diverted = shell.diverted
-    if "failglob" in state.modes and any(field.glob is not None or field.many for field in vector):
+    if state.modes and "failglob" in state.modes and any(field.glob is not None or field.many for field in vector):
         shell.abort(state)
     if redirects:
         out = _redirected(shell, vector, redirects, call, said)
     else:
         out = run_command(call, vector) if vector else NOTHING
-    if "merged" in state.modes:
+    if state.modes and "merged" in state.modes:
         out = _with_errors(out, said, name)
     if call.stdin is not SOMETHING:
         out = _passed_on(call.stdin, out, name)
