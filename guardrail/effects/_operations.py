@@ -131,7 +131,7 @@ class Operations:
     def _shell(self, operation: ShellText) -> None:
         state = self._state(operation.cwd, operation.env, persistent=operation.persistent)
         jumps = self.shell.jumps
-        ok, bad, _ = self.shell.run_text(operation.text, state)
+        ok, bad, _ = self.shell.run_here(operation.text, state)
         if not operation.persistent:
             return
         if self.memory is None:

@@ -491,6 +491,9 @@ class Call:
             if whole in texts or (TOP in whole and _is_setting(word, self.args)):
                 continue
             texts.add(whole)
+            if whole.isalnum():
+                self._name(whole, seen)
+                continue
             most = MAX_SPELLINGS if len(whole) <= MAX_PLAIN_WORD else MAX_SPELLINGS // 8
             for count, text in enumerate(spellings(whole)):
                 # `app:$(git rev-parse HEAD)` names a version; what is wholly unknown, or after `=`, may be a model.

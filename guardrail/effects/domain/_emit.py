@@ -175,10 +175,12 @@ class Emitter:
         if len(self.effects) >= self.limits.effects:
             raise Bound("too many effects")
         if precision is None:
-            precision = _precision(resource)
+            precision = "exact" if resource.path is not None else _precision(resource)
             if target is not None and precision != "opaque":
                 other = _precision(target)
                 precision = other if other != "exact" else precision
+        if span is not self._span or spec != self._origin.spec:
+            self._comes_from(spec, span)
         self.effects.append(
             Effect(
                 op=op,
@@ -187,7 +189,7 @@ class Emitter:
                 attrs=attrs or {},
                 modality="may" if may or self._maybe else "must",
                 precision=precision,
-                origin=self._from(spec, span),
+                origin=self._origin,
                 flow=flow,
                 edit=edit,
             )
@@ -275,21 +277,21 @@ class Emitter:
             return
         if len(self.effects) >= self.limits.effects:
             raise Bound("too many effects")
+        if span is not self._span or spec != self._origin.spec:
+            self._comes_from(spec, span)
         self.effects.append(
             Effect(
                 op="mention",
                 resource=resource,
                 modality="may",
                 precision="opaque",
-                origin=self._from(spec, span),
+                origin=self._origin,
             )
         )
 
-    def _from(self, spec: str, span: tuple[int, int]) -> Origin:
-        """Where effects of a command come from: mostly from where the one before did."""
-        if span is not self._span or spec != self._origin.spec:
-            self._span, self._origin = span, Origin(spec=spec, start=span[0], end=span[1])
-        return self._origin
+    def _comes_from(self, spec: str, span: tuple[int, int]) -> None:
+        """Where the effects from here on come from: most come from where the one before did."""
+        self._span, self._origin = span, Origin(spec=spec, start=span[0], end=span[1])
 
     def say(self, effect: Effect) -> None:
         """Add an effect of another time, which changes nothing about what this call finds."""

@@ -129,10 +129,10 @@ def place(
     if glob is None:
         if text.startswith("/dev/") and (match := _NET_DEVICE.fullmatch(text)):
             return Resource(kind="net", uri=f"{match[1]}://{match[2]}:{match[3]}")
-        if is_known(text):
+        if text.isascii() or is_known(text):  # most are ASCII, and need no second call
             if text[:1] == "/":
                 return Resource(kind=kind, path=text, recursive=recursive, nofollow=nofollow)
-            if cwd is not None and is_known(cwd):
+            if cwd is not None and (cwd.isascii() or is_known(cwd)):
                 full = f"{cwd.rstrip('/')}/{text}"
                 return Resource(kind=kind, path=full, recursive=recursive, nofollow=nofollow)
     pattern = _wild(glob) if glob is not None else escape(text)

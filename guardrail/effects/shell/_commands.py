@@ -92,7 +92,7 @@ def _meant(call: Call, vector: Sequence[Field], *, functions: bool, builtins: bo
         if _tampered(call) or not (folder in TRUSTED or _of_environment(call, head, base)):
             return run_file(call, Field(text=name, span=head.span))
         call.name = name = base
-    elif name not in _IN_SHELL:
+    elif (call.state.path != () or call.shell.emit.placed or call.shell.libraries) and name not in _IN_SHELL:
         found = _search(call, name)
         if found is not None:
             return found
@@ -413,7 +413,7 @@ def _search(call: Call, name: str) -> Stream | None:
         found = _found_first(call, name, call.state.path)
         if found is not None:
             return found
-    if (call.shell.emit.placed or call.shell.libraries) and _tampered(call):
+    if _tampered(call):
         return call.opaque("dynamic", reason="a program was put where commands live")
     return None
 

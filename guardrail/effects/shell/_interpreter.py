@@ -163,11 +163,11 @@ class Interpreter:
         if not is_shell_text(text):
             return self.unparsed("text that is only known in part", text, state, code="dynamic")
         script = parse_shell(text)
-        outer = self.outer
-        if self.depth:
+        outer, nested = self.outer, self.depth > 0
+        if nested:
             self.outer = outer or self.here
         self.depth += 1
-        mark, jumps = self.contents.mark(), self.jumps
+        mark, jumps = self.contents.mark() if nested else 0, self.jumps
         begins, self.begun = not self.begun, True
         self.aborts.append(None)
         try:
@@ -178,7 +178,7 @@ class Interpreter:
             self.aborts.pop()
             self.depth -= 1
             self.outer = outer
-            if self.depth:
+            if nested:
                 # It may leave at any point, and what runs it goes on.
                 self.contents.weaken(mark, anywhere=self.jumps != jumps or self.errexit)
 

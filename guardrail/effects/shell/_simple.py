@@ -54,7 +54,12 @@ def simple(shell: Interpreter, node: Simple, state: State, stdin: Stream) -> Don
             return _assignments(shell, node, state, stdin, span)
         if node.assigns:
             return _with_assignments(shell, node, state, stdin, span)
-        return _command(shell, node, state, stdin, span)
+        if not state.vars and len(state.cwds) == 1:
+            # Most commands name no variable that was set here, and run in one directory.
+            vector = shell.expand.whole(node.words, state)
+            return _run(shell, vector, node.redirects, state, state.cwds[0], stdin, span)
+        vectors = list(shell.expand.alternatives(node.words, state))
+        return _vectors(shell, vectors, node, state, stdin, span)
     finally:
         # What it was handed it passed on to all that it ran: functions, and what is wrapped.
         shell.handed = before
@@ -177,17 +182,6 @@ def _with_assignments(shell: Interpreter, node: Simple, state: State, stdin: Str
         if not keeps:
             end.path, end.ifs = state.path, state.ifs
     return ok, bad, out
-
-
-def _command(shell: Interpreter, node: Simple, state: State, stdin: Stream, span: tuple[int, int]) -> Done:
-    if not state.vars and len(state.cwds) == 1:
-        # Most commands name no variable that was set here, and run in one directory.
-        vector = shell.expand.whole(node.words, state)
-        return _run(shell, vector, node.redirects, state, state.cwds[0], stdin, span)
-    vectors = list(shell.expand.alternatives(node.words, state))
-    if len(vectors) == 1 and len(state.cwds) == 1:
-        return _run(shell, vectors[0], node.redirects, state, state.cwds[0], stdin, span)
-    return _vectors(shell, vectors, node, state, stdin, span)
 
 
 def _vectors(
