@@ -55,6 +55,8 @@ def work_out(
 
 def _distinct(effects: Sequence[Effect]) -> tuple[Effect, ...]:
     """Each effect once: a command that may run in several directories does the same to an absolute path in each."""
+    if len(effects) < 2:
+        return tuple(effects)
     if len(effects) <= FEW_EFFECTS:
         few: list[Effect] = []
         for effect in effects:

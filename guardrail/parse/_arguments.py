@@ -112,7 +112,13 @@ class Form:
         self._deep = tuple(deep)
         self._flat = len(self._known) == 1 and not self._chain and not deep
         level = self._levels[0] if self._flat and spec.verb == "shell" else {}
-        self._lines = frozenset(key for key, said in level.items() if [role for role, _ in said] == ["text"])
+        # The arguments of which one alone is a command line: nothing else that it may be given changes that.
+        asked = {selector.steps[0] for selector, choices in self._when if _ABSENT in choices}
+        others = len(asked) == len(self._when)
+        odd = self._alarming_keys | asked
+        self._lines = frozenset(
+            key for key, said in level.items() if others and key not in odd and [role for role, _ in said] == ["text"]
+        )
 
     def _note(self, text: str) -> None:
         at = ""
@@ -123,6 +129,14 @@ class Form:
             at = f"{at}.{part}" if at else part
 
     # -- whether it applies
+
+    def line(self, args: Mapping[str, Any]) -> tuple[ShellText] | None:
+        """What most calls are: a command line, and no other argument. None of any other call."""
+        if len(args) == 1:
+            ((key, text),) = args.items()
+            if key in self._lines and type(text) is str:
+                return (ShellText(text=text, persistent=self.spec.persistent),)
+        return None
 
     def applies(self, args: Mapping[str, Any]) -> bool:
         """Whether the arguments have the values that the entry is for."""
@@ -143,11 +157,6 @@ class Form:
         Raises:
             Mismatch: if anything about them is not understood.
         """
-        if self._lines and len(args) == 1:
-            # What most calls are: a command line, and no other argument.
-            ((key, text),) = args.items()
-            if key in self._lines and type(text) is str and key not in self._alarming_keys:
-                return (ShellText(text=text, persistent=self.spec.persistent),)
         rows = self._rows(args) if self._chain else [self._row((args,))]
         odd = self._odd(args)
         found: list[Operation] = []

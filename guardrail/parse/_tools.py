@@ -285,6 +285,9 @@ def _parse(name: str, args: Mapping[str, Any], table: ToolTable, depth: int) -> 
     reason = "no known form of this tool"
     parts: tuple[Operation, ...] = ()
     for form in forms:
+        line = form.line(args)
+        if line is not None:
+            return line
         if not form.conditional or form.applies(args):
             try:
                 return form.read(args, name, functools.partial(_nested, table=table, depth=depth))
