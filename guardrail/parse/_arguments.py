@@ -66,9 +66,9 @@ class Form:
     """
 
     __slots__ = (
-        "_alarm", "_alarming_keys", "_allowed", "_below", "_chain", "_deep", "_flat", "_known", "_levels", "_lines",
+        "_alarm", "_alarming_keys", "_allowed", "_below", "_chain", "_deep", "_flat", "_known", "_levels",
         "_roles",
-        "_templates", "_when", "conditional", "spec",
+        "_templates", "_when", "conditional", "lines", "spec",
     )  # fmt: skip
 
     def __init__(self, spec: ToolSpec) -> None:
@@ -116,7 +116,7 @@ class Form:
         asked = {selector.steps[0] for selector, choices in self._when if _ABSENT in choices}
         others = len(asked) == len(self._when)
         odd = self._alarming_keys | asked
-        self._lines = frozenset(
+        self.lines = frozenset(
             key for key, said in level.items() if others and key not in odd and [role for role, _ in said] == ["text"]
         )
 
@@ -134,7 +134,7 @@ class Form:
         """What most calls are: a command line, and no other argument. None of any other call."""
         if len(args) == 1:
             ((key, text),) = args.items()
-            if key in self._lines and type(text) is str:
+            if key in self.lines and type(text) is str:
                 return (ShellText(text=text, persistent=self.spec.persistent),)
         return None
 

@@ -285,8 +285,7 @@ def _parse(name: str, args: Mapping[str, Any], table: ToolTable, depth: int) -> 
     reason = "no known form of this tool"
     parts: tuple[Operation, ...] = ()
     for form in forms:
-        line = form.line(args)
-        if line is not None:
+        if form.lines and (line := form.line(args)) is not None:
             return line
         if not form.conditional or form.applies(args):
             try:

@@ -125,12 +125,12 @@ def _fetched(call: Call, before: int, out: Stream) -> Stream:
     effects = call.shell.emit.effects
     found: list[Resource] = []
     reaching = False
-    for index in range(before, len(effects)):
-        effect = effects[index]
-        if effect.op == "net_recv":
+    for effect in effects[before:]:
+        op = effect.op
+        if op == "net_recv":
             reaching = True
             found += aliases(effect.resource)
-        elif effect.op == "exec_opaque":
+        elif op == "exec_opaque":
             reaching = True
     if not found:
         if reaching:
