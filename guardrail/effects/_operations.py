@@ -20,7 +20,8 @@ from guardrail.effects.domain._emit import Code, as_code
 from guardrail.effects.domain._environment import set_variable
 from guardrail.effects.domain._paths import place
 from guardrail.effects.domain._startup import is_of_machine
-from guardrail.effects.domain._values import GIVEN_NAMES, Field, State, Stream, Value
+from guardrail.effects.domain._state import State
+from guardrail.effects.domain._values import GIVEN_NAMES, Field, Stream, Value
 from guardrail.effects.keys._blocks import Block, apply_blocks, parse_blocks
 from guardrail.effects.keys._edit import apply
 from guardrail.effects.keys._patch import FilePatch, parse_patch

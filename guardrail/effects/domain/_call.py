@@ -19,7 +19,8 @@ from guardrail.effects.domain._paths import (
     spellings,
 )
 from guardrail.effects.domain._startup import is_deferred, is_startup
-from guardrail.effects.domain._values import DEEP, MAX_TEXT, NAME, NUM, SLIM, TOP, Field, State, Stream, is_known, merge
+from guardrail.effects.domain._state import State
+from guardrail.effects.domain._values import DEEP, MAX_TEXT, NAME, NUM, SLIM, TOP, Field, Stream, is_known, merge
 from guardrail.model import Edit, Kind, Op, Precision, Resource
 from guardrail.patterns import lazy
 

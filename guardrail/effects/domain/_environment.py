@@ -10,19 +10,8 @@ import msgspec
 
 from guardrail.effects.domain._emit import MUTATING
 from guardrail.effects.domain._paths import STREAMS, place
-from guardrail.effects.domain._values import (
-    FIRM,
-    NAME,
-    NUM,
-    SLIM,
-    TOP,
-    Field,
-    State,
-    Stream,
-    Value,
-    is_known,
-    join_values,
-)
+from guardrail.effects.domain._state import State, join_values
+from guardrail.effects.domain._values import FIRM, NAME, NUM, SLIM, TOP, Field, Stream, Value, is_known
 from guardrail.effects.domain._variables import (
     CODE,
     EDITS,

@@ -24,17 +24,8 @@ from guardrail.effects.domain._addresses import aliases, aliases_in, is_of_hub
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._environment import given_words
 from guardrail.effects.domain._paths import place
-from guardrail.effects.domain._values import (
-    NOTHING,
-    SOMETHING,
-    UNKNOWN,
-    Field,
-    State,
-    Stream,
-    Value,
-    join_values,
-    merge,
-)
+from guardrail.effects.domain._state import State, join_values
+from guardrail.effects.domain._values import NOTHING, SOMETHING, UNKNOWN, Field, Stream, Value, merge
 from guardrail.effects.shell._activation import of_environment
 from guardrail.effects.shell._builtins import BUILTINS
 from guardrail.effects.shell._passing import by_variables, passed

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, State, Stream, is_known, merge
+from guardrail.effects.domain._state import State
+from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Stream, is_known, merge
 from guardrail.effects.shell._listings import PASSING
 from guardrail.effects.shell._numbers import look_at, solve
 from guardrail.effects.shell._parameters import matches

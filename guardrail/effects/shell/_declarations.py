@@ -8,16 +8,8 @@ from typing import Final
 
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._environment import given, set_variable
-from guardrail.effects.domain._values import (
-    NOTHING,
-    SOMETHING,
-    TOP,
-    UNKNOWN,
-    Field,
-    Stream,
-    Value,
-    join_values,
-)
+from guardrail.effects.domain._state import join_values
+from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, UNKNOWN, Field, Stream, Value
 from guardrail.effects.shell._expansion import array, subscript
 from guardrail.effects.shell._numbers import look_at
 from guardrail.effects.shell._traps import changed

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
-from guardrail.effects.domain._values import Field, State, Stream, starred
+from guardrail.effects.domain._state import State
+from guardrail.effects.domain._values import Field, Stream, starred
 from guardrail.effects.shell._commands import run_command
 from guardrail.model import Effect, Resource
 

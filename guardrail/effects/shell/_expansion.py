@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from guardrail.effects.domain._paths import STREAMS, escape
+from guardrail.effects.domain._state import State
 from guardrail.effects.domain._values import (
     MAX_ALTERNATIVES,
     MAX_TEXT,
@@ -20,7 +21,6 @@ from guardrail.effects.domain._values import (
     TOP,
     UNKNOWN,
     Field,
-    State,
     Value,
     is_known,
     merge,

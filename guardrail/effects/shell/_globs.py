@@ -15,7 +15,8 @@ import msgspec
 
 from guardrail.effects.domain._emit import Bound, Emitter
 from guardrail.effects.domain._paths import escape
-from guardrail.effects.domain._values import TOP, Field, State, is_known
+from guardrail.effects.domain._state import State
+from guardrail.effects.domain._values import TOP, Field, is_known
 from guardrail.effects.domain._view import FileView
 from guardrail.effects.shell._listings import undashed_made
 from guardrail.patterns import lazy

@@ -16,17 +16,8 @@ from guardrail.config import LimitConfig
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._contents import Contents
 from guardrail.effects.domain._emit import Bound, Code, Emitter, Replaced, as_code
-from guardrail.effects.domain._values import (
-    NOTHING,
-    SOMETHING,
-    UNKNOWN,
-    Field,
-    State,
-    Stream,
-    Value,
-    is_shell_text,
-    merge,
-)
+from guardrail.effects.domain._state import State
+from guardrail.effects.domain._values import NOTHING, SOMETHING, UNKNOWN, Field, Stream, Value, is_shell_text, merge
 from guardrail.effects.domain._view import FileView, Nothing, Wrote
 from guardrail.effects.shell import _control, _loops, _simple
 from guardrail.effects.shell._commands import known_command, run_command

@@ -9,7 +9,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from guardrail.effects.domain._values import NUM, TOP, UNKNOWN, State, Value, is_known, join_values, merge
+from guardrail.effects.domain._state import State, join_values
+from guardrail.effects.domain._values import NUM, TOP, UNKNOWN, Value, is_known, merge
 from guardrail.effects.shell._arithmetic import evaluate
 from guardrail.model import Resource
 from guardrail.parse import Misparse, arithmetic_names

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from guardrail.effects.catalogue._options import Parsed, parse_options
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.domain._environment import set_variable
-from guardrail.effects.domain._values import MAX_TEXT, NOTHING, TOP, Field, State, Stream, Value, is_known, merge
+from guardrail.effects.domain._state import State
+from guardrail.effects.domain._values import MAX_TEXT, NOTHING, TOP, Field, Stream, Value, is_known, merge
 from guardrail.effects.shell._expansion import MAX_ITEMS, array
 from guardrail.model import Resource
 from guardrail.parse.ir import (

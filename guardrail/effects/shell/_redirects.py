@@ -13,7 +13,8 @@ import msgspec
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._environment import set_variable
 from guardrail.effects.domain._paths import STREAMS
-from guardrail.effects.domain._values import NOTHING, NUM, TOP, Field, State, Stream, Value, is_known, merge
+from guardrail.effects.domain._state import State
+from guardrail.effects.domain._values import NOTHING, NUM, TOP, Field, Stream, Value, is_known, merge
 from guardrail.effects.shell._listings import lines_within
 from guardrail.effects.shell._reading import file_text
 from guardrail.effects.shell._streams import beside

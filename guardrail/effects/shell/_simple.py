@@ -12,6 +12,7 @@ import msgspec
 
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._environment import LIBRARIES, assuming, given, set_variable
+from guardrail.effects.domain._state import State, join_values
 from guardrail.effects.domain._values import (
     MAX_ALTERNATIVES,
     MAX_SAID,
@@ -22,11 +23,9 @@ from guardrail.effects.domain._values import (
     TOP,
     UNKNOWN,
     Field,
-    State,
     Stream,
     Value,
     is_laden,
-    join_values,
     merge,
     texts_of,
 )
