@@ -17,9 +17,9 @@ import tree_sitter
 import tree_sitter_bash
 
 from guardrail.parse._masks import Masked, is_settled, mask
+from guardrail.parse._misparse import EndOfLine, Misparse
 from guardrail.parse._plain import plain_command
 from guardrail.parse._statements import Statements
-from guardrail.parse._words import EndOfLine, Misparse
 from guardrail.parse.ir import Opaque, Script
 from guardrail.patterns import lazy
 

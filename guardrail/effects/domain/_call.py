@@ -9,15 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.effects.domain._emit import Code, Emitter, as_code
-from guardrail.effects.domain._paths import (
-    STANDARD_OUTPUT,
-    STREAMS,
-    escape,
-    is_descriptor,
-    paths_in,
-    place,
-    spellings,
-)
+from guardrail.effects.domain._paths import STANDARD_OUTPUT, STREAMS, escape, is_descriptor, paths_in, place, spellings
 from guardrail.effects.domain._startup import is_deferred, is_startup
 from guardrail.effects.domain._state import State
 from guardrail.effects.domain._values import DEEP, MAX_TEXT, NAME, NUM, SLIM, TOP, Field, Stream, is_known, merge

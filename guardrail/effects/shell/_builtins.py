@@ -10,16 +10,7 @@ from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.code._kinds import interpreter_of
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._environment import set_variable
-from guardrail.effects.domain._values import (
-    NOTHING,
-    NUM,
-    SOMETHING,
-    TOP,
-    Stream,
-    Value,
-    is_known,
-    merge,
-)
+from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, TOP, Stream, Value, is_known, merge
 from guardrail.effects.shell._declarations import NAME, export, set_, shift, shopt, unset
 from guardrail.effects.shell._directories import cd, popd, pushd
 from guardrail.effects.shell._numbers import calculate

@@ -81,8 +81,6 @@ _LAST: Final = frozenset(("_", "BASH_REMATCH", "BASH_COMMAND"))
 """Variables that hold parts of words of commands before."""
 
 _LOOSE = lazy(r"[\s*?\[\\]")
-
-
 _LONE: Final = Text(text="$")
 """A dollar that begins nothing."""
 

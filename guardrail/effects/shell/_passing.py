@@ -16,14 +16,7 @@ from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._environment import given, given_options
-from guardrail.effects.domain._values import (
-    NUM,
-    SOMETHING,
-    Field,
-    Stream,
-    is_laden,
-    merge,
-)
+from guardrail.effects.domain._values import NUM, SOMETHING, Field, Stream, is_laden, merge
 from guardrail.effects.shell._filters import FILTERS, filtered, printed
 from guardrail.effects.shell._listings import with_listed
 from guardrail.effects.shell._reading import file_text

@@ -16,11 +16,7 @@ from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._paths import escape
-from guardrail.effects.domain._values import (
-    Field,
-    Stream,
-    is_known,
-)
+from guardrail.effects.domain._values import Field, Stream, is_known
 from guardrail.model import Resource
 
 TRUSTED: Final = frozenset(("/bin", "/usr/bin", "/usr/local/bin", "/sbin", "/usr/sbin", "/usr/local/sbin"))

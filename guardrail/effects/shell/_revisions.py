@@ -8,13 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from guardrail.effects.domain._values import (
-    NAME,
-    NUM,
-    PATH,
-    REF,
-    TOKEN,
-)
+from guardrail.effects.domain._values import NAME, NUM, PATH, REF, TOKEN
 from guardrail.patterns import lazy
 
 REFS: Final = frozenset(("tag", "branch", "describe", "for-each-ref", "rev-list", "rev-parse"))
@@ -50,9 +44,5 @@ _LOGGED: Final = lazy(
 
 
 _FORMAT: Final = lazy(r"--format=(?:%\((?:refname|objectname)(?::\w+)?\))+")
-
-
 _REVISION: Final = lazy(r"--short(?:=\d+)?|--verify|--abbrev-ref|-q|--quiet|@|HEAD[~^\d]*|main|master")
-
-
 _SHOWN: Final = lazy(r"-[a-z]*[vnmMcCdD]|--(?:verbose|show|git-dir|absolute|path|local|abbrev-ref|parseopt|sq)")
