@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from guardrail.effects.domain._assured import assure
 from guardrail.effects.domain._state import State
 from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Stream, is_known, merge
 from guardrail.effects.shell._listings import PASSING
@@ -75,7 +76,7 @@ def and_or(shell: Interpreter, node: AndOr, state: State, stdin: Stream) -> Done
         certain = certain and operator == "&&" and succeeds(left)
         if operator == "&&":
             if not either:
-                shell.assure(left, since)
+                assure(shell, left, since)
             # The right side changes a copy: after a failure on the left the state is what it was there.
             ok, failed, out = shell.statement(statement, ok.copy(), stdin)
             bad = bad.join(failed)

@@ -7,20 +7,21 @@ way (`break`, `return`, an error that drops a line) leaves its state in a frame,
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from types import EllipsisType, MappingProxyType
 from typing import Any, Final
 
 from guardrail.config import LimitConfig
+from guardrail.effects.domain._assured import assure, is_steady
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._contents import Contents
-from guardrail.effects.domain._emit import Bound, Code, Emitter, Replaced, as_code
+from guardrail.effects.domain._emit import Bound, Code, Emitter, as_code
 from guardrail.effects.domain._state import State
-from guardrail.effects.domain._values import NOTHING, SOMETHING, UNKNOWN, Field, Stream, Value, is_shell_text, merge
+from guardrail.effects.domain._values import NOTHING, SOMETHING, Field, Stream, Value, is_shell_text, merge
 from guardrail.effects.domain._view import FileView, Nothing, Wrote
 from guardrail.effects.shell import _control, _loops, _simple
 from guardrail.effects.shell._commands import known_command, run_command
+from guardrail.effects.shell._deferred import run_deferred
 from guardrail.effects.shell._elsewhere import Nowhere, elsewhere
 from guardrail.effects.shell._expand import Expander
 from guardrail.effects.shell._later import later
@@ -49,7 +50,6 @@ from guardrail.parse.ir import (
     Statement,
     Test,
 )
-from guardrail.patterns import lazy
 
 MAX_ASIDE: Final = 6_000
 """Most expressions and statements worked out for one call in modules that code of the project may import."""
@@ -163,7 +163,7 @@ class Interpreter:
         self.aborts.append(None)
         try:
             return self.block(
-                script.body, state, stdin, script.lines, strict=begins and "set" in text and _is_steady(text)
+                script.body, state, stdin, script.lines, strict=begins and "set" in text and is_steady(text)
             )
         finally:
             self.aborts.pop()
@@ -193,36 +193,6 @@ class Interpreter:
     def end(self) -> None:
         """Let go of what refers back to this, so that all of it is freed at once and its memory is still warm."""
         del self.expand
-
-    def note_replaced(self, path: str, state: State) -> None:
-        """A redirection empties a file, if it can open it."""
-        plain = self.depth == 1 and not self.limited and state.path is not None
-        found = Replaced(since=len(self.emit.effects), span=self.here, plain=plain)
-        self.emit.replaced[posixpath.normpath(path)] = found
-
-    def replaced(self, path: str) -> bool:
-        """Whether nothing is left of what a file held before this call, by the time that what is at hand runs.
-
-        A write needs to have been done where `&&` or `set -e` stands between, and is taken as done where the guard
-        itself could write there and nothing in the call may change that.
-        """
-        name = posixpath.normpath(path)
-        found = self.emit.replaced.get(name)
-        if found is None or name in self.assured:
-            return found is not None
-        return found.plain and self.view.writable(path) and not self.emit.hampered(found.since)
-
-    def assure(self, statement: Statement, since: int) -> None:
-        """What follows runs only if a simple command did not fail: its own redirections opened their files.
-
-        Args:
-            statement: what succeeded.
-            since: how many effects there were before it.
-        """
-        if self.outer is None and isinstance(statement, Simple) and statement.redirects:
-            span = (statement.start, statement.end)
-            done = {path for path, at in self.emit.replaced.items() if at.span == span and at.since >= since}
-            self.assured |= done
 
     def divert(self, sources: tuple[Resource, ...]) -> None:
         """Content went to a descriptor other than standard output: whoever opened that has it."""
@@ -315,14 +285,6 @@ class Interpreter:
         """The spec of a command that is also a builtin."""
         return known_command(call, call.name)
 
-    def note_local(self, name: str, state: State) -> bool:
-        """A variable is local to the function that runs now, and comes back afterwards; whether it is new there."""
-        if not self.locals:
-            return False
-        new = name not in self.locals[-1]
-        self.locals[-1].setdefault(name, state.vars.get(name))
-        return new
-
     def noticed(self, name: str, state: State) -> None:
         """A variable was given a value, which a trap looks at when it runs."""
         if name in self.awaited:
@@ -331,19 +293,6 @@ class Interpreter:
     def number(self, state: State, value: Value) -> Value:
         """A text that is assigned to a variable which was declared to be a number."""
         return as_number(self.expand, value, state)
-
-    def uncover(self, name: str, state: State) -> None:
-        """A variable of an outer function is gone, or is passed by: which one a name means is not followed."""
-        sources = state.vars.get(name, UNKNOWN).sources
-        for frame in self.locals:
-            held = frame.get(name)
-            sources = merge(sources, held.sources if held is not None else ())
-        unknown = Value(sources=sources, plural=True)
-        for frame in self.locals:
-            if name in frame:
-                frame[name] = unknown
-        state.vars[name] = unknown
-        self.uncovered |= {name}
 
     def jump(self, name: str, state: State) -> None:
         """`break`, `continue`, `return` or `exit`: what follows may not run, and the state may be what it is now."""
@@ -413,38 +362,6 @@ class Interpreter:
         """`>(…)`: its commands read what the statement at hand writes, so they come after it."""
         self.deferred = (*self.deferred, (script, state.copy()))
 
-    def _deferred(self, statement: Statement, stdin: Stream, done: Done) -> None:
-        """The commands of `>(…)`, which are handed whatever the statement had in its hands."""
-        waiting, self.deferred = self.deferred, ()
-        sources = merge(merge(done[2].sources, stdin.sources), self.diverted)
-        if isinstance(statement, Simple) and statement.words and statement.words[0].plain == "exec":
-            self._all_later(waiting, sources, statement, done)
-            return
-        for script, state in waiting:
-            given = Stream(sources=sources, flow=("process",), connected=True)
-            self.substitute(script, state, given, beside=True)
-
-    def _all_later(
-        self, waiting: Sequence[tuple[Script, State]], sources: tuple[Resource, ...], statement: Simple, done: Done
-    ) -> None:
-        """`exec > >(…)`: all later output goes to where those commands bring what they read."""
-        targets: tuple[Resource, ...] = ()
-        plain = True
-        for script, state in waiting:
-            before = len(self.emit.effects)
-            given = Stream(sources=(*sources, _LATER), flow=("process",), connected=True)
-            self.substitute(script, state, given, beside=True)
-            found = self.emit.effects[before:]
-            targets = merge(targets, tuple(e.target for e in found if e.resource == _LATER and e.target is not None))
-            self.emit.effects[before:] = [effect for effect in found if effect.resource != _LATER]
-            plain = plain and not self.deferred and all(effect.op in _BRINGING for effect in found)
-        if not plain:
-            self.dynamic("all later output goes into a process substitution", (statement.start, statement.end))
-            return
-        for state in done[:2]:
-            state.sinks = merge(tuple(sink for sink in state.sinks if sink.pattern != "/dev/fd/*"), targets)
-            state.held = merge(tuple(sink for sink in state.held if sink.pattern != "/dev/fd/*"), targets)
-
     def dynamic(self, reason: str, span: tuple[int, int]) -> None:
         """Code that is not known may run here."""
         self.emit.opaque("dynamic", as_code("shell"), spec="shell", reason=reason, span=span)
@@ -480,7 +397,7 @@ class Interpreter:
             ok, bad, out = self.statement(statement, ok if ok is bad or left else ok.join(bad), stdin)
             left = strict and isinstance(statement, Simple)
             if left:
-                self.assure(statement, since)
+                assure(self, statement, since)
             # After something that may have left the block, what is printed may not be.
             outputs.append(perhaps(out) if cut else out)
             if stdin.text is not None:
@@ -493,28 +410,12 @@ class Interpreter:
         """Any one statement."""
         done = _HANDLERS[type(statement)](self, statement, state, stdin)
         if self.deferred:
-            self._deferred(statement, stdin, done)
+            run_deferred(self, statement, stdin, done)
         return done
 
 
 def _bytes_of(text: str) -> int:
     return len(text.encode("utf-8", "replace"))
-
-
-def _is_steady(text: str) -> bool:
-    """A shell text that begins with `set -e`, and leaves it at that."""
-    begun = _STRICT.match(text)
-    return begun is not None and _UNSTEADY.search(text, begun.end()) is None
-
-
-_STRICT: Final = lazy(r"\s*(?:#[^\n]*\n\s*)*set -[a-z]*e[a-z]*(?: pipefail| -o pipefail| -[ux])*[ \t]*(?:[;\n]|&&)")
-_UNSTEADY: Final = lazy(r"(?<![\w-])(?:set|eval|source|errexit)(?![\w-])|(?<![\w./-])\.(?=\s)")
-
-_LATER: Final = Resource(kind="any", uri="shell:later")
-"""What the shell will print; no effect on it is kept."""
-
-_BRINGING: Final = frozenset(("copy", "write", "append", "create", "net_send", "net_recv", "list"))
-"""Operations of commands that only bring what they read somewhere."""
 
 
 def _opaque(shell: Interpreter, node: Opaque, state: State, _stdin: Stream) -> Done:

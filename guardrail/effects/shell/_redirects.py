@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from guardrail.effects.domain._assured import note_replaced
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._environment import set_variable
 from guardrail.effects.domain._paths import STREAMS
@@ -249,7 +250,7 @@ def write_out(shell: Interpreter, outs: list[tuple[Resource, str, bool]], out: S
             # Of several targets the last one gets the output; the others are only emptied.
             edit = Edit(kind="append" if append else "whole", text=out.text if index == last else "")
         if certain and operator in (">", ">|") and resource.path is not None and not call.doubted:
-            shell.note_replaced(resource.path, call.state)
+            note_replaced(shell, resource.path, call.state)
         call.put("append" if append else "write", resource, sources, flow=(*out.flow, "redirect"), edit=edit)
         taken = taken or carries
     # With several targets the last one wins in the shell; descriptors are not followed that far, so it may go on.
