@@ -15,6 +15,7 @@ import msgspec
 from guardrail.effects.domain._emit import Emitter
 from guardrail.effects.domain._environment import LIBRARIES, assuming
 from guardrail.effects.domain._paths import is_public, undashed
+from guardrail.effects.domain._state import State
 from guardrail.effects.domain._values import (
     DEEP,
     GIVEN_NAMES,
@@ -23,7 +24,6 @@ from guardrail.effects.domain._values import (
     TOKEN,
     TOP,
     Field,
-    State,
     Stream,
     Value,
     is_loose,
@@ -81,8 +81,6 @@ _LAST: Final = frozenset(("_", "BASH_REMATCH", "BASH_COMMAND"))
 """Variables that hold parts of words of commands before."""
 
 _LOOSE = lazy(r"[\s*?\[\\]")
-
-
 _LONE: Final = Text(text="$")
 """A dollar that begins nothing."""
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Container, Sequence
 from typing import TYPE_CHECKING, Final
 
 from guardrail.effects.domain._environment import set_variable
-from guardrail.effects.domain._values import NOTHING, NUM, TOP, Field, State, Stream, Value, merge
+from guardrail.effects.domain._state import State
+from guardrail.effects.domain._values import NOTHING, NUM, TOP, Field, Stream, Value, merge
 from guardrail.effects.shell._arithmetic import evaluate
 from guardrail.effects.shell._listings import named_texts
 from guardrail.effects.shell._numbers import calculate, look_into, operands
