@@ -14,9 +14,9 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from guardrail.effects.code._filters import is_script_filter
 from guardrail.effects.code._kinds import interpreter_of
 from guardrail.effects.code._projects import LOADERS, TESTERS
+from guardrail.effects.code._script_filters import is_script_filter
 from guardrail.effects.code._scripts import written_files
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import MUTATING
