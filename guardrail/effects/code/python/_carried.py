@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from guardrail.effects.code.python._defined import Function, Instance, Klass
 from guardrail.effects.code.python._values import (
     Args,
     Bound,
     Const,
     Dict,
     Either,
-    Function,
     Handle,
-    Instance,
-    Klass,
     Native,
     Partial,
     Ref,
