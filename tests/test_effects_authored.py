@@ -760,7 +760,12 @@ def _asked(command: str, files: dict[str, str]) -> list[str]:
 
 HEEDED = [
     ("git status", {".git/config": "[user]\n\tname = A\n[core]\n\teditor = vim # mine\n[push]\n\tdefault = current\n"}),
-    ("git co main", {"/home/a/.gitconfig": '[alias]\n\tco = checkout\n[url "git@example.com:"]\n\tinsteadOf = https://example.com/\n'}),
+    (
+        "git co main",
+        {
+            "/home/a/.gitconfig": '[alias]\n\tco = checkout\n[url "git@example.com:"]\n\tinsteadOf = https://example.com/\n'
+        },
+    ),
     ("git add .", {".git/config": '[filter "lfs"]\n\tclean = git-lfs clean -- %f\n\trequired = true\n'}),
     ("npm ci", {".npmrc": "save-exact = true\n"}),
     ("pip install -e .", {"pyproject.toml": '[project]\nname = "x"\ndependencies = ["requests"]\n'}),

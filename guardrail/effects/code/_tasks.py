@@ -13,6 +13,7 @@ import msgspec
 
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import Field
+from guardrail.effects.keys._formats import is_list, is_table
 
 MAX_TASKS: Final = 16
 """Most tasks that one command runs which are looked into; one more is a question."""
@@ -118,11 +119,11 @@ def _tables(data: bytes, file: str, where: str) -> dict[str, Any] | None:
         found: Any = msgspec.json.decode(data) if file.endswith("json") else tomllib.loads(data.decode())
     except (msgspec.MsgspecError, tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError):
         return None
-    tables = [found]
+    tables: list[Any] = [found]
     for key in where.split("."):
-        below = [table for table in tables if isinstance(table, dict)]
+        below = [table for table in tables if is_table(table)]
         tables = [inner for table in below for inner in (table.values() if key == "*" else [table.get(key)])]
-    return {name: value for table in tables if isinstance(table, dict) for name, value in table.items()}
+    return {name: value for table in tables if is_table(table) for name, value in table.items()}
 
 
 def _texts(names: Sequence[str], tasks: Mapping[str, Any]) -> Iterator[str | None]:
@@ -146,10 +147,10 @@ def _texts(names: Sequence[str], tasks: Mapping[str, Any]) -> Iterator[str | Non
 def _of_task(task: Any) -> Iterator[str | None]:
     if isinstance(task, str):
         yield task
-    elif isinstance(task, list):
+    elif is_list(task):
         for part in task:
             yield from _of_task(part)
-    elif isinstance(task, dict) and isinstance(text := task.get("cmd", task.get("shell", task.get("command"))), str):
+    elif is_table(task) and isinstance(text := task.get("cmd", task.get("shell", task.get("command"))), str):
         yield text
         yield from (*_listed(task, "dependencies"), *_listed(task, "depends-on"), *_listed(task, "deps"))
     else:
@@ -158,4 +159,4 @@ def _of_task(task: Any) -> Iterator[str | None]:
 
 def _listed(task: Mapping[str, Any], key: str) -> Iterator[str]:
     named = task.get(key)
-    yield from (name for name in (named if isinstance(named, list) else ()) if isinstance(name, str))
+    yield from (name for name in (named if is_list(named) else ()) if isinstance(name, str))
