@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
 import posixpath
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -13,6 +14,7 @@ from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._text import split_words
 from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._paths import escape
 from guardrail.effects.domain._values import NOTHING, PATH, TOP, Field, Stream, merge, words_listed
 from guardrail.model import Resource
 from guardrail.patterns import lazy
@@ -39,6 +41,12 @@ _VERBATIM: Final = frozenset(
     "sha512sum shred sort stat strings strip tail touch truncate unlink wc xxd".split()
 )
 """Programs that take each argument as it is, and hand none to a shell that would make several words of it."""
+
+_RENAMING: Final = frozenset(("mv", "cp", "ln", "rename"))
+"""Programs after which something that was there has another name."""
+
+MAX_THERE: Final = 16
+"""Most names that are there which such a program is run on one by one."""
 
 _RUNNING: Final = frozenset(("-exec", "-execdir", "-ok", "-okdir"))
 
@@ -120,6 +128,21 @@ class _Names:
         else:
             yield Field(text=f"{base}/{TOP}", glob=f"**{ending}")
 
+    def there(self, call: Call, root: Field) -> Iterator[Field]:
+        """Names that are there now and are known whole, near the root: one may be a link, which is what it leads to.
+
+        Args:
+            call: the search.
+            root: where it begins.
+        """
+        path = call.place(root).path if root.known else None
+        if path is None or self.pattern is None or not _PLAIN.fullmatch(self.pattern):
+            return
+        base = escape(path.rstrip("/"))
+        found = [call.shell.view.glob(f"{base}/{between}{self.pattern}") or () for between in ("", "*/", "*/*/")]
+        for name in itertools.islice(itertools.chain.from_iterable(found), MAX_THERE):
+            yield Field(text=name)
+
     @staticmethod
     def _plain(call: Call, root: Field) -> bool:
         path = call.place(root).path if root.known else None
@@ -185,7 +208,8 @@ def _run_on_names(call: Call, command: list[Field], names: _Names, *, inside: bo
     verbatim = call.state.path == () and command[0].known and command[0].text in _VERBATIM
     with call.perhaps():
         for root in names.roots:
-            for name in names.fields(call, root, verbatim=verbatim):
+            there = names.there(call, root) if command[0].text in _RENAMING and not inside else ()
+            for name in itertools.chain(names.fields(call, root, verbatim=verbatim), there):
                 vector = tuple(_named(field, name, inside=inside) for field in command)
                 call.shell.again(call, vector, external=True, cwd=None if inside else call.cwd, stdin=NOTHING)
     effects = call.shell.emit.effects
