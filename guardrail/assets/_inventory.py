@@ -18,6 +18,7 @@ from guardrail.assets._beneath import Beneath
 from guardrail.assets._controls import key_effects, keyed, over, returned, variable_effect
 from guardrail.assets._dates import contradiction
 from guardrail.assets._files import LiveFiles, Place, found_at, locate, walk_files
+from guardrail.assets._inclusions import taken_in
 from guardrail.assets._index import MAX_INDEXED_FILES, AssetIndex
 from guardrail.assets._lineage import TAKING, Lineage
 from guardrail.assets._look import MAX_ASSETS_PER_EFFECT, NO_ARGS, Found, Look, split
@@ -46,6 +47,9 @@ LOOKING: Final = frozenset({"read", "list", "net_recv", "env", "exec", "exec_opa
 
 _NAMED_KINDS: Final = frozenset({"object", "service", "net"})
 """Kinds of things elsewhere that may be what an asset is called here."""
+
+_TAKING: Final = frozenset(("control", "criteria"))
+"""Classes of assets of which what they take in is a part."""
 
 _EDITING: Final = frozenset({"write", "append", "create", "truncate"})
 """Ops whose edit is the new content of their own resource."""
@@ -95,6 +99,8 @@ class Inventory:
         here = str(config.path(""))
         for declared in config.assets:
             spelled = [os.path.join(here, os.path.expanduser(path)) for path in declared.paths]
+            if declared.asset_class in _TAKING:
+                spelled += [other for path in spelled for other in taken_in(path)]
             places = [locate(path) for path in spelled]
             self._index.add(declared_asset(declared, places), spelled, places)
             for uri in declared.uris:
