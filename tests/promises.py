@@ -880,6 +880,18 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="audit.quick_and_strict",
+        source="issue 5",
+        behaviour="the records that a guard writes most are verified the quick way, which takes none that the slow way"
+        " refuses",
+        tests=(
+            "tests/test_audit_verify_usual.py::test_what_a_guard_writes_of_a_call_is_read_the_quick_way",
+            "tests/test_audit_verify_usual.py::test_the_fields_of_every_shape_stand_in_canonical_order",
+            "tests/test_audit_verify_usual.py::test_no_leaf_that_the_slow_way_refuses_is_taken_the_quick_way",
+            "tests/test_audit_verify_usual.py::test_one_flipped_byte_in_a_usual_record_is_found_in_it",
+        ),
+    ),
+    Promise(
         id="audit.standards",
         source="RFC 6962 section 2.1; C2SP signed-note",
         behaviour="tree roots and signed notes agree with the published vectors",

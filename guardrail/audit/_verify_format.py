@@ -150,7 +150,8 @@ class Tree:
 
     def push_many(self, digests: bytes) -> None:
         """Take many leaf hashes that stand one after the other: whole tiles are folded level by level."""
-        at, end, sha256 = 0, len(digests), hashlib.sha256
+        # A copy of a hash that was begun costs less than a new one.
+        at, end, begun = 0, len(digests), hashlib.sha256(b"\x01").copy
         while at < end:
             if self.size & 255 or end - at < 256 * 32:
                 self.push(digests[at : at + 32])
@@ -158,7 +159,12 @@ class Tree:
                 continue
             row = tile = digests[at : at + 256 * 32]
             while len(row) > 32:
-                row = b"".join([sha256(b"\x01" + row[here : here + 64]).digest() for here in range(0, len(row), 64)])
+                above: list[bytes] = []
+                for here in range(0, len(row), 64):
+                    hashed = begun()
+                    hashed.update(row[here : here + 64])
+                    above.append(hashed.digest())
+                row = b"".join(above)
             self._push_tile(row, tile)
             at += 256 * 32
 
