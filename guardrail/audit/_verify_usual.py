@@ -9,7 +9,7 @@ is written from a shape is canonical, and so is a leaf that is the same.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -90,7 +90,7 @@ class Usual(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 def usual_reader() -> Callable[[bytes], Usual | None]:
     """What reads a leaf, or says with None that it is for `read_leaf`; for one thread."""
     decode, encode_into = msgspec.json.Decoder(Usual).decode, msgspec.json.Encoder().encode_into
-    written = bytearray()
+    written: Any = bytearray()
 
     def read(leaf: bytes) -> Usual | None:
         try:

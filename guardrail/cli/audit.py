@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import json
 import os
 import sys
 from typing import Any, Final
 
 from guardrail.cli import _trail_export, _trail_keep, _trail_prove, _trail_show, _trail_witness, positive
+from guardrail.cli._input import read_text, vkeys
 from guardrail.cli._words import counted
 
 EXIT_OK: Final = 0
@@ -172,9 +172,9 @@ def _verify(args: argparse.Namespace, directory: str) -> int:
     report = verify(
         directory,
         deep=not args.light,
-        vkey=_key(args.key),
-        checkpoint=_read(args.checkpoint) if args.checkpoint else None,
-        witnesses=[_key(given) or "" for given in args.witness],
+        vkey=vkeys(args.key) if args.key is not None else None,
+        checkpoint=read_text(args.checkpoint) if args.checkpoint else None,
+        witnesses=[vkeys(given) for given in args.witness],
         quorum=args.quorum,
         seen=[_seen(given) for given in args.seen],
         people=None if args.directory else _people(args.config),
@@ -187,12 +187,6 @@ def _verify(args: argparse.Namespace, directory: str) -> int:
     else:
         _print_report(report)
     return EXIT_OK if report.ok else EXIT_DAMAGED
-
-
-def _key(given: str | None) -> str | None:
-    if given is None or ("+" in given and not os.path.exists(given)):
-        return given
-    return _read(given).strip("\n")
 
 
 def _seen(given: str) -> tuple[int, str]:
@@ -220,18 +214,6 @@ def _person(given: str) -> tuple[str, bytes]:
     if not (name and equals):
         raise ConfigError(f"`{given}` is no person and key such as `dana=ed25519:` and 32 bytes in base64")
     return name, read_public(key)
-
-
-def _read(path: str) -> str:
-    from guardrail.errors import ConfigError
-
-    try:
-        with open(path, encoding="utf-8", newline="") as stream:
-            return stream.read()
-    except UnicodeDecodeError:
-        raise ConfigError(f"cannot read `{path}`: it is not text in UTF-8") from None
-    except OSError as error:
-        raise ConfigError(f"cannot read `{path}`: {(error.strerror or str(error)).lower()}") from None
 
 
 def _progress(records: int, done: int, total: int) -> None:
@@ -287,7 +269,7 @@ def _print_said(report: Any) -> None:
 
 def _print_kept(report: Any) -> None:
     """What was pruned, held, redacted and witnessed, where there is any of it."""
-    from guardrail.printing import visible
+    from guardrail.printing import moment, visible
 
     if report.pruned:
         by = " and ".join(report.pruned["by"]) or "nobody that the trail names"
@@ -298,7 +280,6 @@ def _print_kept(report: Any) -> None:
         gone = f", {report.disclosures_missing} missing" if report.disclosures_missing else ""
         print(f"  disclosed   {report.disclosures} can be opened, {report.redactions} redacted{gone}")
     for name, size, at in report.witnesses:
-        moment = dt.datetime.fromtimestamp(at, dt.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-        print(visible(f"  witness     {name} has seen {counted(size, 'record')}, last at {moment}"))
+        print(visible(f"  witness     {name} has seen {counted(size, 'record')}, last at {moment(1_000_000 * at)}"))
     if len(report.keys) > 1:
         print(f"  keys        {counted(len(report.keys), 'key')}, each named by a record under the one before")

@@ -9,6 +9,7 @@ import sys
 import time
 from typing import Any
 
+from guardrail.cli._input import read_text, vkeys
 from guardrail.cli._trail_options import add_period, selection_of
 from guardrail.cli._words import counted
 
@@ -101,9 +102,9 @@ def _verified(args: argparse.Namespace, directory: str) -> dict[str, Any]:
     report = verify(
         directory,
         deep=not args.light,
-        vkey=audit._key(args.key),
-        checkpoint=audit._read(args.checkpoint) if args.checkpoint else None,
-        witnesses=[key for given in args.witness if (key := audit._key(given))],
+        vkey=vkeys(args.key) if args.key is not None else None,
+        checkpoint=read_text(args.checkpoint) if args.checkpoint else None,
+        witnesses=[vkeys(given) for given in args.witness],
         people=None if args.directory else audit._people(args.config),
         jobs=len(os.sched_getaffinity(0)),
         progress=audit._progress if sys.stderr.isatty() else None,
