@@ -157,7 +157,7 @@ class _Files(Walk):
     """One pass over a trail in files."""
 
     def __init__(self, directory: Path, *, deep: bool, limit: int, progress: Progress | None, jobs: int) -> None:
-        super().__init__(deep=deep, limit=limit, progress=progress, jobs=jobs, live=_in_use(directory))
+        super().__init__(deep=deep, limit=limit, progress=progress, jobs=jobs, live=in_use(directory))
         self.directory = directory
 
     def _own_keys(self) -> list[str]:
@@ -235,7 +235,7 @@ class _Files(Walk):
         return tile_hashes(self.directory, level, index)
 
 
-def _in_use(directory: Path) -> bool:
+def in_use(directory: Path) -> bool:
     """Whether a writer holds the trail; such a trail may end in a batch that is not complete yet."""
     try:
         fd = os.open(directory / "lock", os.O_RDONLY | os.O_CLOEXEC)

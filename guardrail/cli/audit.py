@@ -6,11 +6,14 @@ import argparse
 import json
 import os
 import sys
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.cli import _trail_export, _trail_keep, _trail_prove, _trail_show, _trail_witness, positive
 from guardrail.cli._input import read_text, vkeys
 from guardrail.cli._words import counted
+
+if TYPE_CHECKING:
+    from guardrail.audit._report import Report
 
 EXIT_OK: Final = 0
 EXIT_DAMAGED: Final = 1
@@ -47,15 +50,7 @@ def _add_verify(actions: Any) -> None:
         description="Re-hash every byte of a trail, check every checkpoint, and name each place that was changed.",
     )
     _where(verify)
-    verify.add_argument("--light", action="store_true", help="hashes and signatures only; leaves are not parsed")
-    verify.add_argument("--key", metavar="VKEY", help="verifier key kept elsewhere, as text or as a file that holds it")
-    verify.add_argument(
-        "--checkpoint", metavar="FILE", help="signed checkpoints kept elsewhere; the trail must contain what they cover"
-    )
-    verify.add_argument(
-        "--witness", action="append", default=[], metavar="VKEY",
-        help="verifier key of a witness that must have cosigned it; may be repeated",
-    )  # fmt: skip
+    add_evidence(verify)
     verify.add_argument("--quorum", type=positive, default=0, metavar="N", help="how many of them are enough; all")
     verify.add_argument(
         "--seen", action="append", default=[], metavar="SIZE:ROOT",
@@ -69,6 +64,43 @@ def _add_verify(actions: Any) -> None:
         "--jobs", type=positive, metavar="N", help="processes that read a large trail; as many as there are cores"
     )
     verify.set_defaults(run=run, act=_verify)
+
+
+def add_evidence(parser: argparse.ArgumentParser) -> None:
+    """Add what a trail is compared with, and how deep."""
+    parser.add_argument("--light", action="store_true", help="hashes and signatures only; leaves are not parsed")
+    parser.add_argument("--key", metavar="VKEY", help="verifier key kept elsewhere, as text or as a file that holds it")
+    parser.add_argument(
+        "--checkpoint", metavar="FILE", help="signed checkpoints kept elsewhere; the trail must contain what they cover"
+    )
+    parser.add_argument(
+        "--witness", action="append", default=[], metavar="VKEY",
+        help="verifier key of a witness that must have cosigned it; may be repeated",
+    )  # fmt: skip
+
+
+def verified(args: argparse.Namespace, directory: str, *, jobs: int = 0, **more: Any) -> Report:
+    """What the verifier says of a trail, compared with the evidence that is given.
+
+    Args:
+        args: with `directory`, `config`, and what `add_evidence` adds.
+        directory: the trail.
+        jobs: most processes that read; 0 means as many as there are cores.
+        **more: what else `guardrail.audit.verify` takes.
+    """
+    from guardrail.audit import verify
+
+    return verify(
+        directory,
+        deep=not args.light,
+        vkey=vkeys(args.key) if args.key is not None else None,
+        checkpoint=read_text(args.checkpoint) if args.checkpoint else None,
+        witnesses=[vkeys(given) for given in args.witness],
+        people=None if args.directory else _people(args.config),
+        jobs=jobs or len(os.sched_getaffinity(0)),
+        progress=_progress if sys.stderr.isatty() else None,
+        **more,
+    )
 
 
 def _add_migrate(actions: Any) -> None:
@@ -164,23 +196,17 @@ def _configured(given: str | None) -> str:
 
 
 def _verify(args: argparse.Namespace, directory: str) -> int:
-    from guardrail.audit import verify
     from guardrail.errors import ConfigError
 
     if args.quorum > len(args.witness):
         raise ConfigError(f"a quorum of {args.quorum} needs as many --witness keys, and there are {len(args.witness)}")
-    report = verify(
+    report = verified(
+        args,
         directory,
-        deep=not args.light,
-        vkey=vkeys(args.key) if args.key is not None else None,
-        checkpoint=read_text(args.checkpoint) if args.checkpoint else None,
-        witnesses=[vkeys(given) for given in args.witness],
+        jobs=args.jobs or 0,
         quorum=args.quorum,
         seen=[_seen(given) for given in args.seen],
-        people=None if args.directory else _people(args.config),
         former=[_person(given) for given in args.person],
-        jobs=args.jobs or len(os.sched_getaffinity(0)),
-        progress=_progress if sys.stderr.isatty() else None,
     )
     if args.json:
         print(json.dumps(report.to_dict(), indent=2))
@@ -221,7 +247,7 @@ def _progress(records: int, done: int, total: int) -> None:
     print(f"\r{counted(records, 'record')}, {share} %", end="\n" if done >= total else "", file=sys.stderr, flush=True)
 
 
-def _print_report(report: Any) -> None:
+def _print_report(report: Report) -> None:
     from guardrail.printing import visible
 
     for problem in report.problems:
@@ -256,7 +282,7 @@ def _print_report(report: Any) -> None:
     print(f"  took        {report.seconds:.2f} s, {rate:,.0f} records/s")
 
 
-def _print_said(report: Any) -> None:
+def _print_said(report: Report) -> None:
     """What people said, where there is any of it."""
     parts = [f"{counted(report.signatures, 'signature')} of people verified"] if report.signatures else []
     if report.signatures_unchecked:
@@ -267,7 +293,7 @@ def _print_said(report: Any) -> None:
         print(f"  votes       {'; '.join(parts)}")
 
 
-def _print_kept(report: Any) -> None:
+def _print_kept(report: Report) -> None:
     """What was pruned, held, redacted and witnessed, where there is any of it."""
     from guardrail.printing import moment, visible
 
