@@ -2633,6 +2633,7 @@ PROMISES: tuple[Promise, ...] = (
         behaviour="one person is one, however their name is written, and nobody is let in by a name that looks or folds like another",
         tests=(
             "tests/test_review_attacks.py::test_nobody_approves_what_is_done_for_them_however_they_are_written",
+            "tests/test_review_attacks.py::test_one_person_under_two_names_is_not_two_people",
             "tests/test_review_oidc.py::test_who_is_registered_under_a_name_that_folds_to_another_is_not_that_person",
             "tests/test_mandate_orders.py::test_nobody_orders_what_is_done_for_them_however_they_are_written",
         ),
@@ -2645,6 +2646,24 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_review_attacks.py::test_a_second_signature_for_other_glass_breaks_none",
             "tests/test_review_attacks.py::test_the_same_first_word_sent_twice_breaks_glass_once",
             "tests/test_review_attacks.py::test_glass_is_not_broken_by_who_operates_the_agent",
+        ),
+    ),
+    Promise(
+        id="review.one_meaning",
+        source="issue 5; DSSE",
+        behaviour="what somebody signed as one thing counts as no other: orders, votes, words, revocations and certificates"
+        " are kept apart by their type, and a vote on record by all that it says",
+        tests=(
+            "tests/test_review_attacks.py::test_a_signature_over_one_kind_of_word_is_none_over_another",
+            "tests/test_review_attacks.py::test_only_the_vote_itself_passes_for_a_recorded_vote",
+        ),
+    ),
+    Promise(
+        id="audit.another_trail",
+        source="issue 5",
+        behaviour="a tile or a segment of another trail stands neither for what was pruned nor for what stays",
+        tests=(
+            "tests/test_audit_retention.py::test_what_comes_from_another_trail_does_not_stand_for_what_was_pruned_or_stays",
         ),
     ),
     Promise(

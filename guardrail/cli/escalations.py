@@ -108,7 +108,7 @@ def _unsigned(case: Case, people: Mapping[str, bytes]) -> list[str]:
     from guardrail.review._statements import is_signed
 
     signed = [vote for vote in case.votes if vote.proof.startswith("ed25519:")]
-    return [vote.voter for vote in signed if not is_signed(vote.envelope, case.held, vote.voter, people)]
+    return [vote.voter for vote in signed if not is_signed(vote, case.held, people)]
 
 
 def _answer(args: argparse.Namespace) -> int:
