@@ -3386,6 +3386,15 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="audit.case",
+        source="issue 7",
+        behaviour="what the kernel saw of a recorded call and the analysis did not becomes a case that can be judged again",
+        tests=(
+            "tests/test_run_confined.py::test_a_case_is_made_from_the_trail_too",
+            "tests/test_run_confined.py::test_what_was_missed_of_a_call_is_a_case_that_can_be_judged_again",
+        ),
+    ),
+    Promise(
         id="run.confined",
         source="issue 7",
         behaviour="with confinement a tool that the guard starts gets at no asset that its call was not judged to reach",

@@ -8,7 +8,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from guardrail.cli import _trail_export, _trail_keep, _trail_prove, _trail_show, _trail_witness, positive
+from guardrail.cli import _trail_case, _trail_export, _trail_keep, _trail_prove, _trail_show, _trail_witness, positive
 from guardrail.cli._input import read_text, vkeys
 from guardrail.cli._words import counted
 
@@ -38,6 +38,7 @@ def add(verbs: Any) -> None:
     _add_verify(actions)
     for module in (_trail_show, _trail_prove, _trail_export):
         module.add(actions, _where, KINDS)
+    _trail_case.add(actions, _where)
     _add_migrate(actions)
     _trail_keep.add(actions, _where, run)
     _trail_witness.add(actions)
