@@ -880,6 +880,18 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="audit.quick_and_strict",
+        source="issue 5",
+        behaviour="the records that a guard writes most are verified the quick way, which takes none that the slow way"
+        " refuses",
+        tests=(
+            "tests/test_audit_verify_usual.py::test_what_a_guard_writes_of_a_call_is_read_the_quick_way",
+            "tests/test_audit_verify_usual.py::test_the_fields_of_every_shape_stand_in_canonical_order",
+            "tests/test_audit_verify_usual.py::test_no_leaf_that_the_slow_way_refuses_is_taken_the_quick_way",
+            "tests/test_audit_verify_usual.py::test_one_flipped_byte_in_a_usual_record_is_found_in_it",
+        ),
+    ),
+    Promise(
         id="audit.standards",
         source="RFC 6962 section 2.1; C2SP signed-note",
         behaviour="tree roots and signed notes agree with the published vectors",
@@ -2630,6 +2642,7 @@ PROMISES: tuple[Promise, ...] = (
         behaviour="one person is one, however their name is written, and nobody is let in by a name that looks or folds like another",
         tests=(
             "tests/test_review_attacks.py::test_nobody_approves_what_is_done_for_them_however_they_are_written",
+            "tests/test_review_attacks.py::test_one_person_under_two_names_is_not_two_people",
             "tests/test_review_oidc.py::test_who_is_registered_under_a_name_that_folds_to_another_is_not_that_person",
             "tests/test_mandate_orders.py::test_nobody_orders_what_is_done_for_them_however_they_are_written",
         ),
@@ -2642,6 +2655,24 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_review_attacks.py::test_a_second_signature_for_other_glass_breaks_none",
             "tests/test_review_attacks.py::test_the_same_first_word_sent_twice_breaks_glass_once",
             "tests/test_review_attacks.py::test_glass_is_not_broken_by_who_operates_the_agent",
+        ),
+    ),
+    Promise(
+        id="review.one_meaning",
+        source="issue 5; DSSE",
+        behaviour="what somebody signed as one thing counts as no other: orders, votes, words, revocations and certificates"
+        " are kept apart by their type, and a vote on record by all that it says",
+        tests=(
+            "tests/test_review_attacks.py::test_a_signature_over_one_kind_of_word_is_none_over_another",
+            "tests/test_review_attacks.py::test_only_the_vote_itself_passes_for_a_recorded_vote",
+        ),
+    ),
+    Promise(
+        id="audit.another_trail",
+        source="issue 5",
+        behaviour="a tile or a segment of another trail stands neither for what was pruned nor for what stays",
+        tests=(
+            "tests/test_audit_retention.py::test_what_comes_from_another_trail_does_not_stand_for_what_was_pruned_or_stays",
         ),
     ),
     Promise(
@@ -3367,6 +3398,15 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_run.py::test_a_call_that_cannot_be_carried_out_is_not_judged_either",
             "tests/test_run.py::test_a_text_is_run_by_the_shell_whose_language_was_judged",
             "tests/test_run.py::test_the_example_of_three_doors_holds",
+        ),
+    ),
+    Promise(
+        id="audit.case",
+        source="issue 7",
+        behaviour="what the kernel saw of a recorded call and the analysis did not becomes a case that can be judged again",
+        tests=(
+            "tests/test_run_confined.py::test_a_case_is_made_from_the_trail_too",
+            "tests/test_run_confined.py::test_what_was_missed_of_a_call_is_a_case_that_can_be_judged_again",
         ),
     ),
     Promise(

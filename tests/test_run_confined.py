@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -322,6 +323,39 @@ def test_what_was_missed_of_a_call_is_a_case_that_can_be_judged_again(
     place.write_text("{}")
     assert judged_again()[0] == 2
     assert "is no case" in capsys.readouterr().err
+
+
+def test_a_case_is_made_from_the_trail_too(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same call to the letter and the same effects as at once; of what is not kept or not there, nothing."""
+    settings, kept_cases = world / "guardrail.toml", [world / "at-once.json", world / "later.json"]
+    assert run(world, "strict", *hidden("cat ../models/w"), options=("--subject", "other")).returncode != 0
+    without = kept(world, "kernel")[0]["seq"]
+    settings.write_text(settings.read_text().replace("[trail]\n", '[trail]\ndisclose = ["args"]\n'))
+    assert run(world, "strict", *hidden("cat ../models/w"), options=("--case", str(kept_cases[0]))).returncode != 0
+    seq = kept(world, "kernel")[-1]["seq"]
+
+    def case(number: int, *more: object) -> int:
+        words = ["audit", "case", number, "--config", settings, "-o", kept_cases[1], "--json", *more]
+        return main(list(map(str, words)))
+
+    assert case(seq, "--cwd", world / "work") == 0
+    assert json.loads(capsys.readouterr().out)["exact"]
+    assert json.loads(kept_cases[1].read_text()) == json.loads(kept_cases[0].read_text())
+    for number, code, why in (
+        (seq, 1, "file exists"),
+        (without, 1, "are not kept"),
+        (0, 2, "is about no call that was released"),
+    ):
+        assert case(number) == code
+        assert why in capsys.readouterr().err
+    kept_cases[1].unlink()
+    assert case(seq) == 0
+    told = capsys.readouterr()
+    assert not json.loads(told.out)["exact"]
+    assert "is not to the letter the call" in told.err
+    shutil.rmtree(world / "trail/disclosed")
+    assert case(seq) == 1
+    assert "is no longer there" in capsys.readouterr().err
 
 
 def _with(world: Path, settings: str) -> Path:
