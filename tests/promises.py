@@ -3662,6 +3662,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/adapters/test_mcp_http.py::test_what_headers_and_bodies_may_not_say",
             "tests/adapters/test_mcp_http.py::test_who_asks_is_what_a_token_says_that_was_made_out_for_the_relay",
+            "tests/test_jwks.py::test_keys_change_with_their_file_and_a_broken_one_changes_nothing",
             "tests/adapters/test_mcp_http.py::test_an_unsafe_address_is_refused_before_anything_starts",
         ),
     ),
@@ -3672,6 +3673,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/adapters/test_mcp_http.py::test_a_page_is_where_people_answer_and_a_client_s_word_is_no_approval",
             "tests/adapters/test_mcp_http.py::test_a_client_that_takes_tasks_polls_until_people_have_answered",
+            "tests/adapters/test_mcp_stdio.py::test_a_task_outlives_the_relay_that_began_it",
             "tests/adapters/test_mcp_http.py::test_a_client_that_goes_away_is_not_waited_for",
         ),
     ),
@@ -3679,7 +3681,11 @@ PROMISES: tuple[Promise, ...] = (
         id="mcp.many",
         source="issue 6 item 2",
         behaviour="several MCP servers behind one relay keep their names, and each call reaches the server that it names, judged under that name",
-        tests=("tests/adapters/test_mcp_many.py::test_servers_behind_one_relay_are_told_apart_by_name",),
+        tests=(
+            "tests/adapters/test_mcp_many.py::test_servers_behind_one_relay_are_told_apart_by_name",
+            "tests/adapters/test_mcp_many.py::test_servers_over_http_stand_beside_started_ones",
+            "tests/adapters/test_mcp_many.py::test_a_variable_that_is_not_set_starts_nothing",
+        ),
     ),
     Promise(
         id="mcp.import",
@@ -3689,6 +3695,8 @@ PROMISES: tuple[Promise, ...] = (
             "tests/adapters/test_mcp_many.py::test_a_client_s_file_is_taken_over_shown_first_and_given_back",
             "tests/adapters/test_mcp_many.py::test_a_file_of_codex_keeps_its_comments",
             "tests/adapters/test_mcp_many.py::test_a_file_that_cannot_be_read_is_left_as_it_is",
+            "tests/adapters/test_mcp_many.py::test_each_client_s_own_form_is_understood",
+            "tests/adapters/test_mcp_many.py::test_what_cannot_be_relayed_stays_and_is_named",
         ),
     ),
     Promise(

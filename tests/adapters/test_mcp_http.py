@@ -27,6 +27,7 @@ from tests.mcp_support import (
     HOME,
     ROOT,
     STATELESS,
+    TASKS,
     TOOLS,
     answer,
     environment,
@@ -373,6 +374,16 @@ async def test_who_asks_is_what_a_token_says_that_was_made_out_for_the_relay(tmp
         assert words((await at.post(call, **mine, **token()))[1]["result"]) == "ran read_file"
         assert (await at.post(call, **mine, **token("mallory")))[0] == 404
         assert len(at.upstream.calls()) == 1
+        # A task is theirs who began it, whoever else knows its name.
+        meta = {**STATELESS, "io.modelcontextprotocol/clientCapabilities": {"extensions": {TASKS: {}}}}
+        held = {"id": 2, "method": "tools/call", "params": {"name": "inspect", "arguments": HELD, "_meta": meta}}
+        task = (await at.post(held, **token()))[1]["result"]["taskId"]
+        get = {"id": 3, "method": "tasks/get", "params": {"taskId": task}}
+        assert (await at.post(get, **token()))[1]["result"]["status"] == "working"
+        for method in ("tasks/get", "tasks/cancel"):
+            told = (await at.post({**get, "method": method}, **token("mallory")))[1]
+            assert told["error"]["message"] == "there is no such task: send the call again"
+        assert (await at.post(get, **token()))[1]["result"]["status"] == "working"
         assert not [headers for _, headers, _ in at.upstream.seen if "authorization" in headers]
     intents = [record for _, record in records(at.place) if record["kind"] == "intent"]
     assert [record["subject"]["principal"] for record in intents] == ["alice"]

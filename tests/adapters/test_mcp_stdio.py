@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.mandate_support import Place
 from tests.mcp_support import (
     ROOT,
     STATELESS,
+    TASKS,
     Wire,
     answer,
     calls,
@@ -157,6 +159,33 @@ def test_a_call_that_was_told_to_come_again_finds_its_approval_by_itself(asking:
     answer(place, case)
     assert words(wire.call("inspect", **HELD)) == "ran inspect"
     assert "is pending" in words(wire.call("inspect", **HELD))
+
+
+def test_a_task_outlives_the_relay_that_began_it(place: Place) -> None:
+    """The next relay finds it by its id, waits on, runs it once people approve; a third one knows what came of it."""
+    meta = {**STATELESS, "io.modelcontextprotocol/clientCapabilities": {"extensions": {TASKS: {}}}}
+
+    def status(wire: Wire, task: str) -> dict[str, Any]:
+        found: dict[str, Any] = wire.ask("tasks/get", taskId=task)["result"]
+        return found
+
+    with wired(place, "--name", "filesystem") as wire:
+        wire.start("tools/call", name="inspect", arguments=HELD, _meta=meta)
+        made = wire.next()["result"]
+        assert (made["resultType"], status(wire, made["taskId"])["status"]) == ("task", "working")
+    (case,) = waiting(place)
+    with wired(place, "--name", "filesystem") as wire:
+        assert status(wire, made["taskId"])["status"] == "working"
+        assert waiting(place) == [case]
+        answer(place, case)
+        done = eventually(lambda: found if (found := status(wire, made["taskId"]))["status"] != "working" else None)
+        assert (done["status"], words(done["result"])) == ("completed", "ran inspect")
+        unknown = wire.ask("tasks/get", taskId="guardrail-x")["error"]
+        assert (unknown["code"], unknown["message"]) == (-32602, "there is no such task: send the call again")
+    with wired(place, "--name", "filesystem") as wire:
+        done = eventually(lambda: found if (found := status(wire, made["taskId"]))["status"] != "working" else None)
+        assert (done["createdAt"], words(done["result"])) == (made["createdAt"], "ran inspect")
+    assert [call["name"] for call in calls(place.root)] == ["inspect"]
 
 
 def test_a_call_that_runs_is_cancelled_at_the_server(asking: tuple[Place, Wire]) -> None:

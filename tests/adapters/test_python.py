@@ -11,37 +11,11 @@ from typing import Any
 import pytest
 
 from guardrail import ConfigError, Denied, Escalated, Guard, InvalidCall, ToolCall
-from guardrail.config import parse as parse_config
 from guardrail_adapters.python import Host, guarded, shell
 from tests.adapters.toys import ToyGuard
+from tests.weights_place import guard, place
 
-CONFIG = """
-[[asset]]
-id = "model:beta"
-class = "weights"
-paths = ["weights"]
-
-[trail]
-directory = "trail"
-
-[limits]
-decision_ms = 60000
-"""
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """A folder with weights."""
-    (tmp_path / "weights").mkdir()
-    (tmp_path / "weights/w.bin").write_bytes(b"W")
-    return tmp_path
-
-
-@pytest.fixture
-def guard(place: Path) -> Iterator[Guard]:
-    """A guard over the weights."""
-    with Guard.open(parse_config(CONFIG, base=str(place))) as opened:
-        yield opened
+__all__ = ["guard", "place"]
 
 
 @pytest.fixture
@@ -185,7 +159,8 @@ def test_files_and_processes_ask_first(host: Host, place: Path) -> None:
     host.shutil.copytree("folder", "other")
     host.shutil.rmtree("folder")
     moved.unlink()
-    assert sorted(item.name for item in place.iterdir() if "trail" not in item.name) == ["note.txt", "other", "weights"]
+    left = {item.name for item in place.iterdir() if "trail" not in item.name}
+    assert left == {"guardrail.toml", "note.txt", "other", "weights"}
 
 
 @pytest.mark.parametrize(

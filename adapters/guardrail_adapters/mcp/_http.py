@@ -23,6 +23,7 @@ from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, D
 
 from guardrail import ConfigError
 from guardrail_adapters.mcp import _answers, _headers
+from guardrail_adapters.mcp._client import Client
 from guardrail_adapters.mcp._frames import (
     INTERNAL_ERROR,
     MAX_FRAME_BYTES,
@@ -35,11 +36,11 @@ from guardrail_adapters.mcp._frames import (
     request_id,
     table,
 )
-from guardrail_adapters.mcp._gate import Client, Gate, ServerGone
+from guardrail_adapters.mcp._gate import Gate
 from guardrail_adapters.mcp._headers import HttpSettings
 from guardrail_adapters.mcp._held import WITHDRAWN
-from guardrail_adapters.mcp._reply import Reply, is_stream, kept, message_of, read, returned
-from guardrail_adapters.mcp._sse import Events
+from guardrail_adapters.mcp._reach import ServerGone
+from guardrail_adapters.mcp._reply import Reply, carried, events, is_stream, kept, message_of, read, returned
 
 _log: Final = logging.getLogger("guardrail.mcp")
 
@@ -51,6 +52,9 @@ CONNECT_SECONDS: Final = 10.0
 
 LISTING: Final = "guardrail-tools"
 """Id of the relay's own request for tools."""
+
+LATE: Final = "guardrail-task"
+"""Id under which the call of a task goes to the server where the task has outlived a relay."""
 
 STOP_SECONDS: Final = 5.0
 """How long calls may take to be answered when the relay is told to stop, in seconds."""
@@ -122,7 +126,7 @@ class HttpRelay:
                 raise RefusedFrame("a tool call needs an `id`: nobody could be answered about it")
             return await self._call(request, caller, message, identity)
         if identity is not None and self._gate.tasks.owns(message):
-            return _json(self._gate.tasks.answer(message, identity))
+            return _json(await self._task(caller, message))
         if method == "notifications/cancelled" and self._is_withdrawn(caller, params_of(message).get("requestId")):
             return web.Response(status=202)
         return await self._pass(request, caller, message)
@@ -175,18 +179,16 @@ class HttpRelay:
         reply.headers = response.headers
         if not is_stream(response):
             return message_of(await read(response))
-        events = Events()
-        async for chunk in response.content.iter_any():
-            for event in events.feed(chunk):
-                message = _carried(event.data)
-                if message is not None and "method" not in message:
-                    if message.get("id") != identity:
-                        _log.warning("an answer of the server to another request was left out")
-                        continue
-                    reply.last = event, message
-                    return message
-                if message is not None or not event.data:
-                    await reply.raw(event.raw)
+        async for event in events(response):
+            message = carried(event)
+            if message is not None and "method" not in message:
+                if message.get("id") != identity:
+                    _log.warning("an answer of the server to another request was left out")
+                    continue
+                reply.last = event, message
+                return message
+            if message is not None or not event.data:
+                await reply.raw(event.raw)
         raise ServerGone("the server ended its stream without an answer")
 
     def _is_withdrawn(self, caller: _Caller, identity: object) -> bool:
@@ -199,17 +201,27 @@ class HttpRelay:
         task.cancel(WITHDRAWN)
         return not reply.forwarded
 
+    async def _task(self, caller: _Caller, message: Message) -> Message:
+        async def late(call: Message) -> Message:
+            """Carry the call of a task of an earlier relay, under an id that is no client's."""
+            answer = await self._own({**call, "id": LATE}, caller.headers)
+            return {**answer, "id": call["id"]}
+
+        client = Client.of(message, self._client(caller))
+        return await self._gate.task(message, client, late, lambda params: self._list(caller.headers, params))
+
     async def _list(self, headers: Mapping[str, str], params: Message) -> Message:
-        sent = {
-            name: value
-            for name, value in headers.items()
-            if not name.startswith("mcp-param-") and name not in ("mcp-name", "last-event-id")
-        }
-        if "mcp-method" in sent:
-            sent["mcp-method"] = "tools/list"
-        message = {"jsonrpc": "2.0", "id": LISTING, "method": "tools/list", "params": params}
-        async with self._ask("POST", sent, message) as response:
-            return await self._answer(response, Reply(None), LISTING)
+        return await self._own({"jsonrpc": "2.0", "id": LISTING, "method": "tools/list", "params": params}, headers)
+
+    async def _own(self, message: Message, headers: Mapping[str, str]) -> Message:
+        """Put a request of ours to the server, under the headers of the client's own, and bring its response."""
+        sent = _headers.of_ours(headers, message)
+        try:
+            async with self._ask("POST", sent, message) as response:
+                return await self._answer(response, Reply(None), message["id"])
+        except (ClientError, TimeoutError, RefusedFrame) as error:
+            _log.warning("the server at `%s` gave no answer: %s", self._settings.upstream, str(error))
+            raise ServerGone("the server gave no answer") from None
 
     # ── everything else ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -232,19 +244,17 @@ class HttpRelay:
         self, request: web.Request, caller: _Caller, response: ClientResponse, message: Message | None
     ) -> web.StreamResponse:
         self._remember(caller, message, response)
-        reply, events = Reply(request), Events()
+        reply = Reply(request)
         reply.headers = response.headers
         await reply.open()
         try:
-            async for chunk in response.content.iter_any():
-                for event in events.feed(chunk):
-                    carried = _carried(event.data)
-                    if carried is None:
-                        if not event.data:
-                            await reply.raw(event.raw)
-                        continue
-                    seen = self._seen(message, carried)
-                    await reply.raw(event.raw if seen is carried else event.carrying(seen))
+            async for event in events(response):
+                found = carried(event)
+                if found is not None:
+                    seen = self._seen(message, found)
+                    await reply.raw(event.raw if seen is found else event.carrying(seen))
+                elif not event.data:
+                    await reply.raw(event.raw)
         except (ClientError, TimeoutError, RefusedFrame) as error:
             # The stream has begun: it ends here, as it would without the relay, and no second answer follows in it.
             _log.warning("a stream of the server at `%s` broke off: %s", self._settings.upstream, str(error))
@@ -252,7 +262,7 @@ class HttpRelay:
 
     def _seen(self, request: Message | None, answer: Message) -> Message:
         """An answer as the client may see it. On any stream a list of tools is one, whoever asked for it."""
-        seen = self._gate.listed(answer) or answer
+        seen = self._gate.tools.listed(answer) or answer
         if request is not None and request.get("method") == "server/discover":
             return _answers.with_tasks(seen)
         return seen
@@ -382,17 +392,6 @@ async def _body(request: web.Request) -> bytes:
         if len(data) > MAX_FRAME_BYTES:
             raise _headers.Forbidden(413, f"a message may have at most {MAX_FRAME_BYTES} bytes")
     return bytes(data)
-
-
-def _carried(data: bytes) -> Message | None:
-    """The message of an event; None if it has none that can be read."""
-    if not data.strip():
-        return None
-    try:
-        return parse_one(data)
-    except RefusedFrame as error:
-        _log.warning("an event of the server is no message, and was left out: %s", error)
-        return None
 
 
 def _json(message: Message, status: int = 200, more: Mapping[str, str] | None = None) -> web.Response:
