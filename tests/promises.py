@@ -3781,6 +3781,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_observe.py::test_only_readers_open_an_asset_by_whatever_name",
             "tests/test_observe.py::test_nobody_who_reads_what_it_tells_is_no_leave",
             "tests/test_observe.py::test_without_enforcement_an_open_is_told_and_goes_on",
+            "tests/test_observe.py::test_a_place_that_nobody_can_name_ends_no_watch",
             "tests/test_observe.py::test_who_may_not_watch_is_told_what_it_takes",
         ),
         gap="policies for Tetragon and KubeArmor are not generated",

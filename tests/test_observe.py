@@ -15,6 +15,11 @@ from typing import Any
 
 import pytest
 
+from guardrail.assets import Inventory
+from guardrail.config import load
+from guardrail.confine.kernel import ConfineError, protect
+from guardrail.confine.observer import Observer
+
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs CAP_SYS_ADMIN: run the tests as root")
 
 
@@ -98,6 +103,30 @@ def test_without_enforcement_an_open_is_told_and_goes_on(place: Path) -> None:
         assert next_of(process)["enforce"] is False
         assert opened("/bin/cat", place / "models/inner/w")
         assert next_of(process)["outcome"] == "observe"
+
+
+def test_a_place_that_nobody_can_name_ends_no_watch(place: Path) -> None:
+    """Whoever nests directories until no path leads there has that told of, and the rest is marked all the same."""
+    at = os.open(place / "models", os.O_RDONLY)
+    for _ in range(20):  # longer than any path may be
+        os.mkdir("d" * 250, dir_fd=at)
+        deeper = os.open("d" * 250, os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = deeper
+    os.close(at)
+    inventory = Inventory(load(place / "guardrail.toml"))
+    told: list[ConfineError] = []
+    with Observer(inventory, [], enforce=False, told=lambda _: None) as observer:
+        with pytest.raises(ConfineError, match="cannot look into"):
+            observer.mark()
+        assert observer.mark(told.append) > 3
+        os.link(place / "site.yaml", place / "models/last")  # opening it here would wait for an answer
+        before = observer.mark(told.append)
+        os.replace(place / "models/last", place / "models/inner/w")
+        assert observer.mark(told.append) == before - 1, "what is gone is not counted as marked"
+    assert len(told) == 3
+    with pytest.raises(ConfineError, match="cannot look into"):
+        protect(inventory)
 
 
 def test_who_may_not_watch_is_told_what_it_takes(place: Path) -> None:

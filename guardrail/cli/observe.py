@@ -42,13 +42,14 @@ def run(args: argparse.Namespace) -> int:
     from guardrail.cli import find_config
     from guardrail.config import load
     from guardrail.confine.kernel import ConfineError
-    from guardrail.confine.observer import Observer, digest_of
+    from guardrail.confine.kernel._profiles import digest_of
+    from guardrail.confine.observer import Observer
 
     inventory = Inventory(load(find_config(args.config)))
     try:
         readers = [digest_of(path) for path in args.reader]
-    except OSError as error:
-        print(f"guardrail: cannot read `{error.filename}`: {(error.strerror or '').lower()}", file=sys.stderr)
+    except ConfineError as error:
+        print(f"guardrail: {error}", file=sys.stderr)
         return EXIT_USAGE
     stop, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.cli import CONFIG_HELP, EXIT_DENY, EXIT_ESCALATE, EXIT_FAULT, EXIT_USAGE, find_config, working_directory
+from guardrail.cli._signals import heard
 from guardrail.cli._words import counted
 
 if TYPE_CHECKING:
@@ -172,17 +172,10 @@ def _stopped_by_signals() -> Generator[Stop]:
     from guardrail.confine import Stop
 
     stop = Stop()
-
-    def noticed(_number: int, _frame: object) -> None:
-        stop.set()
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, noticed) for number in numbers]
     try:
-        yield stop
+        with heard(lambda _: stop.set()):
+            yield stop
     finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
         stop.close()
 
 
