@@ -3385,6 +3385,21 @@ PROMISES: tuple[Promise, ...] = (
         gap="a read that Landlock denies, in `floor` and `default`, leaves no event that could be compared",
     ),
     Promise(
+        id="run.trial",
+        source="issue 7",
+        behaviour="a command on trial changes nothing; what it would have changed is judged as a call before it is made",
+        tests=(
+            "tests/test_trial.py::test_a_trial_changes_nothing_and_its_commit_does_what_a_run_would_have_done",
+            "tests/test_trial.py::test_what_nobody_ordered_of_an_asset_is_not_committed",
+            "tests/test_trial.py::test_what_could_not_be_done_again_is_said_and_can_only_be_dropped",
+            "tests/test_trial.py::test_what_has_changed_in_the_meantime_is_not_overwritten",
+            "tests/test_trial.py::test_what_a_trial_cannot_take_back_it_does_not_let_happen",
+            "tests/test_trial.py::test_a_host_that_lets_nobody_make_namespaces_starts_nothing_on_trial",
+            "tests/test_trial.py::test_an_ordinary_user_tries_in_a_namespace_of_users",
+            "tests/test_trial.py::test_the_command_line_shows_a_trial_and_commits_what_was_asked_for",
+        ),
+    ),
+    Promise(
         id="run.changes",
         source="issue 7",
         behaviour="the result of a call says which files of the assets that it could change are not as they were",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
@@ -90,15 +91,25 @@ def files_of(root: str, failed: Callable[[ConfineError], None] = raised) -> Iter
         waiting += (os.path.join(path, name) for name in names)
 
 
+def mounts() -> list[tuple[str, str, str]]:
+    """Every mount: device, the directory of it that is shown, and where."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
+        rows = [line.split(" ", 5) for line in table]
+    return [(row[2], _unescaped(row[3]), _unescaped(row[4])) for row in rows]
+
+
+def _unescaped(path: str) -> str:
+    """A path of that table, in which spaces and the like are octal."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), path)
+
+
 def _mounted_elsewhere(root: str) -> Iterator[str]:
     """Other mount points that show what lies at a root; by device number, so blind on overlay and btrfs."""
     try:
         device = os.stat(root).st_dev
     except OSError:
         return
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
-        rows = [line.split() for line in table]
-    same = [(row[3], row[4]) for row in rows if row[2] == f"{os.major(device)}:{os.minor(device)}"]
+    same = [(top, point) for of, top, point in mounts() if of == f"{os.major(device)}:{os.minor(device)}"]
     covering = [(top, point) for top, point in same if beneath(root, (point,))]
     if not covering:
         return
