@@ -3799,7 +3799,19 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_observe.py::test_a_place_that_nobody_can_name_ends_no_watch",
             "tests/test_observe.py::test_who_may_not_watch_is_told_what_it_takes",
         ),
-        gap="policies for Tetragon and KubeArmor are not generated",
+    ),
+    Promise(
+        id="confine.node_agents",
+        source="issue 7",
+        behaviour="policies for Tetragon and KubeArmor come from the inventory, and the observer has a DaemonSet",
+        tests=(
+            "tests/test_node_policy.py::test_tetragon_refuses_reads_by_others_and_every_write",
+            "tests/test_node_policy.py::test_kubearmor_blocks_what_it_does_not_allow_a_reader",
+            "tests/test_node_policy.py::test_what_no_node_agent_can_be_told_is_refused",
+            "tests/test_node_policy.py::test_the_observers_manifests_fit_the_schema",
+            "tests/test_node_policy.py::test_the_observer_is_given_what_it_needs_and_no_more",
+        ),
+        gap="their fields are checked; neither agent was run, and the DaemonSet in no cluster",
     ),
     Promise(
         id="confine.no_race",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from guardrail.assets import Inventory
 from guardrail.config import load
@@ -22,6 +24,9 @@ from guardrail.confine.observer import Observer
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs CAP_SYS_ADMIN: run the tests as root")
 
+
+MANIFEST = Path(__file__).resolve().parent.parent / "deploy/kustomize/observer/daemonset.yaml"
+"""What it is given on a node is what it is tried with here."""
 
 COMMAND = (sys.executable, "-m", "guardrail", "observe", "--config")
 
@@ -46,7 +51,17 @@ def place(tmp_path: Path) -> Path:
 @contextlib.contextmanager
 def observing(place: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
     """`guardrail observe`, ready; ended by a signal, well."""
-    command = [*COMMAND, str(place / "guardrail.toml"), *options]
+    (container,) = yaml.safe_load(MANIFEST.read_text())["spec"]["template"]["spec"]["containers"]
+    given = container["securityContext"]["capabilities"]["add"]
+    kept = ",".join(("-all", *(f"+{name.lower()}" for name in given)))
+    command = [
+        "setpriv",
+        f"--bounding-set={kept}",
+        "--inh-caps=-all",
+        *COMMAND,
+        str(place / "guardrail.toml"),
+        *options,
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process
@@ -69,7 +84,8 @@ def opened(*argv: str | Path) -> bool:
 def test_only_readers_open_an_asset_by_whatever_name(place: Path) -> None:
     """Root is refused too, by another hard link, and for a file that came later; the reader and others go on."""
     weights = place / "models/inner/w"
-    with observing(place, "--enforce", "--reader", str(place / "server")) as process:
+    digest = hashlib.sha256((place / "server").read_bytes()).hexdigest()
+    with observing(place, "--enforce", "--reader", f"sha256:{digest}") as process:
         assert next_of(process)["marked"] == 3
         assert not opened("/bin/cat", weights)
         told = next_of(process)
