@@ -3658,7 +3658,6 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_confine_matrix.py::test_there_are_as_many_attacks_as_we_say",
             "tests/test_confine_matrix.py::test_no_attack_gets_at_an_asset_and_honest_work_goes_on",
-            "tests/test_confine.py::test_a_restricted_pod_gives_the_same_answers",
         ),
         gap="the pod is a stand-in: no real kubelet, no AppArmor beside it",
     ),

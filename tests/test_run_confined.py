@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import signal
-import subprocess
 import sys
+import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,15 +49,36 @@ def world(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(
-    world: Path, mode: str, *words: str, stdin: str = "", options: tuple[str, ...] = ()
-) -> subprocess.CompletedProcess[str]:
-    """The command line, as an agent's harness would use it."""
-    command = [sys.executable, "-m", "guardrail", "run", "--config", str(world / "guardrail.toml")]
-    return subprocess.run(
-        [*command, "--session", f"{mode}-{time.monotonic_ns()}", "--confine", mode, *options, "--", *words],
-        cwd=world / "work", input=stdin, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """What a command line came to."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(world: Path, mode: str, *words: str, stdin: str = "", options: tuple[str, ...] = ()) -> Done:
+    """The command line, as an agent's harness would use it, but in this process: starting another takes far longer."""
+    command = ["run", "--config", str(world / "guardrail.toml"), "--cwd", str(world / "work"), "--confine", mode]
+    session = f"{mode}-{time.monotonic_ns()}"
+    given = sys.stdin
+    with contextlib.ExitStack() as held:
+        files = [held.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
+        files[0].write(stdin.encode())
+        files[0].seek(0)
+        for fd, file in enumerate(files):
+            kept = os.dup(fd)
+            held.callback(os.close, kept)
+            held.callback(os.dup2, kept, fd)
+            os.dup2(file.fileno(), fd)
+        said = held.enter_context(contextlib.redirect_stderr(io.StringIO()))
+        held.callback(setattr, sys, "stdin", given)
+        sys.stdin = held.enter_context(open(0, closefd=False))
+        code = main([*command, "--session", session, *options, "--", *words])
+        for file in files:
+            file.seek(0)
+        return Done(returncode=code, stdout=files[1].read().decode(), stderr=files[2].read().decode() + said.getvalue())
 
 
 def facts(world: Path) -> dict[str, Any]:
