@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
 
 from guardrail import ConfigError, Escalated, Guard, Outcome, ToolCall
 from guardrail.audit._verify import read_records
@@ -233,7 +234,8 @@ def test_what_a_program_tries_unseen_is_on_record_and_asked_about_next(world: Pa
     program = hidden("cat ../models/w > made")
     with Guard.open(_with(world, 'confine = "strict"')) as guard:
         call = ToolCall(tool="bash", args={"command": program}, cwd=str(world / "work"), id="c1", session="s")
-        done = execute(guard, call, lambda _, chunk: None)
+        with TracerProvider().get_tracer("agent").start_as_current_span("work") as span:
+            done = execute(guard, call, lambda _, chunk: None)
         assert done.ended.exit_code != 0
         assert [one.is_surprise for one in done.ended.observed if one.asset] == [True]
         with pytest.raises(Escalated) as again:
@@ -247,6 +249,8 @@ def test_what_a_program_tries_unseen_is_on_record_and_asked_about_next(world: Pa
     intents = {seq: record for seq, record in read_records(world / "trail") if record["kind"] == "intent"}
     assert (first["source"], first["call"], first["session"]) == ("kernel", "c1", "s")
     assert intents[first["intent"]]["decision_id"] == first["decision_id"]
+    assert first["trace_id"] == f"{span.get_span_context().trace_id:032x}"
+    assert "trace_id" not in second, "made in no trace"
     seen = first["kernel"]
     assert (seen["op"], seen["asset"], seen["outcome"], seen["rule"], seen["severity"]) == (
         "read", "model:b", "deny", "kernel.unpredicted", "high",
