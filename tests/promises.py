@@ -3440,6 +3440,21 @@ PROMISES: tuple[Promise, ...] = (
         gap="a read that Landlock denies, in `floor` and `default`, leaves no event that could be compared",
     ),
     Promise(
+        id="run.trial",
+        source="issue 7",
+        behaviour="a command on trial changes nothing; what it would have changed is judged as a call before it is made",
+        tests=(
+            "tests/test_trial.py::test_a_trial_changes_nothing_and_its_commit_does_what_a_run_would_have_done",
+            "tests/test_trial.py::test_what_nobody_ordered_of_an_asset_is_not_committed",
+            "tests/test_trial.py::test_what_could_not_be_done_again_is_said_and_can_only_be_dropped",
+            "tests/test_trial.py::test_what_has_changed_in_the_meantime_is_not_overwritten",
+            "tests/test_trial.py::test_what_a_trial_cannot_take_back_it_does_not_let_happen",
+            "tests/test_trial.py::test_a_host_that_lets_nobody_make_namespaces_starts_nothing_on_trial",
+            "tests/test_trial.py::test_an_ordinary_user_tries_in_a_namespace_of_users",
+            "tests/test_trial.py::test_the_command_line_shows_a_trial_and_commits_what_was_asked_for",
+        ),
+    ),
+    Promise(
         id="run.changes",
         source="issue 7",
         behaviour="the result of a call says which files of the assets that it could change are not as they were",
@@ -3706,7 +3721,6 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_confine_matrix.py::test_there_are_as_many_attacks_as_we_say",
             "tests/test_confine_matrix.py::test_no_attack_gets_at_an_asset_and_honest_work_goes_on",
-            "tests/test_confine.py::test_a_restricted_pod_gives_the_same_answers",
         ),
         gap="the pod is a stand-in: no real kubelet, no AppArmor beside it",
     ),
@@ -3844,9 +3858,22 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_observe.py::test_only_readers_open_an_asset_by_whatever_name",
             "tests/test_observe.py::test_nobody_who_reads_what_it_tells_is_no_leave",
             "tests/test_observe.py::test_without_enforcement_an_open_is_told_and_goes_on",
+            "tests/test_observe.py::test_a_place_that_nobody_can_name_ends_no_watch",
             "tests/test_observe.py::test_who_may_not_watch_is_told_what_it_takes",
         ),
-        gap="policies for Tetragon and KubeArmor are not generated",
+    ),
+    Promise(
+        id="confine.node_agents",
+        source="issue 7",
+        behaviour="policies for Tetragon and KubeArmor come from the inventory, and the observer has a DaemonSet",
+        tests=(
+            "tests/test_node_policy.py::test_tetragon_refuses_reads_by_others_and_every_write",
+            "tests/test_node_policy.py::test_kubearmor_blocks_what_it_does_not_allow_a_reader",
+            "tests/test_node_policy.py::test_what_no_node_agent_can_be_told_is_refused",
+            "tests/test_node_policy.py::test_the_observers_manifests_fit_the_schema",
+            "tests/test_node_policy.py::test_the_observer_is_given_what_it_needs_and_no_more",
+        ),
+        gap="their fields are checked; neither agent was run, and the DaemonSet in no cluster",
     ),
     Promise(
         id="confine.no_race",

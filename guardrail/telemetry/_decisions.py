@@ -153,6 +153,11 @@ class Telemetry:
         """
         self.attempt(self._policy, revision, refused)
 
+    @property
+    def trace_id(self) -> str:
+        """The trace that the caller works in, in hexadecimal; empty where there is none."""
+        return self.attempt(self._trace_id) or ""
+
     def surprise(self, decision_id: str, assets: Sequence[str]) -> None:
         """Say that the kernel kept a program from assets that its call was not judged to touch.
 
@@ -224,6 +229,11 @@ class Telemetry:
         if api is not None:
             what, facts = "refused" if refused else "loaded", {"guardrail.policy.revision": revision}
             api.event(f"{POLICY_EVENT_NAME}.{what}", revision, facts, severity="WARN" if refused else "INFO")
+
+    def _trace_id(self) -> str:
+        api = self.api()
+        found = None if api is None else api.current(None)
+        return f"{found.trace_id:032x}" if found is not None and found.is_valid else ""
 
     def _surprise(self, decision_id: str, assets: Sequence[str]) -> None:
         from guardrail.telemetry import _log as log
