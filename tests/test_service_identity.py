@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.server
 import json
+import socket
 import ssl
 import threading
 import time
@@ -20,7 +22,7 @@ from guardrail.config import ClientConfig, Config, KubernetesConfig, ServiceConf
 from guardrail.config import parse as parse_config
 from guardrail.errors import ConfigError
 from guardrail.model import Subject, ToolCall
-from guardrail.service._accounts import REVIEW_SECONDS, ReviewedAccounts, accounts_of
+from guardrail.service._accounts import MAX_ASKED, REVIEW_SECONDS, ReviewedAccounts, accounts_of
 from guardrail.service._app import check_access
 from guardrail.service._callers import Callers, certificate_names
 from guardrail.service._http import Problem
@@ -241,6 +243,22 @@ async def test_an_api_server_that_cannot_say_is_a_503_and_is_asked_again(tmp_pat
         assert len(asked) == 2
     with pytest.raises(Problem, match="does not say whose token"):
         await accounts.account_of("one")
+
+
+async def test_tokens_that_nobody_knows_are_reviewed_a_few_at_a_time(tmp_path: Path) -> None:
+    """Whoever sends one after the other occupies neither our threads nor the API server; none of them is let in."""
+    authority = Authority(tmp_path)
+    (tmp_path / "own").write_text("our-own")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        accounts = ReviewedAccounts(KubernetesConfig(audience="g", review=url), authority.path, tmp_path / "own")
+        asked = [asyncio.create_task(accounts.account_of(f"token {number}")) for number in range(MAX_ASKED)]
+        await asyncio.sleep(0)
+        with pytest.raises(Problem, match="being reviewed already") as problem:
+            await accounts.account_of("one more")
+        assert problem.value.status == 503
+    found = await asyncio.gather(*asked, return_exceptions=True)
+    assert [one.kind for one in found if isinstance(one, Problem)] == ["not-ready"] * MAX_ASKED
 
 
 def test_keys_that_cannot_be_read_stop_the_start(tmp_path: Path) -> None:
