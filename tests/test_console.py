@@ -334,6 +334,7 @@ def test_whoever_signs_has_to_be_who_is_signed_in(house: House) -> None:
         ({"reason": "  "}, {}, 400),
         ({"reason": "x" * 1001}, {}, 400),
         ({"verdict": "perhaps"}, {}, 400),
+        ({"version": "9" * 5000}, {}, 400),
     ],
 )
 def test_a_form_from_elsewhere_or_without_a_reason_is_refused(
