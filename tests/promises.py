@@ -1705,11 +1705,14 @@ PROMISES: tuple[Promise, ...] = (
     Promise(
         id="service.bounded",
         source="design",
-        behaviour="body size, waiting time and concurrency of the sidecar are bounded",
+        behaviour="heads and bodies of requests, waiting time and concurrency of the sidecar are bounded",
         tests=(
             "tests/test_service.py::test_an_undeclared_oversize_body_is_refused",
             "tests/test_service.py::test_a_body_that_does_not_come_is_a_408",
             "tests/test_service.py::test_over_the_limit_is_a_503",
+            "tests/test_service_connections.py::test_a_request_that_does_not_end_is_refused_at_a_bound",
+            "tests/test_service_connections.py::test_a_connection_on_which_nothing_comes_whole_is_closed",
+            "tests/test_service_connections.py::test_whoever_sends_whole_requests_keeps_the_connection",
         ),
     ),
     Promise(
@@ -1733,6 +1736,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_service_identity.py::test_what_a_request_is_sent_with_counts_before_its_connection",
             "tests/test_service_identity.py::test_an_api_server_says_whose_token_it_is_and_is_not_asked_each_time",
             "tests/test_service_identity.py::test_an_api_server_that_cannot_say_is_a_503_and_is_asked_again",
+            "tests/test_service_identity.py::test_tokens_that_nobody_knows_are_reviewed_a_few_at_a_time",
         ),
     ),
     Promise(
@@ -1743,6 +1747,9 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_service_turns.py::test_what_is_over_the_limit_waits_in_line_and_what_is_over_that_is_shed",
             "tests/test_service_turns.py::test_nobody_waits_longer_than_they_may_and_their_place_is_free_again",
             "tests/test_service_turns.py::test_one_caller_has_no_more_than_its_share_and_its_pace",
+            "tests/test_service_execute.py::test_one_agent_has_its_share_of_the_tools_and_what_is_shed_is_denied",
+            "tests/test_service_execute.py::test_a_client_that_goes_away_takes_every_process_of_its_tool_along",
+            "tests/test_service_execute.py::test_a_client_that_reads_nothing_keeps_nobody_from_their_turn",
         ),
     ),
     Promise(
