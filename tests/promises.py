@@ -459,8 +459,8 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_console.py::test_a_viewer_looks_and_does_no_more",
             "tests/test_console.py::test_an_answer_to_something_else_than_was_shown_comes_to_nothing",
             "tests/test_console.py::test_an_admin_cancels_and_takes_back",
-            "tests/test_console.py::test_a_person_approves_in_a_browser_and_the_graph_goes_on",
-            "tests/test_console.py::test_an_agents_own_token_opens_nothing_here",
+            "tests/test_console_browser.py::test_a_person_approves_in_a_browser_and_the_graph_goes_on",
+            "tests/test_console_browser.py::test_an_agents_own_token_opens_nothing_here",
         ),
     ),
     Promise(
@@ -472,7 +472,10 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_console.py::test_every_page_has_a_strict_policy_and_none_is_kept",
             "tests/test_console.py::test_the_trail_is_found_and_proven",
             "tests/test_console.py::test_effects_are_drawn_by_what_they_do",
-            "tests/test_console.py::test_a_page_shows_what_is_new_by_itself_and_is_used_by_keys",
+            "tests/test_console.py::test_parity_is_rates_with_intervals_by_agent_and_mode",
+            "tests/test_console.py::test_what_is_not_as_it_should_be_is_said_on_the_health_page",
+            "tests/test_console.py::test_every_colour_of_text_can_be_read",
+            "tests/test_console_browser.py::test_a_page_shows_what_is_new_by_itself_and_is_used_by_keys",
         ),
     ),
     Promise(

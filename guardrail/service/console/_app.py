@@ -175,6 +175,7 @@ class Console:
             "/assets": ("assets.html", self._pages.assets),
             "/orders": ("orders.html", self._pages.orders),
             "/rules": ("rules.html", self._pages.rules),
+            "/parity": ("parity.html", self._pages.parity),
             "/health": ("health.html", self._pages.health),
         }
         page = pages.get(path.removeprefix(ROOT).rstrip("/"))
