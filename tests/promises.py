@@ -1736,6 +1736,8 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_service_identity.py::test_each_caller_is_known_over_tls_and_asks_in_its_own_name",
             "tests/test_service_identity.py::test_the_socket_tells_whose_process_asks",
+            "tests/test_service_identity.py::test_the_one_agent_of_a_socket_asks_in_its_own_name",
+            "tests/test_chart.py::test_an_agent_is_whom_its_pod_runs_as",
             "tests/test_service_identity.py::test_what_a_request_is_sent_with_counts_before_its_connection",
             "tests/test_service_identity.py::test_an_api_server_says_whose_token_it_is_and_is_not_asked_each_time",
             "tests/test_service_identity.py::test_an_api_server_that_cannot_say_is_a_503_and_is_asked_again",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import subprocess
@@ -14,6 +15,7 @@ import yaml
 
 from guardrail import config as guardrail_config
 from guardrail.config import Config
+from guardrail.service._callers import Callers
 from tests.kubernetes import (
     CHART,
     ROOT,
@@ -97,6 +99,7 @@ def test_helm_finds_nothing_wrong_with_the_chart() -> None:
         (("--set=agents.trail.ephemeral=true,controlPlane.enabled=true",), "needs controlPlane.secretName"),
         (("--set=agents.trail.ephemeral=true,agents.namespace=x",), "additional properties 'namespace' not allowed"),
         (("--set=agents.trail.ephemeral=true,image.tag=latest",), "'not' failed"),
+        (("--set=agents.trail.ephemeral=true,agents.identity=anyone",), "agents/identity"),
         (("--set=agents.trail.ephemeral=true,agents.mountRoots={/etc}",), "mountRoots/0"),
         (("--set=agents.trail.ephemeral=true,agents.mountRoots={/srv/../opt}",), "mountRoots/0"),
         (("--set=agents.trail.ephemeral=true,requirement.actions={Ignore}",), "requirement/actions/0"),
@@ -116,7 +119,7 @@ def _configuration(objects: list[Object], name: str) -> tuple[Config, set[str]]:
 
 
 def _from_secrets(container: Object) -> set[str]:
-    return {each["name"] for each in container["env"] if "valueFrom" in each}
+    return {each["name"] for each in container["env"] if "secretKeyRef" in each.get("valueFrom", {})}
 
 
 @pytest.mark.parametrize("name", ["whole", "trial"])
@@ -130,8 +133,31 @@ def test_the_configurations_in_the_chart_load(name: str) -> None:
     writable = [each["mountPath"] for each in guard["volumeMounts"] if not each.get("readOnly")]
     for path in (config.trail.directory, config.review.store, config.service.socket):
         assert any(path.startswith(f"{place}/") for place in writable), path
-    assert secrets == _from_secrets(guard) == ({"GUARDRAIL_STORE"} if name == "whole" else set())
+    assert _from_secrets(guard) == ({"GUARDRAIL_STORE"} if name == "whole" else set())
+    assert secrets - _from_secrets(guard) == {"GUARDRAIL_AGENT"} <= {each["name"] for each in guard["env"]}
     assert config.policy.engine == ("opa" if name == "whole" else "wasm")
+
+
+def test_an_agent_is_whom_its_pod_runs_as(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its guard takes the name from the pod's own account, and refuses every other; unless the values say otherwise."""
+    objects = rendered(VERSIONS[0], *SETS["trial"])
+    config, _ = _configuration(objects, "guard-sidecar")
+    guard = yaml.safe_load(one(objects, "ConfigMap", "guard-injector")["data"]["sidecar.json"])["initContainers"][-1]
+    fields = {"metadata.namespace": "agents", "spec.serviceAccountName": "trainer"}
+    known: dict[str, str] = {}
+    for each in guard["env"]:
+        # As a kubelet does it: in order, and with what came before.
+        field = each.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath")
+        value = fields[field] if field else each.get("value", "")
+        known[each["name"]] = re.sub(r"\$\((\w+)\)", lambda found: known[found[1]], value)
+    monkeypatch.setenv("GUARDRAIL_AGENT", known["GUARDRAIL_AGENT"])
+    caller = asyncio.run(Callers(config.service).of({"headers": []}))
+    assert caller.name == "agents/trainer"
+    assert [caller.may_ask_for(name) for name in ("agents/trainer", "agents/trainer/x", "agents/other", "ops")] == [
+        True, True, False, False,
+    ]  # fmt: skip
+    claimed = rendered(VERSIONS[0], *SETS["trial"], "--set=agents.identity=claimed")
+    assert _configuration(claimed, "guard-sidecar")[0].service.agent == ""
 
 
 def test_the_control_plane_says_who_may_ask_and_review() -> None:

@@ -154,6 +154,7 @@ def test_names_in_a_certificate_say_of_what_kind_they_are() -> None:
         ('[[service.client]]\nname = "a"\ncertificate = "CN:a"\n', "no `service.tls.client_ca` says"),
         ('[[service.client]]\nname = "a"\nservice_account = "n/a"\n', "no `service.kubernetes` says"),
         ('[service]\ntoken = "t"\n[[service.client]]\nname = "a"\ntoken = "x"\n', "for every agent's name"),
+        ('[service]\nagent = "a"\n[[service.client]]\nname = "b"\nuid = 1\n', "leave one of them out"),
         ('[service.kubernetes]\naudience = "g"\n', "needs either `jwks` or `review`"),
         ('[service.kubernetes]\naudience = "g"\nreview = "http://api"\n', "must be an `https://` address"),
         ('[service]\nsocket = "/s"\ntls = {certificate = "c", key = "k"}\n', "is for TCP"),
@@ -172,6 +173,18 @@ def test_a_token_that_two_have_is_nobodys() -> None:
         check_access(ServiceConfig(clients=(ClientConfig(name="a", uid=1),)), insecure_no_token=False)
     with pytest.raises(ConfigError, match="is that of another client"):
         Callers(ServiceConfig(clients=(ClientConfig(name="a", token=OWN), ClientConfig(name="b", token=OWN))))
+
+
+def test_the_one_agent_of_a_socket_asks_in_its_own_name(place: Place) -> None:
+    """What it calls itself does not count, but for agents below its name, and the trail has it under its own."""
+    place.write(service='agent = "agents/ops"\n')
+    with serving(place, "--socket", str(place.socket)), Client(str(place.socket), timeout_seconds=30) as mine:
+        assert outcome(mine) == "allow"
+        assert [outcome(mine, subject={"id": f"agents/ops{name}"}) for name in ("", "/helper")] == ["allow", "allow"]
+        for other in ("agents/other", "agents/ops-2"):
+            assert f"403: `agents/ops` may not ask in the name of `{other}`" in outcome(mine, subject={"id": other})
+    names = [record["subject"]["id"] for record in records(place.folder / "trail") if record.get("kind") == "intent"]
+    assert sorted(set(names)) == ["agents/ops", "agents/ops/helper"]
 
 
 # -- reviews by the API server -----------------------------------------------------------------------------------------

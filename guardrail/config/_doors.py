@@ -15,6 +15,8 @@ class ServiceConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         host: address to listen on, for TCP.
         port: port to listen on, for TCP.
         socket: path of a Unix socket to listen on instead of TCP.
+        agent: name of the one agent that can enter the socket's directory, best given as `${ENV_NAME}` where a pod says
+            it: its calls are of this name, or of one below it (`NAME/...`); empty where they say it themselves.
         token: bearer token that clients must send, best given as `${ENV_NAME}`; required on TCP.
         reviewer_token: bearer token of those who review, another than `token`, best given as `${ENV_NAME}`; without it
             nobody reviews over HTTP.
@@ -43,6 +45,7 @@ class ServiceConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     host: str = "127.0.0.1"
     port: int = 8765
     socket: str = ""
+    agent: str = ""
     token: str = ""
     reviewer_token: str = ""
     review_socket: str = ""

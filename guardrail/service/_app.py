@@ -222,6 +222,8 @@ def check_access(wanted: ServiceConfig, *, insecure_no_token: bool) -> str:
     for client in wanted.clients:
         if client.uid != NO_USER and not wanted.socket:
             raise ConfigError(f"`{client.name}` is known by its `uid`, which only a Unix socket tells: listen on one")
+    if wanted.agent and not wanted.socket:
+        raise ConfigError("`service.agent` is whoever can enter the directory of a Unix socket: listen on one")
     if token and len(token) < MIN_TOKEN_CHARS:
         raise ConfigError(f"`service.token` must have at least {MIN_TOKEN_CHARS} characters")
     if not token and not wanted.socket and not wanted.clients and not insecure_no_token:

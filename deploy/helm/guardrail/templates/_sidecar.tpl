@@ -70,6 +70,14 @@ initContainers:
       - {name: OTEL_EXPORTER_OTLP_PROTOCOL, value: http/protobuf}
       - {name: OTEL_SERVICE_NAME, value: guardrail}
       {{- end }}
+      {{- if eq .Values.agents.identity "serviceAccount" }}
+      # With its version, which an API server would fill in: the requirement compares to the letter.
+      - name: GUARDRAIL_NAMESPACE
+        valueFrom: {fieldRef: {apiVersion: v1, fieldPath: metadata.namespace}}
+      - name: GUARDRAIL_ACCOUNT
+        valueFrom: {fieldRef: {apiVersion: v1, fieldPath: spec.serviceAccountName}}
+      - {name: GUARDRAIL_AGENT, value: $(GUARDRAIL_NAMESPACE)/$(GUARDRAIL_ACCOUNT)}
+      {{- end }}
       {{- with .Values.agents.trail.secretName }}
       - name: GUARDRAIL_STORE
         valueFrom: {secretKeyRef: {name: {{ . }}, key: store}}
