@@ -47,8 +47,8 @@ def main() -> None:
         settings = SETTINGS.format(issuer=url, client=CLIENT, secret=SECRET, url=f"http://127.0.0.1:{port}")
         place = Place(Path(scratch), more=settings)
         (place.root / "jwks.json").write_text(json.dumps(issuer.jwks()))
-        place.order(grants=[{"effects": ["copy", "delete"], "assets": ["model:beta"], "targets": [f"{place.root}/backup/*"],
-                             "approval": True}])  # fmt: skip
+        grant = {"effects": ["copy", "delete"], "assets": ["model:beta"], "targets": [f"{place.root}/backup/*"]}
+        place.order(grants=[grant | {"approval": True}])
         _behave(place)
         with Guard.open(load(str(place.toml))) as guard:
             case = _asked(place, guard)
