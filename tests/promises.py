@@ -1777,6 +1777,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_service_process.py::test_decisions_over_tcp",
             "tests/test_service_process.py::test_decisions_over_a_unix_socket",
             "tests/test_service_process.py::test_no_decision_is_lost_or_wrong_while_the_service_begins_anew_and_ends",
+            "tests/test_service_process.py::test_the_soak_finds_nothing_wrong_in_a_short_run",
             "tests/test_service.py::test_readiness_tells_engine_bundle_and_trail_apart",
         ),
     ),
@@ -1866,6 +1867,7 @@ PROMISES: tuple[Promise, ...] = (
         behaviour="the chart renders what the three newest versions of Kubernetes know, and refuses values that cannot be meant",
         tests=(
             "tests/test_chart.py::test_the_chart_renders_what_an_api_server_of_that_version_knows",
+            "tests/test_chart.py::test_a_monitor_or_a_rule_with_a_field_too_many_or_too_few_is_found",
             "tests/test_chart.py::test_values_that_cannot_be_meant_are_refused",
             "tests/test_chart.py::test_the_configurations_in_the_chart_load",
             "tests/test_chart.py::test_the_charts_own_pods_are_restricted",

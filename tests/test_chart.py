@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import subprocess
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
@@ -60,7 +63,9 @@ SETS: dict[str, tuple[str, ...]] = {
 """Values that between them reach every template."""
 
 OTHERS = {"ServiceMonitor", "PrometheusRule"}
-"""Kinds of the Prometheus operator, which Kubernetes' own schemas do not have."""
+"""Kinds of the Prometheus operator, which Kubernetes' own schemas do not have; they have one of ours."""
+
+OPERATOR = jsonschema.Draft202012Validator(json.loads((ROOT / "tests/kube/operator.schema.json").read_text()))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -71,7 +76,9 @@ def test_the_chart_renders_what_an_api_server_of_that_version_knows(name: str, v
     places = [(each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]) for each in objects]
     assert len(places) == len(set(places))
     for each in objects:
-        if each["kind"] not in OTHERS:
+        if each["kind"] in OTHERS:
+            OPERATOR.validate(each)
+        else:
             check_schema(each, version)
     mutates = "MutatingAdmissionPolicy" in {each["kind"] for each in objects}
     assert mutates is (can_mutate(version) and name != "webhook")
@@ -209,6 +216,27 @@ def test_prometheus_finds_the_control_plane_under_the_name_that_the_alerts_use()
     rules = yaml.safe_load(RULES.read_text(encoding="utf-8"))
     assert one(objects, "PrometheusRule", "guard-control")["spec"] == rules
     assert 'up{job="guardrail"}' in str(rules)
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("ServiceMonitor", lambda spec: spec["endpoints"][0].update(bearerToken="x")),
+        ("ServiceMonitor", lambda spec: spec["endpoints"][0].update(interval="soon")),
+        ("ServiceMonitor", lambda spec: spec.pop("selector")),
+        ("PrometheusRule", lambda spec: spec["groups"][0]["rules"][0].pop("alert")),
+        ("PrometheusRule", lambda spec: spec["groups"][0]["rules"][0].update(severity="page")),
+    ],
+)
+def test_a_monitor_or_a_rule_with_a_field_too_many_or_too_few_is_found(
+    kind: str, change: Callable[[Object], Any]
+) -> None:
+    """What is checked of the operator's kinds is checked strictly: each of these would be refused or ignored."""
+    written = one(rendered(VERSIONS[-1], *SETS["whole"]), kind, "guard-control")
+    OPERATOR.validate(written)
+    change(written["spec"])
+    with pytest.raises(jsonschema.ValidationError):
+        OPERATOR.validate(written)
 
 
 def _kustomized(folder: str) -> list[Object]:
