@@ -58,6 +58,11 @@ SETS: dict[str, tuple[str, ...]] = {
         *CONTROL,
         *TLS,
     ),
+    "image": (
+        "--set=agents.trail.secretName=trail,agents.bundle.keyId=release,agents.bundle.key=PEM",
+        "--set=agents.bundle.image=registry.example/policy@sha256:" + "0" * 64,
+        *CONTROL,
+    ),
     "webhook": ("--set=agents.trail.secretName=trail,injection.mode=webhook",),
 }
 """Values that between them reach every template."""
@@ -100,6 +105,9 @@ def test_helm_finds_nothing_wrong_with_the_chart() -> None:
         ((), "the trail needs a place that outlives a pod"),
         (("--set=agents.trail.ephemeral=true,agents.namespaces={guardrail-system}",), "is a namespace of agents"),
         (("--set=agents.trail.ephemeral=true,agents.bundle.url=https://b/",), "must be signed"),
+        (("--set=agents.trail.ephemeral=true,agents.bundle.image=registry.example/policy:1",), "bundle/image"),
+        (("--set=agents.trail.ephemeral=true,agents.bundle.url=https://b/,agents.bundle.image=r/p@sha256:" + "0" * 64,),
+         "comes from one place"),
         (("--set=agents.trail.ephemeral=true,opa.enabled=true,agents.bundle.url=https://b/,agents.bundle.key=x",),
          "serves the policy in the image"),
         (("--set=agents.trail.ephemeral=true,injection.webhook.tlsSecretName=tls",), "who signed the webhook"),
@@ -127,6 +135,29 @@ def _configuration(objects: list[Object], name: str) -> tuple[Config, set[str]]:
 
 def _from_secrets(container: Object) -> set[str]:
     return {each["name"] for each in container["env"] if "secretKeyRef" in each.get("valueFrom", {})}
+
+
+def test_a_bundle_in_an_image_is_where_the_configuration_looks_for_it() -> None:
+    """For guards beside agents and for the control plane: read-only, by digest, and with the key it is signed with."""
+    objects = rendered(VERSIONS[-1], *SETS["image"])
+    sidecar = _sidecar(*SETS["image"])
+    spec = one(objects, "Deployment", "guard-control")["spec"]["template"]["spec"]
+    for name, container, volumes in (
+        ("guard-sidecar", sidecar["initContainers"][-1], sidecar["volumes"]),
+        ("guard-control", spec["containers"][0], spec["volumes"]),
+    ):
+        policy = _configuration(objects, name)[0].policy
+        (mount,) = (each for each in container["volumeMounts"] if policy.bundle.startswith(f"{each['mountPath']}/"))
+        (volume,) = (each for each in volumes if each["name"] == mount["name"])
+        assert mount["readOnly"] is True
+        assert volume["image"]["reference"].endswith("@sha256:" + "0" * 64)
+        assert [key.id for key in policy.keys] == ["release"]
+
+
+def _sidecar(*options: str) -> Object:
+    objects = rendered(VERSIONS[0], *options)
+    found: Object = yaml.safe_load(one(objects, "ConfigMap", "guard-injector")["data"]["sidecar.json"])
+    return found
 
 
 @pytest.mark.parametrize("name", ["whole", "trial"])

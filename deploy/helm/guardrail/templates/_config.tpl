@@ -54,8 +54,8 @@ engine = "opa"
 url = "unix:///run/opa/opa.sock"
 {{- end }}
 {{- with $root.Values.agents.bundle }}
-{{- if .url }}
-bundle = {{ .url | quote }}
+{{- if or .url .image }}
+bundle = {{ .url | default "/etc/guardrail-bundle/guardrail.tar.gz" | quote }}
 key_id = {{ .keyId | quote }}
 
 [[policy.key]]

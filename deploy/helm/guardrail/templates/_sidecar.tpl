@@ -108,6 +108,9 @@ initContainers:
       - {name: guardrail-mandates, mountPath: /etc/guardrail-mandates, readOnly: true}
       - {name: guardrail-state, mountPath: /var/lib/guardrail}
       - {name: guardrail-socket, mountPath: /run/guardrail}
+      {{- if .Values.agents.bundle.image }}
+      - {name: guardrail-bundle, mountPath: /etc/guardrail-bundle, readOnly: true}
+      {{- end }}
       {{- if .Values.agents.trail.secretName }}
       - {name: guardrail-trail, mountPath: /etc/guardrail-trail, readOnly: true}
       {{- end }}
@@ -123,6 +126,10 @@ volumes:
     emptyDir: {sizeLimit: 1Gi}
   - name: guardrail-socket
     emptyDir: {medium: Memory, sizeLimit: 1Mi}
+  {{- with .Values.agents.bundle.image }}
+  - name: guardrail-bundle
+    image: {reference: {{ . | quote }}, pullPolicy: IfNotPresent}
+  {{- end }}
   {{- with .Values.agents.trail.secretName }}
   - name: guardrail-trail
     secret: {secretName: {{ . }}, defaultMode: 288}
