@@ -459,8 +459,8 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_console.py::test_a_viewer_looks_and_does_no_more",
             "tests/test_console.py::test_an_answer_to_something_else_than_was_shown_comes_to_nothing",
             "tests/test_console.py::test_an_admin_cancels_and_takes_back",
-            "tests/test_console.py::test_a_person_approves_in_a_browser_and_the_graph_goes_on",
-            "tests/test_console.py::test_an_agents_own_token_opens_nothing_here",
+            "tests/test_console_browser.py::test_a_person_approves_in_a_browser_and_the_graph_goes_on",
+            "tests/test_console_browser.py::test_an_agents_own_token_opens_nothing_here",
         ),
     ),
     Promise(
@@ -472,7 +472,10 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_console.py::test_every_page_has_a_strict_policy_and_none_is_kept",
             "tests/test_console.py::test_the_trail_is_found_and_proven",
             "tests/test_console.py::test_effects_are_drawn_by_what_they_do",
-            "tests/test_console.py::test_a_page_shows_what_is_new_by_itself_and_is_used_by_keys",
+            "tests/test_console.py::test_parity_is_rates_with_intervals_by_agent_and_mode",
+            "tests/test_console.py::test_what_is_not_as_it_should_be_is_said_on_the_health_page",
+            "tests/test_console.py::test_every_colour_of_text_can_be_read",
+            "tests/test_console_browser.py::test_a_page_shows_what_is_new_by_itself_and_is_used_by_keys",
         ),
     ),
     Promise(
@@ -1720,11 +1723,14 @@ PROMISES: tuple[Promise, ...] = (
     Promise(
         id="service.bounded",
         source="design",
-        behaviour="body size, waiting time and concurrency of the sidecar are bounded",
+        behaviour="heads and bodies of requests, waiting time and concurrency of the sidecar are bounded",
         tests=(
             "tests/test_service.py::test_an_undeclared_oversize_body_is_refused",
             "tests/test_service.py::test_a_body_that_does_not_come_is_a_408",
             "tests/test_service.py::test_over_the_limit_is_a_503",
+            "tests/test_service_connections.py::test_a_request_that_does_not_end_is_refused_at_a_bound",
+            "tests/test_service_connections.py::test_a_connection_on_which_nothing_comes_whole_is_closed",
+            "tests/test_service_connections.py::test_whoever_sends_whole_requests_keeps_the_connection",
         ),
     ),
     Promise(
@@ -1745,9 +1751,12 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_service_identity.py::test_each_caller_is_known_over_tls_and_asks_in_its_own_name",
             "tests/test_service_identity.py::test_the_socket_tells_whose_process_asks",
+            "tests/test_service_identity.py::test_the_one_agent_of_a_socket_asks_in_its_own_name",
+            "tests/test_chart.py::test_an_agent_is_whom_its_pod_runs_as",
             "tests/test_service_identity.py::test_what_a_request_is_sent_with_counts_before_its_connection",
             "tests/test_service_identity.py::test_an_api_server_says_whose_token_it_is_and_is_not_asked_each_time",
             "tests/test_service_identity.py::test_an_api_server_that_cannot_say_is_a_503_and_is_asked_again",
+            "tests/test_service_identity.py::test_tokens_that_nobody_knows_are_reviewed_a_few_at_a_time",
         ),
     ),
     Promise(
@@ -1758,6 +1767,9 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_service_turns.py::test_what_is_over_the_limit_waits_in_line_and_what_is_over_that_is_shed",
             "tests/test_service_turns.py::test_nobody_waits_longer_than_they_may_and_their_place_is_free_again",
             "tests/test_service_turns.py::test_one_caller_has_no_more_than_its_share_and_its_pace",
+            "tests/test_service_execute.py::test_one_agent_has_its_share_of_the_tools_and_what_is_shed_is_denied",
+            "tests/test_service_execute.py::test_a_client_that_goes_away_takes_every_process_of_its_tool_along",
+            "tests/test_service_execute.py::test_a_client_that_reads_nothing_keeps_nobody_from_their_turn",
         ),
     ),
     Promise(
@@ -1780,6 +1792,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_service_process.py::test_decisions_over_tcp",
             "tests/test_service_process.py::test_decisions_over_a_unix_socket",
             "tests/test_service_process.py::test_no_decision_is_lost_or_wrong_while_the_service_begins_anew_and_ends",
+            "tests/test_service_process.py::test_the_soak_finds_nothing_wrong_in_a_short_run",
             "tests/test_service.py::test_readiness_tells_engine_bundle_and_trail_apart",
         ),
     ),
@@ -1869,7 +1882,10 @@ PROMISES: tuple[Promise, ...] = (
         behaviour="the chart renders what the three newest versions of Kubernetes know, and refuses values that cannot be meant",
         tests=(
             "tests/test_chart.py::test_the_chart_renders_what_an_api_server_of_that_version_knows",
+            "tests/test_chart.py::test_a_monitor_or_a_rule_with_a_field_too_many_or_too_few_is_found",
             "tests/test_chart.py::test_values_that_cannot_be_meant_are_refused",
+            "tests/test_chart.py::test_a_bundle_in_an_image_is_where_the_configuration_looks_for_it",
+            "tests/test_admission.py::test_the_guards_policy_comes_in_the_image_that_is_required",
             "tests/test_chart.py::test_the_configurations_in_the_chart_load",
             "tests/test_chart.py::test_the_charts_own_pods_are_restricted",
             "tests/test_chart.py::test_kustomize_gives_what_helm_gives",
