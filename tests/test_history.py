@@ -16,7 +16,7 @@ from guardrail import Guard, Outcome, ToolCall
 from guardrail.errors import ConfigError, Fault
 from guardrail.history import History, HistoryStore
 from guardrail.history import _store as store_module
-from guardrail.history._sessions import MAX_SEEN
+from guardrail.history._memory import MAX_SEEN
 from guardrail.history._store import Fact
 from guardrail.model import Effect, Origin, Resource
 
