@@ -141,7 +141,7 @@ def test_a_call_costs_the_same_in_a_long_session(history: History) -> None:
     for number in range(2_000):
         history.released("s", [write(f"/t/{number % 500}")], weights)
     changes: list[int] = []
-    db = history._store._connection()  # type: ignore[union-attr]
+    db = history._store._file.connection()  # type: ignore[union-attr]
     for _ in range(3):
         before = db.total_changes
         history.released("s", [write("/t/1"), write(f"/new/{before}")], weights)
