@@ -84,6 +84,18 @@ def test_a_restored_file_and_a_copy_that_kept_its_date_are_no_forgeries(world: P
     assert judged(world, "cp dr/kept.safetensors dr/y") == HELD
 
 
+def test_of_more_files_than_are_looked_at_any_may_have_a_false_date(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A directory over the bound is a question, and one at the bound is not."""
+    monkeypatch.setattr("guardrail.assets._forged.MAX_DATED", 3)
+    for number in range(2):
+        (world / f"models/part-{number}").write_bytes(b"x")
+    assert judged(world, "cp -r models dr/x") == ALLOWED
+    (world / "models/part-2").write_bytes(b"x")
+    assert judged(world, "cp -r models dr/x") == HELD
+
+
 def test_the_facts_of_an_asset_do_not_move_with_its_dates(world: Path) -> None:
     """What the inventory says, whatever the file says."""
     with Guard.open(world / "guardrail.toml") as guard:
