@@ -15,7 +15,7 @@ import msgspec
 from guardrail.assets._controls import key_effects, keyed
 from guardrail.assets._files import LiveFiles
 from guardrail.assets._index import AssetIndex
-from guardrail.assets._records import called_record, record_effects
+from guardrail.assets._scores import called_record, record_effects
 from guardrail.model import Effect, Resource
 from guardrail.parse import strings
 
