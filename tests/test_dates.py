@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from guardrail.assets._birth import birth_ns
 from guardrail.assets._dates import contradiction, says
-from guardrail.assets._files import locate
+from guardrail.assets._places import locate
 from guardrail.cli import main
 from guardrail.guard import Guard
 from guardrail.model import Outcome, ToolCall

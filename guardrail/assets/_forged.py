@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from guardrail.assets._dates import Contradiction, contradiction
-from guardrail.assets._files import Place, found_at, walk_files
 from guardrail.assets._index import AssetIndex
 from guardrail.assets._look import Look
+from guardrail.assets._places import Place, found_at, walk_files
 from guardrail.model import Effect, Resource
 
 if TYPE_CHECKING:

@@ -17,13 +17,14 @@ from guardrail.assets._asset import CODE, NAME, PACKAGE, PROCESS, Asset, declare
 from guardrail.assets._beneath import Beneath
 from guardrail.assets._controls import returned, variable_effect
 from guardrail.assets._edits import Edits
-from guardrail.assets._files import LiveFiles, Place, locate, walk_files
+from guardrail.assets._files import LiveFiles
 from guardrail.assets._forged import ForgedDates
 from guardrail.assets._index import MAX_INDEXED_FILES, AssetIndex
 from guardrail.assets._lineage import TAKING, Lineage
 from guardrail.assets._look import MAX_ASSETS_PER_EFFECT, NO_ARGS, Found, Look, split
 from guardrail.assets._onward import TREES, is_repository, last_of, onward
 from guardrail.assets._patterns import Patterns
+from guardrail.assets._places import Place, locate, walk_files
 from guardrail.config import Config
 from guardrail.errors import AnalysisFault
 from guardrail.model import Effect, Resource

@@ -24,7 +24,7 @@ from typing import Any, BinaryIO, Final
 
 import msgspec
 
-from guardrail.assets._files import walk_files
+from guardrail.assets._places import walk_files
 from guardrail.assets._provenance import is_beside_weights
 from guardrail.assets.identity._claims import Claim, Unfit
 
