@@ -18,7 +18,10 @@ from guardrail.cli import main
 from guardrail.errors import ConfigError
 from guardrail.model import Op
 from guardrail.policy import _build as builder
-from guardrail.policy._build import OPA_VERSION, RELEASE, Family, Opa
+from guardrail.policy._build import RELEASE
+from guardrail.policy._capabilities import portable_capabilities
+from guardrail.policy._opa_binary import OPA_VERSION, Opa
+from guardrail.policy._settings import Family, read_settings
 from tests.policy_support import POLICIES, ROOT, bundle, find_opa
 
 DIGEST_LENGTH = 64
@@ -80,7 +83,7 @@ def test_the_manifest_names_everything() -> None:
 
 def test_every_operation_has_a_family_that_rules_know() -> None:
     """The words of the model, of the settings and of the rules are the same words."""
-    settings = builder.read_settings(builder.read_sources(POLICIES))
+    settings = read_settings(builder.read_sources(POLICIES))
     assert settings.ops.keys() == set(get_args(Op))
     shape = (POLICIES / "guardrail/lib/shape.rego").read_text(encoding="utf-8")
     listed = shape.partition("families := {")[2].partition("}")[0]
@@ -103,7 +106,7 @@ def test_settings_that_are_not_understood_are_refused(copy: Path, old: str, new:
     """A slip in data.json never ships as a rule that does not fire."""
     edit(copy / "data.json", old, new)
     with pytest.raises(ConfigError, match=why):
-        builder.read_settings(builder.read_sources(copy))
+        read_settings(builder.read_sources(copy))
 
 
 def test_a_directory_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
@@ -162,7 +165,7 @@ def test_a_rebuild_elsewhere_gives_the_same_bytes(opa: Opa, copy: Path) -> None:
 
 def test_the_capabilities_are_those_of_the_portable_dialect(opa: Opa) -> None:
     """The committed file is what this OPA gives, cut down to what every engine answers alike."""
-    assert (POLICIES / "capabilities.json").read_bytes() == builder.portable_capabilities(opa)
+    assert (POLICIES / "capabilities.json").read_bytes() == portable_capabilities(opa)
 
 
 def test_the_rego_tests_pass(opa: Opa) -> None:

@@ -13,7 +13,7 @@ import pytest
 from guardrail.cli import main
 from guardrail.guard import Guard
 from guardrail.model import Subject, ToolCall
-from guardrail.policy._build import Opa
+from guardrail.policy._opa_binary import Opa
 from guardrail.policy.bundles._archive import unpack
 from tests.bundle_support import EC_KEY, KEY, NOW, archive, members, private, public, revision_of, signed, stricter
 from tests.policy_support import POLICIES, bundle, find_opa, opa_server
