@@ -17,7 +17,7 @@ from guardrail.cli import mandates as verb
 from guardrail.config import parse
 from guardrail.errors import ConfigError, Fault
 from guardrail.mandates import MandateBook, MandateLedger, Zones
-from guardrail.mandates import _book as book_module
+from guardrail.mandates import _directory as directory_module
 from guardrail.mandates._ledger import Use
 from guardrail.model import Resource
 from tests.mandate_support import AGENT, Place, rules
@@ -115,7 +115,7 @@ def test_a_revocation_must_fit_the_order_in_it(tmp_path: Path) -> None:
 
 def test_with_too_many_revocations_no_order_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bound is a refusal, never a choice among them."""
-    monkeypatch.setattr(book_module, "MAX_REVOCATIONS", 1)
+    monkeypatch.setattr(directory_module, "MAX_REVOCATIONS", 1)
     place = Place(tmp_path)
     place.order()
     place.revocation("a")
@@ -452,7 +452,7 @@ def test_an_order_is_written_signed_used_and_revoked_from_the_command_line(
     assert guardrail("revoke", "gone", "--key", tmp_path / "dana.pem", "--config", place.toml, "--reason", "done") == 0
     capsys.readouterr()
     assert guardrail("verify", signed, "--config", place.toml) == 1
-    assert "revoked: `dana` revoked it on" in capsys.readouterr().out
+    assert "(`dana` revoked it on" in capsys.readouterr().out
     for file in place.orders.glob("*.revocation.json"):
         file.unlink()
     assert guardrail("list", "--config", place.toml) == 0

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.cli import CONFIG_HELP, EXIT_DENY, EXIT_ESCALATE, EXIT_FAULT
+from guardrail.cli._options import where
 
 if TYPE_CHECKING:
     from guardrail.config import Config
@@ -48,13 +49,13 @@ def add(verbs: Any) -> None:
 
     listing = actions.add_parser("list", help="what is owed and how it stands", epilog=_EXITS)
     listing.add_argument("--all", action="store_true", help="also what was discharged or withdrawn")
-    _common(listing)
-    listing.set_defaults(run=run, act=_list)
+    where(listing)
+    listing.set_defaults(run=_list)
 
     show = actions.add_parser("show", help="everything that is known of one obligation", epilog=_EXITS)
     show.add_argument("id", metavar="ID", help="`mandate/obligation`")
-    _common(show)
-    show.set_defaults(run=run, act=_show)
+    where(show)
+    show.set_defaults(run=_show)
 
     verify = actions.add_parser(
         "verify",
@@ -64,8 +65,8 @@ def add(verbs: Any) -> None:
         epilog=_EXITS,
     )
     verify.add_argument("id", metavar="ID", nargs="?", default="", help="only this one, also if it was discharged")
-    _common(verify)
-    verify.set_defaults(run=run, act=_verify)
+    where(verify)
+    verify.set_defaults(run=_verify)
 
     discharge = actions.add_parser(
         "discharge", help="say that the guard itself shall delete it", description=_WORD, epilog=_EXITS
@@ -73,8 +74,8 @@ def add(verbs: Any) -> None:
     discharge.add_argument("id", metavar="ID", help="`mandate/obligation`")
     discharge.add_argument("--key", required=True, metavar="FILE", help="private key of a [[person]]")
     discharge.add_argument("--derivatives", action="store_true", help="further names and whole copies go too")
-    _common(discharge)
-    discharge.set_defaults(run=run, act=_say, says="discharge", reason="")
+    where(discharge)
+    discharge.set_defaults(run=_say, says="discharge", reason="")
 
     for says, text in (
         ("hold", "say that nothing is to be deleted until you let it go on"),
@@ -84,8 +85,8 @@ def add(verbs: Any) -> None:
         word.add_argument("id", metavar="ID", help="`mandate/obligation`")
         word.add_argument("--key", required=True, metavar="FILE", help="private key of a [[person]]")
         word.add_argument("--reason", default="", metavar="TEXT", help="why, for people")
-        _common(word)
-        word.set_defaults(run=run, act=_say, says=says)
+        where(word)
+        word.set_defaults(run=_say, says=says)
 
     certificate = actions.add_parser(
         "certificate", help="print the certificate of a deletion", epilog="exit codes: 0 done, 1 there is none, 2 usage"
@@ -93,7 +94,7 @@ def add(verbs: Any) -> None:
     certificate.add_argument("id", metavar="ID", help="`mandate/obligation`")
     certificate.add_argument("--out", metavar="FILE", help="where it goes; default standard output")
     certificate.add_argument("--config", metavar="FILE", help=CONFIG_HELP)
-    certificate.set_defaults(run=run, act=_certificate)
+    certificate.set_defaults(run=_certificate)
 
     check = actions.add_parser("verify-certificate", help="check a certificate", epilog=_CERTIFICATE_EXITS)
     check.add_argument("file", metavar="FILE", help="the certificate")
@@ -104,22 +105,7 @@ def add(verbs: Any) -> None:
     check.add_argument("--order", metavar="ID", help="the order that it has to be under")
     check.add_argument("--config", metavar="FILE", help="guardrail.toml: ask its trail too whether it still holds")
     check.add_argument("--json", action="store_true", help="print JSON: the statement that was signed")
-    check.set_defaults(run=run, act=_check)
-
-
-def _common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", metavar="FILE", help=CONFIG_HELP)
-    parser.add_argument("--json", action="store_true", help="print JSON")
-
-
-def run(args: argparse.Namespace) -> int:
-    """Carry out `guardrail obligations ...`.
-
-    Returns:
-        The exit code, as the help of each action says.
-    """
-    code: int = args.act(args)
-    return code
+    check.set_defaults(run=_check)
 
 
 # -- seeing
