@@ -100,6 +100,12 @@ def test_a_revocation_that_cannot_be_read_may_be_about_any_order(tmp_path: Path)
         assert "so no mandate counts" in guard.mandates.problems[0].reason
         bad.unlink()
         assert guard.check(place.bash(DELETE))
+    ledger = MandateLedger(tmp_path / "trail.orders.db")
+    ledger.keep("another", "0" * 64, b"damaged")
+    ledger.close()
+    with place.guard() as guard:
+        assert not guard.check(place.bash(DELETE))
+        assert "no mandate counts: a revocation that was kept is damaged" in guard.mandates.problems[0].reason
 
 
 def test_a_revocation_must_fit_the_order_in_it(tmp_path: Path) -> None:

@@ -227,7 +227,11 @@ class MandateDirectory:
             kept = self._ledger.revocations()
         except Fault as error:
             return {}, wrong, [*unreadable, MandateProblem(directory, f"no mandate counts: {error}")]
-        for one in filter(None, map(self._kept, kept)):
+        for one in map(self._kept, kept):
+            if one is None:
+                # INVARIANT: as above; what is kept and cannot be read may have ended any mandate.
+                unreadable.append(MandateProblem(directory, "no mandate counts: a revocation that was kept is damaged"))
+                continue
             found[one.revocation.mandate] = (*found.get(one.revocation.mandate, ()), one)
         return found, wrong, unreadable
 
