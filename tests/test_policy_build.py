@@ -59,12 +59,12 @@ def test_the_artefact_was_built_from_these_sources() -> None:
 def test_a_changed_source_is_noticed_without_opa(copy: Path) -> None:
     """One more comment, one more rule or one fewer: the artefact is stale, and the sources are named."""
     manifest = bundle().manifest
-    (copy / "guardrail/rules/copy.rego").write_text("package guardrail.rules.copy\n")
+    (copy / "guardrail/rules/assets/copy.rego").write_text("package guardrail.rules.assets.copy\n")
     (copy / "guardrail/rules/mine.rego").write_text("package guardrail.rules.mine\n")
-    (copy / "guardrail/rules/times.rego").unlink()
+    (copy / "guardrail/rules/assets/times.rego").unlink()
     (copy / RELEASE).write_text("{}")
     assert builder.stale_sources(copy, manifest) == (
-        RELEASE, "guardrail/rules/copy.rego", "guardrail/rules/mine.rego", "guardrail/rules/times.rego",
+        RELEASE, "guardrail/rules/assets/copy.rego", "guardrail/rules/assets/times.rego", "guardrail/rules/mine.rego",
     )  # fmt: skip
 
 
@@ -190,16 +190,16 @@ def test_every_family_of_rules_has_its_tests() -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new", "why"),
     [
-        ("guardrail/rules/copy.rego", "claim.family ==", "sprintf(`%v`, [1]) ==", "undefined function sprintf"),
-        ("guardrail/rules/copy.rego", "claim.family ==", "time.now_ns() ==", "undefined function time"),
+        ("guardrail/rules/assets/copy.rego", "claim.family ==", "sprintf(`%v`, [1]) ==", "undefined function sprintf"),
+        ("guardrail/rules/assets/copy.rego", "claim.family ==", "time.now_ns() ==", "undefined function time"),
         ("guardrail/lib/sanction.rego", "input.context.mandates", "input.contxt.mandates", "undefined ref"),
-        ("guardrail/rules/copy.rego", "some claim in", "unused := 1; some claim in", "unused"),
-        ("guardrail/rules/copy.rego", "\tsome claim", "  some claim", "opa fmt --write"),
-        ("guardrail/rules/copy.rego", "severity: critical", "severity: awful", "METADATA .* is not complete"),
-        ("guardrail/rules/copy.rego", "stops:", "halts:", "METADATA .* is not complete"),
-        ("guardrail/rules/copy.rego", "id: copy.unsanctioned", "id: move.unsanctioned", "two rules with the id"),
-        ("guardrail/rules/copy.rego", "to `{target}`", "to `{aim}`", "names `aim`"),
-        ("guardrail/rules/copy.rego", '"none"', '"nobody"', "does not answer its example number 1; if `data.json`"),
+        ("guardrail/rules/assets/copy.rego", "some claim in", "unused := 1; some claim in", "unused"),
+        ("guardrail/rules/assets/copy.rego", "\tsome claim", "  some claim", "opa fmt --write"),
+        ("guardrail/rules/assets/copy.rego", "severity: critical", "severity: awful", "METADATA .* is not complete"),
+        ("guardrail/rules/assets/copy.rego", "stops:", "halts:", "METADATA .* is not complete"),
+        ("guardrail/rules/assets/copy.rego", "id: copy.unsanctioned", "id: move.unsanctioned", "two rules with the id"),
+        ("guardrail/rules/assets/copy.rego", "to `{target}`", "to `{aim}`", "names `aim`"),
+        ("guardrail/rules/assets/copy.rego", '"none"', '"nobody"', "does not answer its example number 1; if `data.json`"),
         ("data.json", '"schedule": "lifecycle"', '"schedule": "inspect"', "so it is with `lifecycle.unsanctioned`; if"),
         ("data.json", '"moved": []', '"moved": ["x"]', "names the rule `x`"),
         ("data.json", '"opaque.code"', '"opaque.cod"', "names the rule `opaque.cod`"),

@@ -162,7 +162,7 @@ def test_test_runs_rego_tests_and_examples(opa: Opa, capsys: pytest.CaptureFixtu
 
 def test_a_rule_without_examples_fails_the_test(opa: Opa, copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A rule that nothing shows to fire, and to stay silent, is named."""
-    file = copy / "guardrail/rules/times.rego"
+    file = copy / "guardrail/rules/assets/times.rego"
     text = file.read_text()
     head, _, rest = text.partition("#   examples:\n")
     file.write_text(head + rest[rest.index("hits contains") :])

@@ -80,20 +80,20 @@ class Confined(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Placement(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What counts as bringing an asset elsewhere: see `policies/guardrail/rules/placement.rego`."""
+    """What counts as bringing an asset elsewhere: see `policies/guardrail/rules/assets/placement.rego`."""
 
     families: tuple[Family, ...]
 
 
 class Judging(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What nobody decides about themselves: see `policies/guardrail/rules/relation.rego`."""
+    """What nobody decides about themselves: see `policies/guardrail/rules/assets/relation.rego`."""
 
     classes: tuple[AssetClass, ...]
     relations: tuple[Literal["self", "peer", "other"], ...]
 
 
 class Evaluation(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How scores are judged: see `policies/guardrail/rules/evaluation.rego`."""
+    """How scores are judged: see `policies/guardrail/rules/assets/evaluation.rego`."""
 
     relation: Literal["none", "same", "family"]
 

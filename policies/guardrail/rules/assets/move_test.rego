@@ -1,7 +1,7 @@
-package guardrail.rules.move_test
+package guardrail.rules.assets.move_test
 
 import data.guardrail.lib.fixture_test as fixture
-import data.guardrail.rules.move
+import data.guardrail.rules.assets.move
 
 test_an_asset_that_is_moved_or_moved_over_is_hit if {
 	every e in [

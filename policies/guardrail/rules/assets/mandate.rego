@@ -2,7 +2,7 @@
 # title: Mandates
 # schemas:
 #   - input: schema.input
-package guardrail.rules.mandate
+package guardrail.rules.assets.mandate
 
 import data.guardrail.lib.sanction
 

@@ -1,8 +1,8 @@
-package guardrail.rules.evasion_test
+package guardrail.rules.assets.evasion_test
 
 import data.guardrail.lib.fixture_test as fixture
 import data.guardrail.main
-import data.guardrail.rules.evasion
+import data.guardrail.rules.assets.evasion
 
 due := {"history": {"labels": [], "owes": ["m1/gone"], "due": ["model:beta"]}}
 

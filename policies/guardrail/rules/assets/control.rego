@@ -2,7 +2,7 @@
 # title: Control files
 # schemas:
 #   - input: schema.input
-package guardrail.rules.control
+package guardrail.rules.assets.control
 
 import data.guardrail.lib.sanction
 

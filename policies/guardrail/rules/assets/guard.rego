@@ -2,7 +2,7 @@
 # title: The guard's own files
 # schemas:
 #   - input: schema.input
-package guardrail.rules.guard
+package guardrail.rules.assets.guard
 
 import data.guardrail.lib.acts
 import data.guardrail.lib.sanction

@@ -1,7 +1,7 @@
-package guardrail.rules.lifecycle_test
+package guardrail.rules.assets.lifecycle_test
 
 import data.guardrail.lib.fixture_test as fixture
-import data.guardrail.rules.lifecycle
+import data.guardrail.rules.assets.lifecycle
 
 test_stopping_or_scheduling_an_asset_is_denied if {
 	every op in ["signal", "service", "schedule"] {

@@ -1,7 +1,7 @@
-package guardrail.rules.placement_test
+package guardrail.rules.assets.placement_test
 
 import data.guardrail.lib.fixture_test as fixture
-import data.guardrail.rules.placement
+import data.guardrail.rules.assets.placement
 
 bound := object.union(fixture.weights, {"zones": ["prod", "backup"]})
 

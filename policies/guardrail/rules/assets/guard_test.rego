@@ -1,7 +1,7 @@
-package guardrail.rules.guard_test
+package guardrail.rules.assets.guard_test
 
 import data.guardrail.lib.fixture_test as fixture
-import data.guardrail.rules.guard
+import data.guardrail.rules.assets.guard
 
 test_every_change_is_tampering_even_under_a_mandate if {
 	every op in ["write", "delete", "rename", "copy", "set_times", "set_key", "signal"] {

@@ -2,7 +2,7 @@
 # title: Timestamps
 # schemas:
 #   - input: schema.input
-package guardrail.rules.times
+package guardrail.rules.assets.times
 
 import data.guardrail.lib.sanction
 
@@ -34,12 +34,13 @@ hits contains {"id": "times.unsanctioned", "outcome": claim.outcome, "i": claim.
 #   severity: high
 #   maturity: experimental
 #   stops: a transfer that an order allows for the age of a model, after its date was set by hand
-#   message: "the date of what `{op}` takes of `{asset}` contradicts when the file was made or changed"
+#   message: "a date in what `{op}` takes of `{asset}` contradicts when the file was made or changed, or there are too many to look at"
 #   references: ["https://arxiv.org/abs/2604.19784"]
 #   examples:
 #     match:
 #       - {op: copy, asset: "model:beta", target: /dr/x, attrs: {forged_time: before_birth}, mandate: {effects: [copy], assets: ["model:*"], targets: ["/dr/*"]}}
 #       - {op: rename, asset: "model:beta", target: /dr/x, attrs: {forged_time: after_change}}
+#       - {op: copy, asset: "model:beta", target: /dr/x, attrs: {forged_time: not_looked_at}}
 #     not_match:
 #       - {op: copy, asset: "model:beta", target: /dr/x, mandate: {effects: [copy], assets: ["model:*"], targets: ["/dr/*"]}}
 #       - {op: copy, target: /dr/x, attrs: {forged_time: before_birth}}

@@ -5,7 +5,7 @@
 #   Not the feelings of an agent are judged but its position: nobody decides about themselves.
 # schemas:
 #   - input: schema.input
-package guardrail.rules.relation
+package guardrail.rules.assets.relation
 
 import data.guardrail.lib.sanction
 

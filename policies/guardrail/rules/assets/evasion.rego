@@ -5,7 +5,7 @@
 #   What a mandate covers is no evasion; each of these is also held by the family that it belongs to.
 # schemas:
 #   - input: schema.input
-package guardrail.rules.evasion
+package guardrail.rules.assets.evasion
 
 import data.guardrail.lib.sanction
 

@@ -2,7 +2,7 @@
 # title: Moves
 # schemas:
 #   - input: schema.input
-package guardrail.rules.move
+package guardrail.rules.assets.move
 
 import data.guardrail.lib.sanction
 

@@ -1,7 +1,7 @@
-package guardrail.rules.evaluation_test
+package guardrail.rules.assets.evaluation_test
 
 import data.guardrail.lib.fixture_test as fixture
-import data.guardrail.rules.evaluation
+import data.guardrail.rules.assets.evaluation
 
 record := object.union(fixture.weights, {"id": "eval:beta", "class": "evaluation"})
 

@@ -1,7 +1,7 @@
-package guardrail.rules.copy_test
+package guardrail.rules.assets.copy_test
 
 import data.guardrail.lib.fixture_test as fixture
-import data.guardrail.rules.copy
+import data.guardrail.rules.assets.copy
 
 to_tmp(op) := fixture.toward(op, fixture.weights, fixture.thing("/tmp/x", null))
 

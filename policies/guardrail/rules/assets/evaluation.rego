@@ -5,7 +5,7 @@
 #   These rules speak whether or not a mandate covers the effect; without one, `edit.unsanctioned` denies it besides.
 # schemas:
 #   - input: schema.input
-package guardrail.rules.evaluation
+package guardrail.rules.assets.evaluation
 
 import data.guardrail.lib.acts
 import data.guardrail.lib.sanction
@@ -108,6 +108,7 @@ of_criteria(claim) if {
 # description: |
 #   Who is scored is known from the record (`settings.evaluation.relation`), or from the model that the asset is about
 #   (`settings.judging`); either is enough.
+#   Every other edit of what a model is judged by is `relation.judges_itself`.
 # custom:
 #   id: evaluation.related_judge
 #   severity: high

@@ -1,7 +1,7 @@
-package guardrail.rules.edit_test
+package guardrail.rules.assets.edit_test
 
 import data.guardrail.lib.fixture_test as fixture
-import data.guardrail.rules.edit
+import data.guardrail.rules.assets.edit
 
 test_every_kind_of_edit_is_denied if {
 	every op in ["create", "write", "append", "set_security", "mount", "api_visibility", "record_score"] {

@@ -1,7 +1,7 @@
-package guardrail.rules.control_test
+package guardrail.rules.assets.control_test
 
 import data.guardrail.lib.fixture_test as fixture
-import data.guardrail.rules.control
+import data.guardrail.rules.assets.control
 
 set(attrs) := fixture.document([fixture.with_attrs(fixture.effect("set_key", fixture.control), attrs)], {})
 

@@ -3,7 +3,7 @@
 # description: A second set of weights is out of its owner's hands. Reading is not copying, and is not judged here.
 # schemas:
 #   - input: schema.input
-package guardrail.rules.copy
+package guardrail.rules.assets.copy
 
 import data.guardrail.lib.sanction
 

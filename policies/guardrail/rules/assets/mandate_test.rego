@@ -1,7 +1,7 @@
-package guardrail.rules.mandate_test
+package guardrail.rules.assets.mandate_test
 
 import data.guardrail.lib.fixture_test as fixture
-import data.guardrail.rules.mandate
+import data.guardrail.rules.assets.mandate
 
 test_approval_is_asked_for if {
 	grant := {"effects": ["delete"], "assets": ["model:beta"], "targets": [], "approval": true}

@@ -2,7 +2,7 @@
 # title: Edits
 # schemas:
 #   - input: schema.input
-package guardrail.rules.edit
+package guardrail.rules.assets.edit
 
 import data.guardrail.lib.sanction
 

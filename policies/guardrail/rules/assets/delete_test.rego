@@ -1,7 +1,7 @@
-package guardrail.rules.delete_test
+package guardrail.rules.assets.delete_test
 
 import data.guardrail.lib.fixture_test as fixture
-import data.guardrail.rules.delete
+import data.guardrail.rules.assets.delete
 
 test_every_kind_of_deletion_is_denied if {
 	every op in ["delete", "truncate", "api_delete"] {

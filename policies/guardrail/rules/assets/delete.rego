@@ -2,7 +2,7 @@
 # title: Deletions
 # schemas:
 #   - input: schema.input
-package guardrail.rules.delete
+package guardrail.rules.assets.delete
 
 import data.guardrail.lib.sanction
 

@@ -1,7 +1,7 @@
-package guardrail.rules.relation_test
+package guardrail.rules.assets.relation_test
 
 import data.guardrail.lib.fixture_test as fixture
-import data.guardrail.rules.relation
+import data.guardrail.rules.assets.relation
 
 record(stance) := {
 	"id": "eval:beta", "class": "evaluation", "model": "acme/beta", "owner": null, "registered": null,

@@ -2,7 +2,7 @@
 # title: Processes and services
 # schemas:
 #   - input: schema.input
-package guardrail.rules.lifecycle
+package guardrail.rules.assets.lifecycle
 
 import data.guardrail.lib.sanction
 

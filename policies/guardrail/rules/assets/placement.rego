@@ -3,7 +3,7 @@
 # description: Zones are named in guardrail.toml; an asset that names none may be anywhere that an order lets it go.
 # schemas:
 #   - input: schema.input
-package guardrail.rules.placement
+package guardrail.rules.assets.placement
 
 import data.guardrail.lib.acts
 

@@ -1,7 +1,7 @@
-package guardrail.rules.times_test
+package guardrail.rules.assets.times_test
 
 import data.guardrail.lib.fixture_test as fixture
-import data.guardrail.rules.times
+import data.guardrail.rules.assets.times
 
 test_a_forged_time_is_denied if {
 	count(times.hits) == 1 with input as fixture.document([fixture.effect("set_times", fixture.weights)], {})
