@@ -1967,6 +1967,7 @@ PROMISES: tuple[Promise, ...] = (
         source="issue 4",
         behaviour="what a session did outlives a restart, is shared by processes, bounded, and written in constant time",
         tests=(
+            "tests/test_history.py::test_a_guard_that_is_killed_has_lost_nothing_that_it_answered",
             "tests/test_history.py::test_a_restart_forgets_nothing",
             "tests/test_history.py::test_processes_that_share_a_history_see_each_other",
             "tests/test_history.py::test_processes_that_write_at_once_lose_nothing",

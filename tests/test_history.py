@@ -17,8 +17,10 @@ from guardrail.errors import ConfigError, Fault
 from guardrail.history import History, HistoryStore
 from guardrail.history import _store as store_module
 from guardrail.history._memory import MAX_SEEN
+from guardrail.history._sessions import MAX_UNSAVED_CALLS
 from guardrail.history._store import Fact
 from guardrail.model import Effect, Origin, Resource
+from scripts import history_kills
 
 
 @pytest.fixture
@@ -79,6 +81,14 @@ def test_a_restart_forgets_nothing(path: Path) -> None:
     assert taken.resource.asset == "model:beta"
     assert second.facts("another").calls == 0
     second.close()
+
+
+def test_a_guard_that_is_killed_has_lost_nothing_that_it_answered(tmp_path: Path) -> None:
+    """With SIGKILL, at any call: the next one knows each file, host, model and refusal of session and agent."""
+    told = history_kills.kills(tmp_path.resolve(), 2, 48, seed=3)
+    assert told.answered > 20
+    assert told.lost == ()
+    assert told.uncounted < MAX_UNSAVED_CALLS
 
 
 def test_processes_that_share_a_history_see_each_other(history: History, path: Path) -> None:

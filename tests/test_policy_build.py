@@ -199,7 +199,7 @@ def test_every_family_of_rules_has_its_tests() -> None:
         ("guardrail/rules/assets/copy.rego", "stops:", "halts:", "METADATA .* is not complete"),
         ("guardrail/rules/assets/copy.rego", "id: copy.unsanctioned", "id: move.unsanctioned", "two rules with the id"),
         ("guardrail/rules/assets/copy.rego", "to `{target}`", "to `{aim}`", "names `aim`"),
-        ("guardrail/rules/assets/copy.rego", '"none"', '"nobody"', "does not answer its example number 1; if `data.json`"),
+        ("guardrail/rules/assets/copy.rego", '"none"', '"nobody"', "does not answer its example number 1; if `data"),
         ("data.json", '"schedule": "lifecycle"', '"schedule": "inspect"', "so it is with `lifecycle.unsanctioned`; if"),
         ("data.json", '"moved": []', '"moved": ["x"]', "names the rule `x`"),
         ("data.json", '"opaque.code"', '"opaque.cod"', "names the rule `opaque.cod`"),
