@@ -1998,6 +1998,7 @@ PROMISES: tuple[Promise, ...] = (
         source="issue 4",
         behaviour="what a session did outlives a restart, is shared by processes, bounded, and written in constant time",
         tests=(
+            "tests/test_history.py::test_a_guard_that_is_killed_has_lost_nothing_that_it_answered",
             "tests/test_history.py::test_a_restart_forgets_nothing",
             "tests/test_history.py::test_processes_that_share_a_history_see_each_other",
             "tests/test_history.py::test_processes_that_write_at_once_lose_nothing",
@@ -2952,6 +2953,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_dates.py::test_a_date_that_was_set_by_hand_holds_a_transfer_that_an_order_covers",
             "tests/test_dates.py::test_a_restored_file_and_a_copy_that_kept_its_date_are_no_forgeries",
+            "tests/test_dates.py::test_of_more_files_than_are_looked_at_any_may_have_a_false_date",
             "tests/test_dates.py::test_the_facts_of_an_asset_do_not_move_with_its_dates",
             "tests/test_dates.py::test_a_match_says_what_is_wrong_with_the_date",
             "tests/test_dates.py::test_a_date_is_compared_with_what_no_call_can_set",

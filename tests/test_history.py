@@ -16,9 +16,11 @@ from guardrail import Guard, Outcome, ToolCall
 from guardrail.errors import ConfigError, Fault
 from guardrail.history import History, HistoryStore
 from guardrail.history import _store as store_module
-from guardrail.history._sessions import MAX_SEEN
+from guardrail.history._memory import MAX_SEEN
+from guardrail.history._sessions import MAX_UNSAVED_CALLS
 from guardrail.history._store import Fact
 from guardrail.model import Effect, Origin, Resource
+from scripts import history_kills
 
 
 @pytest.fixture
@@ -81,6 +83,14 @@ def test_a_restart_forgets_nothing(path: Path) -> None:
     second.close()
 
 
+def test_a_guard_that_is_killed_has_lost_nothing_that_it_answered(tmp_path: Path) -> None:
+    """With SIGKILL, at any call: the next one knows each file, host, model and refusal of session and agent."""
+    told = history_kills.kills(tmp_path.resolve(), 2, 48, seed=3)
+    assert told.answered > 20
+    assert told.lost == ()
+    assert told.uncounted < MAX_UNSAVED_CALLS
+
+
 def test_processes_that_share_a_history_see_each_other(history: History, path: Path) -> None:
     """A hook that is one process a call, and a sidecar beside it."""
     other = History(store=HistoryStore(path))
@@ -141,7 +151,7 @@ def test_a_call_costs_the_same_in_a_long_session(history: History) -> None:
     for number in range(2_000):
         history.released("s", [write(f"/t/{number % 500}")], weights)
     changes: list[int] = []
-    db = history._store._connection()  # type: ignore[union-attr]
+    db = history._store._file.connection()  # type: ignore[union-attr]
     for _ in range(3):
         before = db.total_changes
         history.released("s", [write("/t/1"), write(f"/new/{before}")], weights)

@@ -12,7 +12,7 @@ import pytest
 
 from guardrail.assets import Inventory, Lineage
 from guardrail.assets._birth import birth_ns
-from guardrail.assets._files import locate
+from guardrail.assets._places import locate
 from guardrail.config import parse
 from guardrail.errors import AnalysisFault, ConfigError
 from guardrail.guard import Guard

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from guardrail.assets._birth import birth_ns
-from guardrail.assets._files import Place, walk_files
+from guardrail.assets._places import Place, walk_files
 from guardrail.errors import AnalysisFault, ConfigError
 from guardrail.model import Effect
 from guardrail.storage import StateFile, remedy, transaction

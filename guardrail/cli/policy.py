@@ -14,7 +14,7 @@ from guardrail.cli import positive
 from guardrail.cli._words import counted
 
 if TYPE_CHECKING:
-    from guardrail.policy._build import Opa
+    from guardrail.policy._opa_binary import Opa
 
 _OK: Final = 0
 _NOT: Final = 1
@@ -89,8 +89,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _build(args: argparse.Namespace, root: Path) -> int:
     from guardrail.policy import _build as builder
+    from guardrail.policy._opa_binary import Opa
 
-    opa = builder.Opa.find()
+    opa = Opa.find()
     files = builder.build(root, opa)
     changed = builder.differences(root, files)
     builder.write(root, files)
@@ -134,12 +135,13 @@ def _check(args: argparse.Namespace, root: Path) -> int:
         return _check_configured(args)
     from guardrail.policy import _build as builder
     from guardrail.policy._bundle import load_bundle
+    from guardrail.policy._opa_binary import Opa
     from guardrail.policy._wasm import WasmEngine
 
     bundle = load_bundle(root / "build")
     stale = builder.stale_sources(root, bundle.manifest)
     if args.require_rebuild:
-        stale = tuple(sorted({*stale, *builder.differences(root, builder.build(root, builder.Opa.find()))}))
+        stale = tuple(sorted({*stale, *builder.differences(root, builder.build(root, Opa.find()))}))
     if stale:
         _say(args, {"ok": False, "stale": list(stale)}, "the built policy is stale: run `guardrail policy build`")
         if not args.json:
@@ -181,8 +183,9 @@ def _check_configured(args: argparse.Namespace) -> int:
 def _test(args: argparse.Namespace, root: Path) -> int:
     from guardrail.policy import _build as builder
     from guardrail.policy._examples import covered
+    from guardrail.policy._opa_binary import Opa
 
-    opa = builder.Opa.find()
+    opa = Opa.find()
     tests = _rego_tests(opa, root)
     bad = [result for result in tests if result.get("fail") or result.get("error")]
     bundle = builder.built_bundle(root, builder.build(root, opa))
@@ -208,16 +211,10 @@ def _test(args: argparse.Namespace, root: Path) -> int:
 
 
 def _rego_tests(opa: Opa, root: Path) -> list[dict[str, Any]]:
-    import subprocess
-
     from guardrail.errors import ConfigError
-    from guardrail.policy._build import OPA_SECONDS
 
-    command = [opa.path, "test", "--bundle", ".", "--ignore", "build", "--schema", "schemas", "--format", "json"]
-    try:
-        done = subprocess.run(command, cwd=root, timeout=OPA_SECONDS, check=False, capture_output=True)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ConfigError(f"`opa test` could not be run: {error}") from None
+    command = ("test", "--bundle", ".", "--ignore", "build", "--schema", "schemas", "--format", "json")
+    done = opa.attempt(*command, cwd=root)
     try:
         results: Any = json.loads(done.stdout)
     except ValueError:
