@@ -7,10 +7,8 @@ that was sent and not recorded is sent again under the same id.
 from __future__ import annotations
 
 import asyncio
-import http.client
 import logging
 import time
-import urllib.parse
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
@@ -18,9 +16,7 @@ from typing import Final
 from guardrail.errors import GuardrailError
 from guardrail.review import ReviewDesk
 from guardrail.review._notices import Endpoint, Notice, due
-
-TIMEOUT_SECONDS: Final = 10.0
-"""Longest wait for an endpoint, in seconds."""
+from guardrail.service._post import post
 
 RETRY_SECONDS: Final = (5, 30, 300, 1_800, 7_200, 18_000)
 """How long to wait after each attempt that failed, in seconds; after the last one it is given up."""
@@ -106,15 +102,4 @@ def send(url: str, headers: dict[str, str], body: bytes) -> int:
     Returns:
         The status, or 0 if there was no answer.
     """
-    parts = urllib.parse.urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)
-    try:
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection.request("POST", target, body, headers)
-        with connection.getresponse() as answer:
-            return answer.status
-    except (OSError, http.client.HTTPException, ValueError):  # a name that no host can have is a `ValueError`
-        return 0
-    finally:
-        connection.close()
+    return post(url, headers, body)[0]
