@@ -367,6 +367,31 @@ def test_a_guard_has_no_more_rights_than_it_needs(postgres: Cluster, fleet: Flee
                 connection.execute(wrong.encode())
 
 
+def test_doctor_says_what_a_guard_would_find(fleet: Fleet, wire: Wire, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is there; with what it would begin if nothing is; and that the name of its trail is taken."""
+    with fleet.guard("a") as guard:
+        assert until(lambda: stands(guard).recorded > 0)
+    assert _findings(fleet.root / "a.toml", capsys) == [("ok", "0 mandates, 0 revocations, 1 trails")]
+    wire.cut()
+    cut = fleet.config("a", wire.url(fleet.store))
+    ((state, detail),) = _findings(cut, capsys)
+    assert state == "note"
+    assert "would begin with what was seen at 20" in detail
+    shutil.rmtree(fleet.root / "a" / "trail")
+    with fleet.guard("a") as guard:
+        assert until(lambda: "two trails have this name" in stands(guard).refused)
+    ((state, detail),) = _findings(fleet.root / "a.toml", capsys)
+    assert (state, "another trail named `guardrail.test/a`" in detail) == ("problem", True)
+
+
+def _findings(config: Path, capsys: pytest.CaptureFixture[str]) -> list[tuple[str, str]]:
+    """State and detail, without the database, of what doctor says of the centre."""
+    capsys.readouterr()
+    main(["doctor", "--json", "--config", str(config)])
+    found = [one for one in json.loads(capsys.readouterr().out) if one["name"] == "central"]
+    return [(one["state"], one["detail"].rpartition("centre: ")[2]) for one in found]
+
+
 @pytest.mark.parametrize(
     ("lines", "why"),
     [

@@ -43,10 +43,7 @@ class Kept:
     @property
     def contact_us(self) -> int:
         """When the database was last heard, in microseconds since 1970; 0 if never."""
-        try:
-            return self._contact.stat().st_mtime_ns // 1000
-        except OSError:
-            return 0
+        return last_heard_us(self._directory)
 
     def heard(self) -> None:
         """The database answered, and all of what it has is kept.
@@ -84,3 +81,11 @@ class Kept:
 
     def _path(self, table: str, name: str) -> Path:
         return self._directory / f"{PREFIX}{name}{SUFFIXES[table]}"
+
+
+def last_heard_us(directory: Path) -> int:
+    """When the database was last heard by whoever keeps this directory, in microseconds since 1970; 0 if never."""
+    try:
+        return (directory / CONTACT).stat().st_mtime_ns // 1000
+    except OSError:
+        return 0

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
+from guardrail.audit import trail_directory
+from guardrail.audit._note import VKEY_FILE
 from guardrail.audit._verify_note import read_key, read_note
 from guardrail.central._database import Database, Row
 from guardrail.config import Config, secret
@@ -186,6 +188,33 @@ def origins(config: Config) -> list[Origin]:
             Origin(origin=row.origin, size=row.size, seconds=row.seconds, facts=row.facts, wrong=_wrong(row))
             for row in database.origins()
         ]
+
+
+def examine(config: Config) -> str:
+    """Look whether a guard could follow the centre; nothing is changed.
+
+    Args:
+        config: names the centre.
+
+    Returns:
+        What is there, in a few words.
+
+    Raises:
+        ConfigError: if there is none, or it would refuse the trail of this configuration.
+        TrailError: if it cannot be used.
+    """
+    with open_database(config) as database:
+        counts = {table: len(database.names(table)) for table in ("mandates", "revocations")}
+        rows = database.origins()
+    own = trail_directory(config) / VKEY_FILE
+    seen = next((row for row in rows if row.origin == config.trail.origin), None)
+    ours = own.read_text("utf-8").split() if own.exists() and not config.trail.store else []
+    if seen is not None and ours and seen.vkey not in ours:
+        raise ConfigError(
+            f"the centre has seen another trail named `{seen.origin}`: give this one a `trail.origin` of its own,"
+            " or let the centre forget that one (`guardrail central forget`)"
+        )
+    return f"{database.where}: {counts['mandates']} mandates, {counts['revocations']} revocations, {len(rows)} trails"
 
 
 def _wrong(row: Row) -> str:
