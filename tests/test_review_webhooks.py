@@ -168,7 +168,7 @@ def test_messages_arrive_at_a_real_server_and_follow_nobody_elsewhere(desk: Revi
     assert Webhooks(desk, []).tell(endpoint(url=f"http://127.0.0.1:{port}/hook")) == 1
     assert Webhooks(desk, []).tell(endpoint(name="moved", url=f"http://127.0.0.1:{port}/moved")) == 0
     assert [path for path, _, _ in receiver.seen] == ["/hook", "/moved"]
-    for nowhere in ("http://127.0.0.1:1/x", f"https://{'a' * 64}.example/x", "https://h/\u00e9"):
+    for nowhere in ("http://127.0.0.1:1/x", f"https://{'a' * 64}.example/x", "https://h/\u00e9", "http://h:99999/"):
         assert send(nowhere, {}, b"") == (0, b"")
 
 

@@ -8,15 +8,11 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-<<<<<<< HEAD
 from guardrail.cli import EXIT_ALLOW, EXIT_DENY, EXIT_ESCALATE, _duty_certificate
-from guardrail.cli._output import put
-from guardrail.cli._review import configuration, signer, where
-from guardrail.printing import moment, visible
-=======
-from guardrail.cli import CONFIG_HELP, EXIT_DENY, EXIT_ESCALATE, EXIT_FAULT
 from guardrail.cli._options import where
->>>>>>> ass
+from guardrail.cli._output import put
+from guardrail.cli._review import configuration, signer
+from guardrail.printing import moment, visible
 
 if TYPE_CHECKING:
     from guardrail.config import Config
@@ -89,28 +85,7 @@ def add(verbs: Any) -> None:
         where(word)
         word.set_defaults(run=_say, says=says)
 
-<<<<<<< HEAD
     _duty_certificate.add(actions)
-=======
-    certificate = actions.add_parser(
-        "certificate", help="print the certificate of a deletion", epilog="exit codes: 0 done, 1 there is none, 2 usage"
-    )
-    certificate.add_argument("id", metavar="ID", help="`mandate/obligation`")
-    certificate.add_argument("--out", metavar="FILE", help="where it goes; default standard output")
-    certificate.add_argument("--config", metavar="FILE", help=CONFIG_HELP)
-    certificate.set_defaults(run=_certificate)
-
-    check = actions.add_parser("verify-certificate", help="check a certificate", epilog=_CERTIFICATE_EXITS)
-    check.add_argument("file", metavar="FILE", help="the certificate")
-    check.add_argument(
-        "--vkey", required=True, metavar="VKEY", help="verifier key of the trail, as text or as a file that holds it"
-    )
-    check.add_argument("--asset", metavar="ID", help="the asset that it has to be about")
-    check.add_argument("--order", metavar="ID", help="the order that it has to be under")
-    check.add_argument("--config", metavar="FILE", help="guardrail.toml: ask its trail too whether it still holds")
-    check.add_argument("--json", action="store_true", help="print JSON: the statement that was signed")
-    check.set_defaults(run=_check)
->>>>>>> ass
 
 
 # -- seeing

@@ -29,15 +29,16 @@ def send(url: str, headers: dict[str, str], body: bytes, *, most: int = MAX_ANSW
     Returns:
         The status and the answer; 0 and nothing if there was none.
     """
-    parts = urllib.parse.urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)
     try:
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection.request("POST", target, body, headers)
-        with connection.getresponse() as answer:
-            return answer.status, answer.read(most)
-    except (OSError, http.client.HTTPException, ValueError):  # a name that no host can have is a `ValueError`
+        parts = urllib.parse.urlsplit(url)
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)
+        try:
+            target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+            connection.request("POST", target, body, headers)
+            with connection.getresponse() as answer:
+                return answer.status, answer.read(most)
+        finally:
+            connection.close()
+    except (OSError, http.client.HTTPException, ValueError):  # a port or a name that nothing can have is a `ValueError`
         return 0, b""
-    finally:
-        connection.close()
