@@ -73,7 +73,8 @@ def _about(directory: str, seq: int) -> tuple[dict[str, Any], tuple[Missed, ...]
     from guardrail.cli._case import Missed
     from guardrail.errors import ConfigError
 
-    named: dict[str, Any] = next((record for _, record in search(directory, Selection(first=seq, last=seq))), {})
+    nothing: dict[str, Any] = {}
+    named = next((record for _, record in search(directory, Selection(first=seq, last=seq))), nothing)
     decision = named.get("decision_id")
     found = [record for _, record in search(directory, Selection(ids=(decision,)))] if decision else []
     intent = next((record for record in found if record.get("kind") == "intent"), None)
