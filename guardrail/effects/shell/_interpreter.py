@@ -115,7 +115,7 @@ class Interpreter:
         self.errexit = False
         self.listening = False  # somebody may make words of what is printed
         self.written_before = False  # the session wrote files in earlier calls
-        self.here = (0, 0)  # where the command that is walked stands in the call's own text
+        self.here: tuple[int, int] = (0, 0)  # where the command that is walked stands in the call's own text
         self.outer: tuple[int, int] | None = None  # of what is nested in a word, where its command does
         self.diverted: tuple[Resource, ...] = ()
         self.handed: tuple[str, ...] = ()  # texts that reach what runs now other than by its words and its input
