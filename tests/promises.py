@@ -2481,6 +2481,15 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="effects.seen_files",
+        source="ours",
+        behaviour="a path is looked at once for one call, and what was seen of it is what the live filesystem says",
+        tests=(
+            "tests/test_effects_live.py::test_what_was_seen_of_a_path_is_what_the_live_filesystem_has_there",
+            "tests/test_effects_live.py::test_a_call_looks_at_each_path_once",
+        ),
+    ),
+    Promise(
         id="assets.hard_links_below",
         source="red team",
         behaviour="a tree that holds another name of an asset is copied with the asset in it",

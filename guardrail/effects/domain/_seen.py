@@ -56,7 +56,8 @@ class SeenFiles:
         here, below = path, ""
         while here not in self._reals:
             folder, _, name = here.rpartition("/")
-            if name in _NO_NAMES or not self.missing(here):
+            # `..` behind what is missing leads to wherever that will be, which may be behind a link.
+            if name in _NO_NAMES or "/../" in here or not self.missing(here):
                 self._reals[here] = self._view.real(here)
                 break
             here, below = folder or "/", f"/{name}{below}"
