@@ -88,8 +88,8 @@ def ask(engine: PolicyEngine, document: bytes, seconds: float = 10.0) -> Answer:
 
 
 def normal(answer: Answer) -> tuple[Any, ...]:
-    """An answer in a form that compares: hits come in any order."""
-    return answer.outcome, answer.revision, sorted(repr(hit) for hit in answer.hits)
+    """An answer in a form that compares: hits and uses come in any order."""
+    return answer.outcome, answer.revision, sorted(map(repr, answer.hits)), sorted(map(repr, answer.uses))
 
 
 def free_port() -> int:

@@ -2943,6 +2943,10 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_lineage.py::test_what_one_session_made_is_a_copy_of_the_asset_to_another",
             "tests/test_lineage.py::test_a_copy_of_a_copy_is_one_too",
+            "tests/test_lineage.py::test_an_object_in_a_repository_is_the_asset_to_another_session",
+            "tests/test_lineage.py::test_a_merge_is_each_of_the_assets_that_it_was_made_of",
+            "tests/test_lineage.py::test_what_a_person_let_a_tool_make_is_each_asset_that_went_into_it",
+            "tests/test_lineage.py::test_what_is_not_there_yet_is_known_by_the_name_that_it_was_given",
             "tests/test_lineage.py::test_a_tree_that_holds_what_was_made_of_an_asset_is_not_copied_unseen",
             "tests/test_lineage.py::test_a_file_that_gets_the_number_of_one_that_is_gone_is_another",
             "tests/test_lineage.py::test_names_that_are_known_in_part_count",

@@ -40,6 +40,9 @@ _WHOLE: Final = frozenset({"read", "copy", "net_send"})
 LOOKING: Final = frozenset({"read", "list", "net_recv", "env", "exec", "exec_opaque", "remote_exec", "mention"})
 """Ops that change nothing by themselves."""
 
+_TAKING_IT: Final = frozenset({"read", "copy", "link", "rename", "net_send", "api_copy"})
+"""Ops on a file that was to be made from an asset, and is not there yet, that will find it there."""
+
 _NAMED_KINDS: Final = frozenset({"object", "service", "net"})
 """Kinds of things elsewhere that may be what an asset is called here."""
 
@@ -242,7 +245,10 @@ class Inventory:
             place = None
             if source.asset is None and source.path is not None and source.path not in _STANDARD_STREAMS:
                 place = look.at(source.path, nofollow=source.nofollow)
-            if self._lineage is None or (place is None and source.pattern is None) or (place and not place.exists):
+            if self._lineage is None or (place is None and source.pattern is None):
+                yield source
+                continue
+            if place is not None and not place.exists and effect.op not in _TAKING_IT:
                 yield source
                 continue
             if place is None:
@@ -253,11 +259,10 @@ class Inventory:
                 if not known:
                     yield source
                 continue
-            asset = self._lineage.asset_of(place)
-            held = [asset] if asset is not None else []
+            held = list(self._lineage.assets_of(place))
             named = effect.op == "mention" and not effect.attrs.get("cwd")
             tree = named or effect.op in TREES or (source.recursive and effect.op in _WHOLE)
-            if asset is None and place.directory and (tree or is_repository(effect)):
+            if not held and place.directory and (tree or is_repository(effect)):
                 held = [*self._lineage.below(place.real if tree else f"{place.real}/.git")]
             known = [one for one in held if one in self._index.assets]
             for one in known:

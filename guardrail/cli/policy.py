@@ -15,6 +15,7 @@ from guardrail.cli._words import counted
 
 if TYPE_CHECKING:
     from guardrail.policy._opa_binary import Opa
+    from guardrail.policy.bundles._make import Signing
 
 _OK: Final = 0
 _NOT: Final = 1
@@ -91,11 +92,11 @@ def _build(args: argparse.Namespace, root: Path) -> int:
     from guardrail.policy import _build as builder
     from guardrail.policy._opa_binary import Opa
 
-    opa = Opa.find()
+    opa, signing = Opa.find(), _signing(args)
     files = builder.build(root, opa)
     changed = builder.differences(root, files)
     builder.write(root, files)
-    bundles = _bundles(args, root, files, opa)
+    bundles = _bundles(args, root, files, opa, signing)
     revision = json.loads(files[builder.RELEASE])["revision"]
     made = "".join(f"\n  {path}" for path in bundles)
     _say(
@@ -106,19 +107,26 @@ def _build(args: argparse.Namespace, root: Path) -> int:
     return _OK
 
 
-def _bundles(args: argparse.Namespace, root: Path, files: dict[str, bytes], opa: Opa) -> list[str]:
+def _signing(args: argparse.Namespace) -> Signing | None:
     from guardrail.config import secret
     from guardrail.errors import ConfigError
+    from guardrail.policy.bundles._make import Signing
+
+    if not args.signing_key:
+        return None
+    if not args.key_id:
+        raise ConfigError("a signature needs the name of its key: give `--key-id`")
+    key = secret(args.signing_key, "--signing-key")
+    return Signing(key=key, algorithm=args.signing_alg, key_id=args.key_id, scope=args.scope)
+
+
+def _bundles(
+    args: argparse.Namespace, root: Path, files: dict[str, bytes], opa: Opa, signing: Signing | None
+) -> list[str]:
     from guardrail.policy.bundles import _make as maker
 
     issued = args.issued if args.issued is not None else int(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
     wanted = {args.bundle: maker.wasm_bundle(files, issued), args.rego_bundle: maker.rego_bundle(root, files, issued)}
-    signing = None
-    if args.signing_key:
-        if not args.key_id:
-            raise ConfigError("a signature needs the name of its key: give `--key-id`")
-        key = secret(args.signing_key, "--signing-key")
-        signing = maker.Signing(key=key, algorithm=args.signing_alg, key_id=args.key_id, scope=args.scope)
     made: list[str] = []
     for path, members in wanted.items():
         if path is not None:
@@ -186,6 +194,7 @@ def _test(args: argparse.Namespace, root: Path) -> int:
     from guardrail.policy._opa_binary import Opa
 
     opa = Opa.find()
+    builder.read_sources(root)  # says what is wrong with the place, before `opa` does
     tests = _rego_tests(opa, root)
     bad = [result for result in tests if result.get("fail") or result.get("error")]
     bundle = builder.built_bundle(root, builder.build(root, opa))

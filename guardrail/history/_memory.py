@@ -20,10 +20,6 @@ MAX_VAGUE: Final = 64
 MAX_SEEN: Final = 64
 """Most files of one asset that are remembered as read by one session."""
 
-MAX_DERIVED: Final = 10_000
-"""Most files remembered as holding what was copied from an asset in one session; past it only the lineage of assets
-knows."""
-
 MAX_AGENTS: Final = 64
 """Most agents that are remembered to have acted in one session; a further one counts it as new again and again."""
 
@@ -31,7 +27,7 @@ MAX_AGENTS: Final = 64
 class SessionMemory:
     """What one session did."""
 
-    __slots__ = ("agents", "authored", "built", "deeds", "derived", "linked", "news", "seen", "vague")
+    __slots__ = ("agents", "authored", "built", "deeds", "linked", "news", "seen", "vague")
 
     def __init__(self, stored: Stored | None = None) -> None:
         self.deeds = Deeds()
@@ -39,7 +35,6 @@ class SessionMemory:
         self.vague: set[str] = set()
         self.built: set[str] = set()  # directories in which a tool built programs of files that the session wrote
         self.linked = False  # a name may be that of another file
-        self.derived: dict[str, str] = {}
         self.seen: dict[str, dict[str, None]] = {}
         self.agents: set[str] = set()
         self.news: list[Fact] = []
@@ -70,11 +65,6 @@ class SessionMemory:
             return new
         if kind == "linked":
             new, self.linked = not self.linked, True
-            return new
-        if kind == "derived":
-            new = value not in self.derived and len(self.derived) < MAX_DERIVED
-            if new:
-                self.derived[value] = more
             return new
         if kind == "agent":
             return _add(self.agents, value, MAX_AGENTS)

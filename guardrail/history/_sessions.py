@@ -16,7 +16,7 @@ import msgspec
 
 from guardrail.assets import is_beside_weights
 from guardrail.errors import Fault
-from guardrail.history._authorship import ARRIVING, NOTHING_BEFORE, makes_links, mark_own, writes_of
+from guardrail.history._authorship import NOTHING_BEFORE, makes_links, mark_own, writes_of
 from guardrail.history._deeds import Watch, hosts_of
 from guardrail.history._memory import MAX_AUTHORED, AgentMemory, SessionMemory
 from guardrail.history._originals import NOTHING_WRITTEN, Originals, Written
@@ -29,7 +29,6 @@ MAX_UNSAVED_CALLS: Final = 32
 LABELLING_CLASSES: Final = frozenset({"weights", "checkpoint", "adapter"})
 """Classes whose content is worth carrying away; reading a control config labels nobody."""
 
-_TAKING: Final = frozenset({"read", "copy", "link", "rename", "net_send", "api_copy"})
 _NOTHING: Final[Mapping[str, tuple[str, ...]]] = {}
 
 
@@ -124,16 +123,13 @@ class History:
             return Written(known.authored, frozenset(known.vague), self._originals.of(session), MAX_AUTHORED)
 
     def annotate(self, session: str, effects: Sequence[Effect]) -> tuple[Effect, ...]:
-        """Mark the programs and scripts among `effects` that this session itself wrote or brought, and its copies.
+        """Mark the programs and scripts among `effects` that this session itself wrote or brought.
 
         Returns:
-            The effects; an execution of such a file has `attrs.authored`, and what is taken from a copy that the
-            session made of an asset is taken from the asset.
+            The effects; an execution of such a file has `attrs.authored`.
         """
         with self._lock:
             known = self._find(session)
-            if known is not None and known.derived:
-                effects = [_of_copy(effect, known.derived) for effect in effects]
             before = NOTHING_BEFORE if known is None else known.wrote()
         return mark_own(effects, before)
 
@@ -205,10 +201,6 @@ class History:
                 whole.deeds.take(Fact("label", asset))
             if shown in ("content", "some"):
                 known.take(Fact("seen", asset, effect.resource.real or ""))
-        target = effect.target
-        arrived = target is not None and target.asset is None and effect.op in ARRIVING
-        if target is not None and arrived and target.real is not None:
-            known.take(Fact("derived", target.real, asset))
 
     def denied(
         self,
@@ -356,15 +348,3 @@ class History:
 _NO_LABELS: Final[list[str]] = []
 _NOBODY: Final = SessionMemory()
 _NO_AGENT: Final = AgentMemory()
-
-
-def _of_copy(effect: Effect, derived: Mapping[str, str]) -> Effect:
-    """The effect, on the asset that the file was copied from."""
-    path = effect.resource.real
-    if path is None or effect.resource.asset is not None or effect.op not in _TAKING:
-        return effect
-    while path not in derived:
-        path = path.rpartition("/")[0]
-        if not path:
-            return effect
-    return msgspec.structs.replace(effect, resource=msgspec.structs.replace(effect.resource, asset=derived[path]))

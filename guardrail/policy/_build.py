@@ -126,7 +126,7 @@ def read_sources(root: Path) -> dict[str, bytes]:
     sources = {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(_source_files(root))}
     for needed in (".manifest", "capabilities.json", "data.json", "guardrail/main.rego", "schemas/input.json"):
         if needed not in sources:
-            raise ConfigError(f"`{root}` is not a policy bundle: it has no `{needed}`")
+            raise ConfigError(f"`{root}` has no sources of a policy: there is no `{needed}` in it, as in `policies`")
     return sources
 
 
