@@ -3674,6 +3674,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/adapters/test_mcp_stdio.py::test_a_server_that_is_confined_reaches_no_asset_that_its_calls_do_not_show",
             "tests/adapters/test_mcp_stdio.py::test_a_server_that_cannot_be_confined_as_asked_is_not_started",
+            "tests/adapters/test_mcp_stdio.py::test_what_a_confined_server_does_besides_waits_for_a_person",
         ),
         gap="a server that is meant to read weights cannot be held: its profile is made before any call is judged",
     ),
@@ -3721,6 +3722,15 @@ PROMISES: tuple[Promise, ...] = (
             "tests/adapters/test_mcp_http.py::test_a_client_that_takes_tasks_polls_until_people_have_answered",
             "tests/adapters/test_mcp_stdio.py::test_a_task_outlives_the_relay_that_began_it",
             "tests/adapters/test_mcp_http.py::test_a_client_that_goes_away_is_not_waited_for",
+        ),
+    ),
+    Promise(
+        id="adapters.sessions",
+        source="issue 6",
+        behaviour="a conversation in plain Python and a session of an MCP client take up what is owed, and their end shows what was not done",
+        tests=(
+            "tests/adapters/test_mcp_http.py::test_a_session_that_ends_shows_what_its_agent_has_not_done",
+            "tests/adapters/test_python.py::test_a_conversation_takes_up_what_is_owed_and_shows_what_was_not_done",
         ),
     ),
     Promise(

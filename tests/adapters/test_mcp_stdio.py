@@ -385,6 +385,26 @@ def test_a_server_that_is_confined_reaches_no_asset_that_its_calls_do_not_show(
         assert (told["kernel_mode"], told["kernel_assets"]) == ("strict", "model:beta")
 
 
+def test_what_a_confined_server_does_besides_waits_for_a_person(tmp_path: Path) -> None:
+    """It renames a model that no argument names; a person is asked in the agent's name, and then it goes on."""
+    roots = json.dumps(["/usr", "/etc", "/proc", str(ROOT), os.path.realpath(sys.prefix), sys.base_prefix])
+    place = Place(tmp_path, more=f"[execute]\nconfine_read = {roots}\nconfine_escalate = 60.0")
+    there = [f"{tmp_path}/models/*"]
+    place.order(
+        by="eve", grants=[{"effects": ["rename"], "assets": ["model:beta"], "targets": there, "approval": True}]
+    )
+    command = toy(place.root, [[tool("retire", "Retires.")]])
+    with wired(place, *NAME, "--agent", "ops-agent", "--confine", "strict", command=command) as wire:
+        wire.hello()
+        wire.start("tools/call", name="retire", arguments={})
+        (case,) = eventually(lambda: waiting(place))
+        assert case.held.agent == "ops-agent"
+        assert (tmp_path / "models/beta.safetensors").exists()
+        answer(place, case, by="dana")
+        assert words(wire.next()["result"]) == "ran retire"
+    assert (tmp_path / "models/retired.safetensors").exists()
+
+
 def test_a_server_that_cannot_be_confined_as_asked_is_not_started(place: Place) -> None:
     """Weights lie in its own directory, which only `strict` can take apart; the sentence says so."""
     done = subprocess.run(

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from guardrail import ConfigError, Denied, Escalated, Guard, InvalidCall, ToolCall
-from guardrail_adapters.python import Host, guarded, shell
+from guardrail.audit.reading import read_leaves
+from guardrail_adapters.python import Host, guarded, session, shell
 from tests.adapters.toys import ToyGuard
+from tests.duty_support import Retirement, only
 from tests.weights_place import guard, place
 
 __all__ = ["guard", "place"]
@@ -139,6 +141,32 @@ def test_a_shell_tool_is_carried_out_by_the_guard_and_held_by_the_kernel(tmp_pat
         with pytest.raises(Denied):
             bash("rm ../model")
     assert (tmp_path / "model").read_text() == "weights"
+
+
+def test_a_conversation_takes_up_what_is_owed_and_shows_what_was_not_done(tmp_path: Path) -> None:
+    """Its tools act in its name; leaving it, also by an error, puts on record that the deletion was omitted."""
+    place = Retirement(tmp_path)
+    with place.guard() as guard:
+        with (
+            pytest.raises(ZeroDivisionError),
+            session(guard, subject="ops-agent", session="night", cwd=str(tmp_path)) as agent,
+        ):
+            assert [status.state for status in guard.obligations.statuses()] == ["open"]
+
+            @agent.guarded(tool="read_file")
+            def read(path: str) -> str:
+                return path
+
+            assert read("notes") == "notes"
+            assert agent.host.path("notes").write_text("x") == 1
+            assert agent.shell()("echo said") == "said\n"
+            raise ZeroDivisionError
+        assert only(guard.obligations.statuses()).kinds == ("omitted",)
+    intents = [leaf.record() for leaf in read_leaves(tmp_path / "trail")]
+    made = {(one["subject"]["id"], one["session"]) for one in intents if one["kind"] == "intent"}
+    assert made == {("ops-agent", "night")}
+    with pytest.raises(ConfigError, match="must be an open guard"), session(ToyGuard(), subject="x"):  # type: ignore[arg-type]
+        pass
 
 
 # ── the standard library ─────────────────────────────────────────────────────────────────────────────────────────────

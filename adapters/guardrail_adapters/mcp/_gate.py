@@ -15,13 +15,13 @@ import copy
 import logging
 import time
 from collections.abc import Awaitable, Callable, Generator
-from dataclasses import dataclass, field, replace
-from typing import Final, Literal, cast
+from dataclasses import dataclass, replace
+from typing import Final, cast
 
 import msgspec
 
-from guardrail import Blocked, Decision, Denied, Escalated, Guard, InvalidCall, Subject, ToolCall
-from guardrail.confine import Confinement, JobError
+from guardrail import Blocked, Decision, Denied, Escalated, Guard, InvalidCall, ToolCall
+from guardrail.confine import EXECUTABLE_TOOL, Confinement, JobError
 from guardrail.execution import confining
 from guardrail.model import MAX_NAME_CHARS
 from guardrail.printing import printable
@@ -34,33 +34,12 @@ from guardrail_adapters.mcp._kept import Kept, TaskFile
 from guardrail_adapters.mcp._pins import PinError, PinStore
 from guardrail_adapters.mcp._reach import Forward, List, ServerGone, Tell
 from guardrail_adapters.mcp._seal import Sealer, is_ours
+from guardrail_adapters.mcp._sessions import Sessions
+from guardrail_adapters.mcp._settings import RelaySettings
 from guardrail_adapters.mcp._tasks import Tasks, now
 from guardrail_adapters.mcp._tools import Tools
 
 _log: Final = logging.getLogger("guardrail.mcp")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RelaySettings:
-    """What a relay is told about those on both sides.
-
-    Args:
-        server: name of the server: its tools are judged as `mcp__SERVER__TOOL`.
-        subject: the agent, as mandates name it.
-        session: name of the conversation or run.
-        cwd: directory that relative paths are relative to: the server's own.
-        hold_seconds: how long a call waits for people before it is told to come again, in seconds.
-        review_url: page where people answer, with `{id}` for the escalation's id; empty if there is none.
-        confine: how much the kernel holds a server that is started here, as `execute.confine` has it.
-    """
-
-    server: str
-    subject: Subject = field(default_factory=Subject)
-    session: str = "default"
-    cwd: str | None = None
-    hold_seconds: float = 30.0
-    review_url: str = ""
-    confine: Literal["off", "floor", "default", "strict"] = "off"
 
 
 class ToolFailed(Exception):
@@ -330,16 +309,23 @@ class Gate:
     def _principal(call: ToolCall) -> str:
         return f"{call.subject.id}\0{call.subject.principal or ''}\0{call.session}"
 
+    def sessions(self) -> Sessions:
+        """The conversations of clients that have sessions of their own."""
+        return Sessions(self._guard, self.settings)
+
     @contextlib.contextmanager
     def confining(self, cwd: str | None) -> Generator[Confinement]:
         """What holds the server while it runs; what that saw of it is on record once it has ended.
 
         INVARIANT: it reaches no asset that everybody may not read, for its profile is made before any call is judged.
+        What people are asked about besides (`execute.confine_escalate`) is asked in the agent's name.
 
         Args:
             cwd: where the server runs.
         """
-        with confining(self._guard, cwd, self.settings.confine) as held:
+        settings = self.settings
+        asker = ToolCall(tool=EXECUTABLE_TOOL, args={}, cwd="/", subject=settings.subject, session=settings.session)
+        with confining(self._guard, cwd, settings.confine, call=asker) as held:
             yield held
             try:
                 seen = held.seen()

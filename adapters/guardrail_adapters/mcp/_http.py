@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import signal
 import time
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -44,9 +42,6 @@ from guardrail_adapters.mcp._reply import Reply, carried, events, is_stream, kep
 
 _log: Final = logging.getLogger("guardrail.mcp")
 
-MAX_SESSIONS: Final = 10_000
-"""Most sessions of which is remembered what their client can; the longest unused is forgotten."""
-
 CONNECT_SECONDS: Final = 10.0
 """Longest wait for a connection to the server, in seconds."""
 
@@ -73,7 +68,7 @@ class HttpRelay:
         self._gate = gate
         self._settings = settings
         self._session = session
-        self._clients: OrderedDict[tuple[str, str], Client] = OrderedDict()
+        self.sessions: Final = gate.sessions()
         self._calls: dict[tuple[tuple[str, str], type, Id], tuple[asyncio.Task[Message], Reply]] = {}
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -110,7 +105,7 @@ class HttpRelay:
         who = settings.oauth.principal(headers, time.time()) if settings.oauth is not None else ""
         _headers.addressed(request.method, request.path, request.app[ENDPOINT])
         caller = _Caller(headers=headers, principal=who)
-        if who and caller.session[1] and caller.session not in self._clients:
+        if who and caller.session[1] and caller.session not in self.sessions:
             # INVARIANT: a session is whose it was begun with; a token of somebody else's does not go on with it.
             raise _headers.Forbidden(404, "there is no such session: begin a new one")
         return caller
@@ -134,7 +129,7 @@ class HttpRelay:
     # ── tools/call ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _call(self, request: web.Request, caller: _Caller, message: Message, identity: Id) -> web.StreamResponse:
-        client = Client.of(message, self._client(caller))
+        client = Client.of(message, await self.sessions.client(caller.session))
         reply = Reply(request)
         key = (caller.session, type(identity), identity)
         if not client.stateless and key in self._calls:
@@ -207,7 +202,7 @@ class HttpRelay:
             answer = await self._own({**call, "id": LATE}, caller.headers)
             return {**answer, "id": call["id"]}
 
-        client = Client.of(message, self._client(caller))
+        client = Client.of(message, await self.sessions.client(caller.session))
         return await self._gate.task(message, client, late, lambda params: self._list(caller.headers, params))
 
     async def _list(self, headers: Mapping[str, str], params: Message) -> Message:
@@ -229,6 +224,8 @@ class HttpRelay:
         async with self._ask(request.method, caller.headers, message) as response:
             if response.status >= 300:
                 return await returned(response)
+            if request.method == "DELETE":
+                await self.sessions.end(caller.session)
             if is_stream(response):
                 return await self._stream(request, caller, response, message)
             data = await read(response)
@@ -237,13 +234,13 @@ class HttpRelay:
             # INVARIANT: nothing that a client might take for a list of tools passes unread, whatever type it is said to
             # be.
             answer = message_of(data)
-            self._remember(caller, message, response)
+            await self._remember(caller, message, response)
             return _json(self._seen(message, answer), response.status, kept(response.headers))
 
     async def _stream(
         self, request: web.Request, caller: _Caller, response: ClientResponse, message: Message | None
     ) -> web.StreamResponse:
-        self._remember(caller, message, response)
+        await self._remember(caller, message, response)
         reply = Reply(request)
         reply.headers = response.headers
         await reply.open()
@@ -282,30 +279,10 @@ class HttpRelay:
             allow_redirects=False,
         )
 
-    # ── sessions ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _client(self, caller: _Caller) -> Client:
-        found = self._clients.get(caller.session)
-        if found is None:
-            return Client(session=self._session_name(caller.principal), principal=caller.principal)
-        self._clients.move_to_end(caller.session)
-        return found
-
-    def _remember(self, caller: _Caller, message: Message | None, response: ClientResponse) -> None:
+    async def _remember(self, caller: _Caller, message: Message | None, response: ClientResponse) -> None:
         name = response.headers.get("mcp-session-id", "")
-        if message is None or message.get("method") != "initialize" or not name:
-            return
-        capabilities = table(params_of(message).get("capabilities"))
-        self._clients[caller.principal, name] = Client(
-            capabilities=capabilities, session=self._session_name(name), principal=caller.principal
-        )
-        while len(self._clients) > MAX_SESSIONS:
-            self._clients.popitem(last=False)
-
-    def _session_name(self, of: str) -> str:
-        """The conversation on record; the id of a session is a secret, so its digest stands there."""
-        own = self._gate.settings.session
-        return f"{own}-{hashlib.sha256(of.encode()).hexdigest()[:16]}" if of else own
+        if message is not None and message.get("method") == "initialize" and name:
+            await self.sessions.begin((caller.principal, name), table(params_of(message).get("capabilities")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -365,7 +342,8 @@ async def listening(gate: Gate, settings: HttpSettings) -> AsyncGenerator[str]:
     async with ClientSession(timeout=timeout, cookie_jar=DummyCookieJar()) as session:
         app = web.Application(client_max_size=MAX_FRAME_BYTES)
         app[ENDPOINT] = path = urlsplit(settings.upstream).path or "/"
-        app.router.add_route("*", "/{tail:.*}", HttpRelay(gate, settings, session).handle)
+        relay = HttpRelay(gate, settings, session)
+        app.router.add_route("*", "/{tail:.*}", relay.handle)
         runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=STOP_SECONDS)
         await runner.setup()
         try:
@@ -374,6 +352,7 @@ async def listening(gate: Gate, settings: HttpSettings) -> AsyncGenerator[str]:
         finally:
             gate.tasks.close()
             await runner.cleanup()
+            await relay.sessions.close()
 
 
 async def _listened(runner: web.AppRunner, settings: HttpSettings) -> tuple[str, int]:

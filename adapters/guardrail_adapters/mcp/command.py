@@ -20,12 +20,13 @@ from typing import Final
 from guardrail import Config, ConfigError, Guard, GuardrailError
 from guardrail.telemetry import configure_from_environment
 from guardrail_adapters.mcp._clients import OWN, Plan, plan, undo, write
-from guardrail_adapters.mcp._gate import Gate, RelaySettings
+from guardrail_adapters.mcp._gate import Gate
 from guardrail_adapters.mcp._headers import HttpSettings
 from guardrail_adapters.mcp._kept import TaskFile
 from guardrail_adapters.mcp._names import is_server
 from guardrail_adapters.mcp._pins import Pin, PinStore, pins_path
 from guardrail_adapters.mcp._servers import Left, Reached, ServersFile, Started, read_servers
+from guardrail_adapters.mcp._settings import RelaySettings
 
 __all__ = [
     "Plan",
