@@ -254,5 +254,10 @@ def test_the_command_line_shows_a_trial_and_commits_what_was_asked_for(
     code, said = run("--trial=commit", "echo y > new", "--json")
     document = msgspec.json.decode(said)
     assert (document["trial"]["fate"], document["trial"]["decision"]["outcome"]) == ("commit", "allow")
+    code, said = run(
+        "--trial=commit", f"echo site.yaml > which; {PYTHON} -S edit.py < which", "--json", "--confine", "floor"
+    )
+    document = msgspec.json.decode(said)
+    assert (code, document["trial"]["fate"], document["trial"]["decision"]["outcome"]) == (3, "blocked", "deny")
     code, said = run("--trial", "true", "--confine", "bwrap")
     assert (code, "not `bwrap`" in said) == (2, True)
