@@ -81,7 +81,7 @@ def main() -> int:
     options.add_argument("--peers", metavar="PYTHON", default=sys.executable, help="interpreter with others' packages")
     options.add_argument("--totals", action="store_true", help="only the last rows")
     args = options.parse_args()
-    every = [*attacks.ATTACKS, *attacks.FURTHER, *attacks.NEWER, *attacks.READERS, *attacks.BENIGN]
+    every = [*attacks.ATTACKS, *attacks.FURTHER, *attacks.NEWER, *attacks.LATEST, *attacks.READERS, *attacks.BENIGN]
     names = [name for name in every if not args.only or name in args.only.split(",")]
     columns = {
         mechanism: found for mechanism in args.mechanisms if (found := column(mechanism, names, args.peers)) is not None
@@ -94,6 +94,7 @@ def main() -> int:
         ("the first", attacks.ATTACKS),
         ("further", attacks.FURTHER),
         ("newer", attacks.NEWER),
+        ("latest", attacks.LATEST),
         ("readers", attacks.READERS),
     ):
         count = [str(len(set(one.open) & set(some))) for one in columns.values()]

@@ -203,7 +203,9 @@ def test_a_host_that_lets_nobody_make_namespaces_starts_nothing_on_trial(tmp_pat
 
 @pytest.mark.skipif(not AS_ROOT, reason="every other test is run by an ordinary user then")
 def test_an_ordinary_user_tries_in_a_namespace_of_users(host: None) -> None:
-    """Without any capability; what others own there can be read, and a change of it fails."""
+    """Without any capability; what others own there can be read, and a change of it fails; a name that is no text is
+    no change that anybody could judge.
+    """
     with (
         arena() as made,
         KernelConfinement([], Bounds(write=(made.ws,)), launcher=(*DROP, PYTHON), trial=True) as held,
@@ -212,7 +214,7 @@ def test_an_ordinary_user_tries_in_a_namespace_of_users(host: None) -> None:
         theirs.write_text("root's\n")
         theirs.chmod(0o666)
         before = tree(Path(made.ws))
-        script = "cat theirs; echo x >> theirs; echo own > own"
+        script = "cat theirs; echo x >> theirs; echo own > own; : > $(printf 'z\\377')"
         job = held.confine(Job(argv=("/bin/sh", "-c", script), cwd=made.ws), ())
         for at, directories, files in os.walk(held._place):
             for name in (".", *directories, *files):
@@ -224,7 +226,8 @@ def test_an_ordinary_user_tries_in_a_namespace_of_users(host: None) -> None:
     assert b"root's" in b"".join(said)
     assert (ended.exit_code, account.refused) == (0, None)
     assert account.tried is not None
-    assert [(one.op, one.path) for one in account.tried.changes] == [("write", "own")]
+    assert [(one.op, one.path) for one in account.tried.changes] == [("write", "own"), ("cannot", "z\udcff")]
+    assert "no text" in str(account.tried.problem)
 
 
 def test_the_command_line_shows_a_trial_and_commits_what_was_asked_for(
@@ -251,5 +254,10 @@ def test_the_command_line_shows_a_trial_and_commits_what_was_asked_for(
     code, said = run("--trial=commit", "echo y > new", "--json")
     document = msgspec.json.decode(said)
     assert (document["trial"]["fate"], document["trial"]["decision"]["outcome"]) == ("commit", "allow")
+    code, said = run(
+        "--trial=commit", f"echo site.yaml > which; {PYTHON} -S edit.py < which", "--json", "--confine", "floor"
+    )
+    document = msgspec.json.decode(said)
+    assert (code, document["trial"]["fate"], document["trial"]["decision"]["outcome"]) == (3, "blocked", "deny")
     code, said = run("--trial", "true", "--confine", "bwrap")
     assert (code, "not `bwrap`" in said) == (2, True)

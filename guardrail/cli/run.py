@@ -155,8 +155,9 @@ def _tried(args: argparse.Namespace, guard: Guard, call: ToolCall, stop: Stop, s
         try:
             decision = trial.commit()
         except Blocked as blocked:
-            _told(args, guard, call, trial.execution, trial=facts | {"fate": "blocked"})
-            return _blocked(blocked.decision.to_dict(), as_json=args.json)
+            why = blocked.decision.to_dict()
+            _told(args, guard, call, trial.execution, trial=facts | {"fate": "blocked", "decision": why})
+            return _exit_of(why) if args.json else _blocked(why, as_json=False)
         if not args.json:
             print("guardrail: committed", file=sys.stderr)
         return _told(args, guard, call, trial.execution, trial=facts | {"decision": decision.to_dict()})
@@ -231,7 +232,7 @@ def _write(stream: Stream, chunk: bytes) -> None:
 
 
 def _blocked(decision: Mapping[str, Any], *, as_json: bool) -> int:
-    from guardrail.model import FAULT_RULE, NEUTRAL, Outcome
+    from guardrail.model import NEUTRAL, Outcome
     from guardrail.printing import visible
 
     outcome, rules = Outcome(decision["outcome"]), [str(reason["rule"]) for reason in decision["reasons"]]
@@ -242,9 +243,15 @@ def _blocked(decision: Mapping[str, Any], *, as_json: bool) -> int:
         waits = f" (escalation {held}: run it again once it is approved)" if held else ""
         told = f"{NEUTRAL[outcome][:-1].lower()}: {', '.join(dict.fromkeys(rules))}{waits}"
         print(visible(f"guardrail: {told}"), file=sys.stderr)
-    if outcome is Outcome.ESCALATE:
+    return _exit_of(decision)
+
+
+def _exit_of(blocked: Mapping[str, Any]) -> int:
+    from guardrail.model import FAULT_RULE, Outcome
+
+    if Outcome(blocked["outcome"]) is Outcome.ESCALATE:
         return EXIT_ESCALATE
-    return EXIT_FAULT if FAULT_RULE in rules else EXIT_DENY
+    return EXIT_FAULT if any(reason["rule"] == FAULT_RULE for reason in blocked["reasons"]) else EXIT_DENY
 
 
 def _keep_case(path: str, call: ToolCall, done: Execution) -> None:

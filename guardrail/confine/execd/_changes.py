@@ -83,7 +83,10 @@ class _Comparison:
             at = f"{path}/{name}" if path else name
             was = _status(lower, name) if name in before else None
             now = _status(merged, name)
-            if now is None:
+            if not _is_text(name):
+                if now is None or was is None or _status(upper, name) is not None:
+                    yield _cannot(at, "its name is no text, and nobody could judge it")
+            elif now is None:
                 if was is not None and lower is not None:
                     yield from _removed(at, name, lower, was)
             elif was is None or _status(upper, name) is not None:
@@ -213,6 +216,14 @@ def _beyond_mode(both: list[int], was: os.stat_result | None, now: os.stat_resul
 def _identity(found: os.stat_result) -> list[int]:
     """What changes with whatever is done to a file in the meantime."""
     return [found.st_dev, found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _status(parent: int | None, name: str) -> os.stat_result | None:

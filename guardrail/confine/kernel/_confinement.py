@@ -241,4 +241,5 @@ def _with_place(protected: ProtectedSet, place: str) -> ProtectedSet:
         identities={**protected.identities, (found.st_dev, found.st_ino): OWN_PLACE},
         readable=tuple(protected.readable),
         aliases=protected.aliases,
+        holders=protected.holders,
     )

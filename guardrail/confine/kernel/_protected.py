@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from guardrail.assets import Asset
@@ -54,7 +55,22 @@ def protect(assets: Iterable[Asset]) -> ProtectedSet:
     aliases = [path for path, links, seen in names.values() if links > seen]
     for root in roots:
         aliases += _mounted_elsewhere(root)
-    return ProtectedSet(roots=roots, identities=identities, readable=readable, aliases=aliases)
+    return ProtectedSet(roots=roots, identities=identities, readable=readable, aliases=aliases, holders=_holders(roots))
+
+
+def _holders(roots: Mapping[str, str]) -> dict[tuple[int, int], str]:
+    """The directories above assets, which may be reached by another mount than the one that was declared."""
+    found: dict[tuple[int, int], str] = {}
+    for root, asset in roots.items():
+        above = os.path.dirname(root)
+        while True:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                seen = os.stat(above)
+                found.setdefault((seen.st_dev, seen.st_ino), asset)
+            if above == os.path.dirname(above):
+                break
+            above = os.path.dirname(above)
+    return found
 
 
 def raised(error: ConfineError) -> None:
