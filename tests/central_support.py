@@ -90,8 +90,11 @@ class Fleet:
 
     def revoke(self, name: str = "m1") -> None:
         """Publish that an order is taken back; it ends what Dana has issued."""
-        taken = Revocation(mandate=name, by="dana", at=dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
-        assert self.publish(revoke(taken, self.key), "revocation").fresh
+        assert self.publish(self.revocation(name), "revocation").fresh
+
+    def revocation(self, name: str = "m1") -> bytes:
+        """Dana takes back what she has issued under a name."""
+        return revoke(Revocation(mandate=name, by="dana", at=dt.datetime(2026, 1, 1, tzinfo=dt.UTC)), self.key)
 
     def deletion(self, number: int = 0) -> ToolCall:
         """A call that deletes a part of the model."""

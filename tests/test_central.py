@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import random
 import shutil
@@ -401,6 +402,10 @@ def _findings(config: Path, capsys: pytest.CaptureFixture[str]) -> list[tuple[st
             "`central.store` must be `postgresql://host/database`",
         ),
         ('store = "postgresql://u:secret@h/d"\n[mandates]\ndirectory = "orders"', "`central.store` has a password"),
+        (
+            'store = "postgresql://h/d"\n[mandates]\ndirectory = "orders"',
+            "`central.store` needs a `trail.origin` of this guard's own",
+        ),
         ("poll_seconds = 0", "`central.poll_seconds` must be greater than 0"),
     ],
 )
@@ -409,6 +414,34 @@ def test_a_centre_that_cannot_be_meant_is_refused(lines: str, why: str) -> None:
     with pytest.raises(ConfigError, match=why) as caught:
         parse(f"[central]\n{lines}\n")
     assert "secret" not in str(caught.value)
+
+
+def test_a_trail_may_have_its_name_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pods of one configuration have names of their own; a name that is not there is no name."""
+    text = '[trail]\norigin = "${GUARDRAIL_ORIGIN}"'
+    monkeypatch.setenv("GUARDRAIL_ORIGIN", "example.com/agents/pod-1")
+    assert parse(text).trail.origin == "example.com/agents/pod-1"
+    monkeypatch.delenv("GUARDRAIL_ORIGIN")
+    with pytest.raises(ConfigError, match="`trail.origin` names the environment variable `GUARDRAIL_ORIGIN`"):
+        parse(text)
+
+
+def test_a_revocation_that_cannot_be_kept_ends_every_order_of_the_centre(fleet: Fleet) -> None:
+    """What was taken back is not known after a restart, so nothing that was ordered there counts."""
+    fleet.order()
+    envelope = fleet.revocation()
+    with fleet.guard("a") as guard:
+        assert until(lambda: allows(guard, fleet))
+        # A name that cannot be written, as on a disk that is full.
+        name = f"central-{hashlib.sha256(envelope).hexdigest()}.revocation.json.new"
+        blocked = fleet.root / "a" / "orders" / name
+        blocked.mkdir()
+        assert fleet.publish(envelope, "revocation").fresh
+        assert until(lambda: stands(guard).state == "not up to date")
+        assert guard.mandates.mandates == ()
+        blocked.rmdir()
+        assert until(lambda: stands(guard).state == "in contact")
+        assert not allows(guard, fleet)
 
 
 def test_without_a_centre_there_is_nothing_to_publish_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

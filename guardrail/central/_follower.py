@@ -35,6 +35,9 @@ JITTER: Final = 0.25
 """By how much of itself each wait is longer or shorter at random, so that guards which were cut off together do not
 come back together."""
 
+JOIN_SECONDS: Final = 0.05
+"""How often a thread that is to end is cut off, in seconds."""
+
 HEARTBEAT_SECONDS: Final = 60.0
 """How often the centre hears of a trail that does not grow, in seconds."""
 
@@ -82,12 +85,14 @@ class Follower:
 
     def close(self, seconds: float) -> None:
         """End; what is under way is cut off, and after `seconds` it is left behind."""
-        with self._lock:
-            self._ended.set()
-            if self._database is not None:
-                self._database.cut()
-        if self._thread.is_alive():
-            self._thread.join(seconds)
+        self._ended.set()
+        end = time.monotonic() + seconds
+        while self._thread.is_alive() and time.monotonic() < end:
+            # It may be about to ask something, and is cut off then as soon as it does.
+            with self._lock:
+                if self._database is not None:
+                    self._database.cut()
+            self._thread.join(JOIN_SECONDS)
 
     def _run(self) -> None:
         while not self._ended.is_set():
