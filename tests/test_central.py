@@ -15,6 +15,8 @@ from typing import Any
 
 import psycopg
 import pytest
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 
 from guardrail import Guard, Outcome
 from guardrail.audit import verify
@@ -24,9 +26,12 @@ from guardrail.audit._verify import read_records
 from guardrail.audit.postgres import migrate_store
 from guardrail.central import _people
 from guardrail.cli import main
-from guardrail.config import load, parse
+from guardrail.config import ServiceConfig, load, parse
 from guardrail.errors import ConfigError
+from guardrail.service._metrics import _Counts
 from guardrail.service._readiness import Readiness
+from guardrail.service._turns import Turns
+from guardrail.telemetry import Telemetry
 from tests.central_support import DELETE, POLL_SECONDS, TIMEOUT_SECONDS, Fleet, until
 from tests.postgres_support import Cluster, Wire
 
@@ -72,6 +77,12 @@ def stands(guard: Guard) -> Any:
     """How a guard stands with the centre."""
     assert guard.central is not None
     return guard.central.status
+
+
+def metrics(guard: Guard) -> dict[str, float]:
+    """What Prometheus would read of the centre."""
+    families = _Counts(guard, Turns(ServiceConfig())).collect()
+    return {sample.name: sample.value for family in families for sample in family.samples if "central" in sample.name}
 
 
 def directory_of(guard: Guard) -> Path:
@@ -196,11 +207,16 @@ def test_a_guard_that_is_cut_off_goes_on_with_what_it_has_seen_and_counts_no_use
     """It says so, in its trail too, and catches up when the way is back; nothing of its trail is missing there."""
     fleet.order("plain")
     fleet.order("counted", {"effects": ["rename"], "assets": ["model:beta"], "targets": ["/**"], "uses": 5})
-    with fleet.guard("a", wire.url(fleet.store)) as guard:
+    logs = InMemoryLogRecordExporter()
+    provider = LoggerProvider()
+    provider.add_log_record_processor(SimpleLogRecordProcessor(logs))
+    store, telemetry = wire.url(fleet.store), Telemetry(logger_provider=provider)
+    with fleet.guard("a", store, telemetry=telemetry) as guard:
         assert until(lambda: len(guard.mandates.mandates) == 2)
         wire.cut()
         assert until(lambda: bool(stands(guard).cut))
         assert Readiness(guard).notes()["central"].startswith("cut since 20")
+        assert metrics(guard)["guardrail_central_cut"] == 1
         assert guard.check(fleet.deletion(0))
         move = fleet.deletion(1)
         move.args["command"] = str(move.args["command"]).replace("rm ", "mv ") + f" {fleet.root}/elsewhere"
@@ -212,6 +228,7 @@ def test_a_guard_that_is_cut_off_goes_on_with_what_it_has_seen_and_counts_no_use
         fleet.order("later", {"effects": ["copy"], "assets": ["model:beta"]})
         wire.mend()
         assert until(lambda: stands(guard).state == "in contact")
+        assert metrics(guard)["guardrail_central_cut"] == 0
         assert len(guard.mandates.mandates) == 3
         assert until(lambda: bool(guard.check(move)))
         assert guard.trail is not None
@@ -222,6 +239,8 @@ def test_a_guard_that_is_cut_off_goes_on_with_what_it_has_seen_and_counts_no_use
     assert (origin.size, origin.wrong) == (verify(directory, deep=True).records, "")
     told = [str(record.get("event")) for _, record in read_records(str(directory))]
     assert [event for event in told if event.startswith("central_")] == ["central_cut", "central_back"]
+    names = [str(one.log_record.event_name) for one in logs.get_finished_logs()]
+    assert [name for name in names if "central" in name] == ["guardrail.central.cut", "guardrail.central.back"]
 
 
 def test_a_guard_that_never_reached_the_centre_starts_with_no_order(fleet: Fleet, wire: Wire) -> None:
