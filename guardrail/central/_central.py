@@ -83,12 +83,12 @@ class Central:
         self._follower.start(self._config.central.timeout_seconds)
 
     def close(self) -> None:
-        """Have the last checkpoint recorded if the centre is there, and let go; the trail is closed by then."""
+        """Have the last checkpoint recorded, if the centre answers now, and let go; the trail is closed by then."""
         self.counts.close()
         if self._follower is None:
             return
         self._follower.close(CLOSE_SECONDS)
-        if self._reporter is not None and not self.status.cut:
+        if self._reporter is not None:
             # What does not arrive now does when the trail is opened again.
             with suppress(TrailError), Database(self._store, self._config.central.timeout_seconds) as database:
                 self._reporter.report(database)
