@@ -3844,6 +3844,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_central.py::test_a_guard_that_is_cut_off_goes_on_with_what_it_has_seen_and_counts_no_use",
             "tests/test_central.py::test_a_guard_that_never_reached_the_centre_starts_with_no_order",
+            "tests/test_central.py::test_a_long_time_without_the_centre_ends_no_thread_and_silence_is_no_contact",
             "tests/test_central.py::test_doctor_says_what_a_guard_would_find",
             "tests/test_central_processes.py::test_a_way_that_is_cut_in_the_middle_of_an_escalation_lets_the_call_wait",
             "tests/test_central_processes.py::test_every_trail_is_whole_and_recorded_to_its_end",

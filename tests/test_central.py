@@ -25,6 +25,7 @@ from guardrail.audit._tree import EMPTY_ROOT, leaf_hash, node_hash
 from guardrail.audit._verify import read_records
 from guardrail.audit.postgres import migrate_store
 from guardrail.central import _people
+from guardrail.central._follower import JITTER, LATE, LONGEST_SECONDS, Follower
 from guardrail.cli import main
 from guardrail.config import ServiceConfig, load, parse
 from guardrail.errors import ConfigError
@@ -266,6 +267,28 @@ def test_a_centre_that_hangs_costs_one_wait_and_then_none(fleet: Fleet, wire: Wi
         assert until(lambda: bool(stands(guard).cut))
         wire.mend()
         assert until(lambda: bool(guard.check(fleet.deletion(2))))
+
+
+def test_a_long_time_without_the_centre_ends_no_thread_and_silence_is_no_contact(fleet: Fleet, wire: Wire) -> None:
+    """However often it failed, it tries again before long; a thread that hangs does not pass for one that hears."""
+    wire.cut()
+    with fleet.guard("a", wire.url(fleet.store)) as guard:
+        follower = _follower(guard)
+        follower._failures = 100_000
+        assert follower._pause() <= LONGEST_SECONDS * (1 + JITTER)
+        follower._failures = 0
+        wire.mend()
+        assert until(lambda: stands(guard).state == "in contact")
+        follower.close(10)
+        follower._heard_at -= LATE * (POLL_SECONDS + TIMEOUT_SECONDS)
+        assert stands(guard).state.startswith("cut since")
+
+
+def _follower(guard: Guard) -> Follower:
+    assert guard.central is not None
+    found = guard.central._follower
+    assert found is not None
+    return found
 
 
 # ── trails ────────────────────────────────────────────────────────────────────────────────────────────────────────────
