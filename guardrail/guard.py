@@ -156,9 +156,9 @@ class Guard:
         )
         self.provenance = Provenance(self.inventory)
         self.zones = Zones(config)
-        # A guard that keeps no trail counts in memory, on top of what those that do have counted.
         self.central = open_central(config, trail)
         counts = None if self.central is None else self.central.counts
+        # A guard that keeps no trail counts in memory, on top of what those that do have counted.
         ledger = MandateLedger(beside_trail(config, "orders.db"), readonly=trail is None, counts=counts)
         self.mandates = MandateBook(config, ledger)
         self.shells = Shells()

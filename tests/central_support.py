@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from guardrail import Guard, ToolCall
@@ -90,8 +91,17 @@ class Fleet:
 
     def revoke(self, name: str = "m1") -> None:
         """Publish that an order is taken back; it ends what Dana has issued."""
-        taken = Revocation(mandate=name, by="dana", at=dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
-        assert self.publish(revoke(taken, self.key), "revocation").fresh
+        assert self.publish(self.revocation(name), "revocation").fresh
+
+    def revocation(self, name: str = "m1") -> bytes:
+        """Dana takes back what she has issued under a name."""
+        return revoke(Revocation(mandate=name, by="dana", at=dt.datetime(2026, 1, 1, tzinfo=dt.UTC)), self.key)
+
+    def used(self, name: str) -> int:
+        """How many uses of an order are counted at the centre."""
+        with psycopg.connect(self.store) as connection:
+            row = connection.execute("select sum(used) from guardrail.uses where mandate = %s", (name,)).fetchone()
+        return int(row[0] or 0) if row else 0
 
     def deletion(self, number: int = 0) -> ToolCall:
         """A call that deletes a part of the model."""

@@ -3933,7 +3933,9 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_central.py::test_an_order_that_is_changed_in_the_database_counts_nowhere",
             "tests/test_central.py::test_a_revocation_outlives_its_row_and_the_centre",
             "tests/test_central.py::test_an_order_that_is_withdrawn_is_gone_and_one_that_lies_there_by_hand_stays",
+            "tests/test_central.py::test_a_revocation_that_cannot_be_kept_ends_every_order_of_the_centre",
             "tests/test_central.py::test_a_guard_has_no_more_rights_than_it_needs",
+            "tests/test_central.py::test_a_trail_may_have_its_name_from_the_environment",
             "tests/test_central.py::test_a_centre_that_cannot_be_meant_is_refused",
             "tests/test_central.py::test_without_a_centre_there_is_nothing_to_publish_to",
             "tests/test_central.py::test_a_trail_is_needed_to_release_anything_in_common",
@@ -3967,6 +3969,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_central.py::test_a_guard_that_is_cut_off_goes_on_with_what_it_has_seen_and_counts_no_use",
             "tests/test_central.py::test_a_guard_that_never_reached_the_centre_starts_with_no_order",
+            "tests/test_central.py::test_a_long_time_without_the_centre_ends_no_thread_and_silence_is_no_contact",
             "tests/test_central.py::test_doctor_says_what_a_guard_would_find",
             "tests/test_central_processes.py::test_a_way_that_is_cut_in_the_middle_of_an_escalation_lets_the_call_wait",
             "tests/test_central_processes.py::test_every_trail_is_whole_and_recorded_to_its_end",

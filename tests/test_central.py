@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import random
 import shutil
@@ -14,6 +15,8 @@ from typing import Any
 
 import psycopg
 import pytest
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 
 from guardrail import Guard, Outcome
 from guardrail.audit import verify
@@ -22,10 +25,14 @@ from guardrail.audit._tree import EMPTY_ROOT, leaf_hash, node_hash
 from guardrail.audit._verify import read_records
 from guardrail.audit.postgres import migrate_store
 from guardrail.central import _people
+from guardrail.central._follower import JITTER, LATE, LONGEST_SECONDS, Follower
 from guardrail.cli import main
-from guardrail.config import load, parse
+from guardrail.config import ServiceConfig, load, parse
 from guardrail.errors import ConfigError
+from guardrail.service._metrics import _Counts
 from guardrail.service._readiness import Readiness
+from guardrail.service._turns import Turns
+from guardrail.telemetry import Telemetry
 from tests.central_support import DELETE, POLL_SECONDS, TIMEOUT_SECONDS, Fleet, until
 from tests.postgres_support import Cluster, Wire
 
@@ -71,6 +78,12 @@ def stands(guard: Guard) -> Any:
     """How a guard stands with the centre."""
     assert guard.central is not None
     return guard.central.status
+
+
+def metrics(guard: Guard) -> dict[str, float]:
+    """What Prometheus would read of the centre."""
+    families = _Counts(guard, Turns(ServiceConfig())).collect()
+    return {sample.name: sample.value for family in families for sample in family.samples if "central" in sample.name}
 
 
 def directory_of(guard: Guard) -> Path:
@@ -195,11 +208,16 @@ def test_a_guard_that_is_cut_off_goes_on_with_what_it_has_seen_and_counts_no_use
     """It says so, in its trail too, and catches up when the way is back; nothing of its trail is missing there."""
     fleet.order("plain")
     fleet.order("counted", {"effects": ["rename"], "assets": ["model:beta"], "targets": ["/**"], "uses": 5})
-    with fleet.guard("a", wire.url(fleet.store)) as guard:
+    logs = InMemoryLogRecordExporter()
+    provider = LoggerProvider()
+    provider.add_log_record_processor(SimpleLogRecordProcessor(logs))
+    store, telemetry = wire.url(fleet.store), Telemetry(logger_provider=provider)
+    with fleet.guard("a", store, telemetry=telemetry) as guard:
         assert until(lambda: len(guard.mandates.mandates) == 2)
         wire.cut()
         assert until(lambda: bool(stands(guard).cut))
         assert Readiness(guard).notes()["central"].startswith("cut since 20")
+        assert metrics(guard)["guardrail_central_cut"] == 1
         assert guard.check(fleet.deletion(0))
         move = fleet.deletion(1)
         move.args["command"] = str(move.args["command"]).replace("rm ", "mv ") + f" {fleet.root}/elsewhere"
@@ -211,6 +229,7 @@ def test_a_guard_that_is_cut_off_goes_on_with_what_it_has_seen_and_counts_no_use
         fleet.order("later", {"effects": ["copy"], "assets": ["model:beta"]})
         wire.mend()
         assert until(lambda: stands(guard).state == "in contact")
+        assert metrics(guard)["guardrail_central_cut"] == 0
         assert len(guard.mandates.mandates) == 3
         assert until(lambda: bool(guard.check(move)))
         assert guard.trail is not None
@@ -221,6 +240,8 @@ def test_a_guard_that_is_cut_off_goes_on_with_what_it_has_seen_and_counts_no_use
     assert (origin.size, origin.wrong) == (verify(directory, deep=True).records, "")
     told = [str(record.get("event")) for _, record in read_records(str(directory))]
     assert [event for event in told if event.startswith("central_")] == ["central_cut", "central_back"]
+    names = [str(one.log_record.event_name) for one in logs.get_finished_logs()]
+    assert [name for name in names if "central" in name] == ["guardrail.central.cut", "guardrail.central.back"]
 
 
 def test_a_guard_that_never_reached_the_centre_starts_with_no_order(fleet: Fleet, wire: Wire) -> None:
@@ -246,6 +267,28 @@ def test_a_centre_that_hangs_costs_one_wait_and_then_none(fleet: Fleet, wire: Wi
         assert until(lambda: bool(stands(guard).cut))
         wire.mend()
         assert until(lambda: bool(guard.check(fleet.deletion(2))))
+
+
+def test_a_long_time_without_the_centre_ends_no_thread_and_silence_is_no_contact(fleet: Fleet, wire: Wire) -> None:
+    """However often it failed, it tries again before long; a thread that hangs does not pass for one that hears."""
+    wire.cut()
+    with fleet.guard("a", wire.url(fleet.store)) as guard:
+        follower = _follower(guard)
+        follower._failures = 100_000
+        assert follower._pause() <= LONGEST_SECONDS * (1 + JITTER)
+        follower._failures = 0
+        wire.mend()
+        assert until(lambda: stands(guard).state == "in contact")
+        follower.close(10)
+        follower._heard_at -= LATE * (POLL_SECONDS + TIMEOUT_SECONDS)
+        assert stands(guard).state.startswith("cut since")
+
+
+def _follower(guard: Guard) -> Follower:
+    assert guard.central is not None
+    found = guard.central._follower
+    assert found is not None
+    return found
 
 
 # ── trails ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -401,6 +444,10 @@ def _findings(config: Path, capsys: pytest.CaptureFixture[str]) -> list[tuple[st
             "`central.store` must be `postgresql://host/database`",
         ),
         ('store = "postgresql://u:secret@h/d"\n[mandates]\ndirectory = "orders"', "`central.store` has a password"),
+        (
+            'store = "postgresql://h/d"\n[mandates]\ndirectory = "orders"',
+            "`central.store` needs a `trail.origin` of this guard's own",
+        ),
         ("poll_seconds = 0", "`central.poll_seconds` must be greater than 0"),
     ],
 )
@@ -409,6 +456,34 @@ def test_a_centre_that_cannot_be_meant_is_refused(lines: str, why: str) -> None:
     with pytest.raises(ConfigError, match=why) as caught:
         parse(f"[central]\n{lines}\n")
     assert "secret" not in str(caught.value)
+
+
+def test_a_trail_may_have_its_name_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pods of one configuration have names of their own; a name that is not there is no name."""
+    text = '[trail]\norigin = "${GUARDRAIL_ORIGIN}"'
+    monkeypatch.setenv("GUARDRAIL_ORIGIN", "example.com/agents/pod-1")
+    assert parse(text).trail.origin == "example.com/agents/pod-1"
+    monkeypatch.delenv("GUARDRAIL_ORIGIN")
+    with pytest.raises(ConfigError, match="`trail.origin` names the environment variable `GUARDRAIL_ORIGIN`"):
+        parse(text)
+
+
+def test_a_revocation_that_cannot_be_kept_ends_every_order_of_the_centre(fleet: Fleet) -> None:
+    """What was taken back is not known after a restart, so nothing that was ordered there counts."""
+    fleet.order()
+    envelope = fleet.revocation()
+    with fleet.guard("a") as guard:
+        assert until(lambda: allows(guard, fleet))
+        # A name that cannot be written, as on a disk that is full.
+        name = f"central-{hashlib.sha256(envelope).hexdigest()}.revocation.json.new"
+        blocked = fleet.root / "a" / "orders" / name
+        blocked.mkdir()
+        assert fleet.publish(envelope, "revocation").fresh
+        assert until(lambda: stands(guard).state == "not up to date")
+        assert guard.mandates.mandates == ()
+        blocked.rmdir()
+        assert until(lambda: stands(guard).state == "in contact")
+        assert not allows(guard, fleet)
 
 
 def test_without_a_centre_there_is_nothing_to_publish_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

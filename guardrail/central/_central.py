@@ -16,7 +16,7 @@ from guardrail.central._database import Database
 from guardrail.central._follower import Follower
 from guardrail.central._kept import Kept
 from guardrail.central._reporter import Reporter
-from guardrail.central._status import Status
+from guardrail.central._status import NOT_YET, Status, moment
 from guardrail.config import Config, secret
 from guardrail.errors import ConfigError, TrailError
 from guardrail.mandates import MandateLedger
@@ -58,7 +58,7 @@ class Central:
     @property
     def status(self) -> Status:
         """How it stands with the centre."""
-        return self._follower.status if self._follower is not None else Status(contact_us=self._kept.contact_us)
+        return self._follower.status if self._follower is not None else Status(cut=NOT_YET)
 
     def follow(self, ledger: MandateLedger, telemetry: Telemetry, facts: Callable[[], Mapping[str, str]]) -> None:
         """Begin to keep up; waits a moment for what is new, and goes on with what was last seen if nothing comes.
@@ -83,20 +83,21 @@ class Central:
         self._follower.start(self._config.central.timeout_seconds)
 
     def close(self) -> None:
-        """Have the last checkpoint recorded if the centre is there, and let go; the trail is closed by then."""
+        """Have the last checkpoint recorded, if the centre answers now, and let go; the trail is closed by then."""
         self.counts.close()
         if self._follower is None:
             return
         self._follower.close(CLOSE_SECONDS)
-        if self._reporter is not None and not self.status.cut:
+        if self._reporter is not None:
             # What does not arrive now does when the trail is opened again.
             with suppress(TrailError), Database(self._store, self._config.central.timeout_seconds) as database:
                 self._reporter.report(database)
 
     def _changed(self, before: Status, now: Status) -> None:
         """Put on record what people may have to do something about."""
-        if bool(now.cut) != bool(before.cut):
-            self._tell("cut" if now.cut else "back", now.cut or f"it was away since {before.contact_us}", before)
+        if bool(now.cut) != (before.cut not in ("", NOT_YET)):
+            away = f"it was away since {moment(before.contact_us)}"
+            self._tell("cut" if now.cut else "back", now.cut or away, before)
         if now.refused and not before.refused:
             self._tell("refused", now.refused, before)
 

@@ -5,6 +5,7 @@ INVARIANT: cut off, no use is given: whether one is left is not known.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -37,6 +38,7 @@ class Counts:
         self._used_at = 0.0
         self._failed_at = float("-inf")
         self._why = ""
+        self._pid = os.getpid()
 
     def take(self, uses: Sequence[Use]) -> tuple[int, ...] | None:
         """Use grants up by one call: all of them, or none; None if one was used up before, by whomever.
@@ -44,6 +46,9 @@ class Counts:
         Raises:
             Fault: if it is not known to be counted; it may be, and then that use is lost.
         """
+        if os.getpid() != self._pid:
+            self._why = "a forked child has no connection of its own"
+            raise self._cut(uses)
         if time.monotonic() - self._failed_at < AGAIN_SECONDS:
             raise self._cut(uses)
         if not self._lock.acquire(timeout=self._timeout):

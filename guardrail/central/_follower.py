@@ -18,7 +18,7 @@ import msgspec
 
 from guardrail.central._database import Database, RefusedTrail
 from guardrail.central._kept import SUFFIXES, Kept
-from guardrail.central._status import Status
+from guardrail.central._status import NOT_YET, Status
 from guardrail.errors import Fault
 
 if TYPE_CHECKING:
@@ -31,9 +31,18 @@ FIRST_SECONDS: Final = 0.2
 LONGEST_SECONDS: Final = 10.0
 """Longest such wait, in seconds."""
 
+DOUBLINGS: Final = 6
+"""How often the wait is doubled, until it is the longest."""
+
 JITTER: Final = 0.25
 """By how much of itself each wait is longer or shorter at random, so that guards which were cut off together do not
 come back together."""
+
+JOIN_SECONDS: Final = 0.05
+"""How often a thread that is to end is cut off, in seconds."""
+
+LATE: Final = 3
+"""After how many times the time between two looks it counts as cut off that nothing was heard, whatever the reason."""
 
 HEARTBEAT_SECONDS: Final = 60.0
 """How often the centre hears of a trail that does not grow, in seconds."""
@@ -72,8 +81,17 @@ class Follower:
         self._looked = threading.Event()
         self._told_at = float("-inf")
         self._failures = 0
-        self.status = Status(contact_us=kept.contact_us)
+        self._heard_at = time.monotonic()
+        self._status = Status(contact_us=kept.contact_us, cut=NOT_YET)
         self._thread = threading.Thread(target=self._run, name="guardrail-central", daemon=True)
+
+    @property
+    def status(self) -> Status:
+        """How it stands; a thread that hangs or is gone never passes for one that has heard something."""
+        most = LATE * (self._settings.poll_seconds + self._settings.timeout_seconds)
+        if self._status.cut or time.monotonic() - self._heard_at <= most:
+            return self._status
+        return msgspec.structs.replace(self._status, cut="nothing was heard for longer than it should take")
 
     def start(self, seconds: float) -> None:
         """Begin, and wait at most that long for the first look, so that what is known is new where it can be."""
@@ -82,12 +100,14 @@ class Follower:
 
     def close(self, seconds: float) -> None:
         """End; what is under way is cut off, and after `seconds` it is left behind."""
-        with self._lock:
-            self._ended.set()
-            if self._database is not None:
-                self._database.cut()
-        if self._thread.is_alive():
-            self._thread.join(seconds)
+        self._ended.set()
+        end = time.monotonic() + seconds
+        while self._thread.is_alive() and time.monotonic() < end:
+            # It may be about to ask something, and is cut off then as soon as it does.
+            with self._lock:
+                if self._database is not None:
+                    self._database.cut()
+            self._thread.join(JOIN_SECONDS)
 
     def _run(self) -> None:
         while not self._ended.is_set():
@@ -101,7 +121,7 @@ class Follower:
             self._failures += 1
 
     def _pause(self) -> float:
-        return _about(min(LONGEST_SECONDS, FIRST_SECONDS * 2**self._failures))
+        return _about(min(LONGEST_SECONDS, FIRST_SECONDS * 2 ** min(DOUBLINGS, self._failures)))
 
     def _follow(self) -> None:
         with Database(self._store, self._settings.timeout_seconds) as database:
@@ -132,6 +152,7 @@ class Follower:
             self._kept.heard()
         except (OSError, Fault) as error:
             why = str(error)
+        self._heard_at = time.monotonic()
         self._note(cut="", kept=why, contact_us=time.time_ns() // 1000)
         self._report(database)
 
@@ -139,7 +160,7 @@ class Follower:
         if self._reporter is None:
             return
         size = self._reporter.size
-        if size == self.status.recorded and time.monotonic() - self._told_at < HEARTBEAT_SECONDS:
+        if size == self._status.recorded and time.monotonic() - self._told_at < HEARTBEAT_SECONDS:
             return
         try:
             self._note(recorded=self._reporter.report(database), refused="")
@@ -148,9 +169,9 @@ class Follower:
         self._told_at = time.monotonic()
 
     def _note(self, **changes: str | int) -> None:
-        before, self.status = self.status, msgspec.structs.replace(self.status, **changes)
-        if self.status != before:
-            self._changed(before, self.status)
+        before, self._status = self._status, msgspec.structs.replace(self._status, **changes)
+        if self._status != before:
+            self._changed(before, self._status)
 
 
 def _about(seconds: float) -> float:

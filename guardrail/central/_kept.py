@@ -5,6 +5,7 @@ Not concerned with what an order says: the book of mandates reads these files li
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -37,6 +38,10 @@ class Kept:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._directory = directory
         self._contact = directory / CONTACT
+        # A place that takes no file is found now, and not when a revocation has to be kept.
+        if not self._contact.exists():
+            replace(self._contact, b"")
+            os.utime(self._contact, (0, 0))
         # Another process, or a crash, may have left anything under our names: the first time all of it is written anew.
         self._written: dict[str, set[str]] = {table: set() for table in SUFFIXES}
 
@@ -51,7 +56,8 @@ class Kept:
         Raises:
             OSError: if that cannot be noted.
         """
-        os.close(os.open(self._contact, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        if not self._contact.exists():
+            replace(self._contact, b"")
         os.utime(self._contact)
 
     def follow(
@@ -67,17 +73,32 @@ class Kept:
         Raises:
             OSError: if a file cannot be written or removed.
         """
-        written = self._written[table]
-        if missing := [name for name in names if name not in written]:
-            for name, envelope in fetch(missing).items():
-                replace(self._path(table, name), envelope)
-                written.add(name)
+        try:
+            self._write(table, [name for name in names if name not in self._written[table]], fetch)
+        except OSError:
+            # INVARIANT: an order that was perhaps taken back does not count. Removing needs no room on the disk.
+            self._remove(keep=())
+            raise
         if table == "mandates":
-            for path in self._directory.glob(f"{PREFIX}*{SUFFIXES[table]}"):
-                name = path.name.removeprefix(PREFIX).removesuffix(SUFFIXES[table])
-                if name not in names:
-                    path.unlink(missing_ok=True)
-                    written.discard(name)
+            self._remove(keep=names)
+
+    def _write(
+        self, table: str, names: Collection[str], fetch: Callable[[Collection[str]], Mapping[str, bytes]]
+    ) -> None:
+        if names:
+            for envelope in fetch(names).values():
+                # Worked out here: what the database calls it may be anything.
+                name = hashlib.sha256(envelope).hexdigest()
+                replace(self._path(table, name), envelope)
+                self._written[table].add(name)
+
+    def _remove(self, keep: Collection[str]) -> None:
+        """Take away all mandates that were put there, but for some."""
+        for path in self._directory.glob(f"{PREFIX}*{SUFFIX}"):
+            name = path.name.removeprefix(PREFIX).removesuffix(SUFFIX)
+            if name not in keep:
+                path.unlink(missing_ok=True)
+                self._written["mandates"].discard(name)
 
     def _path(self, table: str, name: str) -> Path:
         return self._directory / f"{PREFIX}{name}{SUFFIXES[table]}"

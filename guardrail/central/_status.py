@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Final
 
 import msgspec
+
+NOT_YET: Final = "it was not asked yet"
+"""Why it counts as cut off until it was asked for the first time."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):

@@ -33,7 +33,7 @@ class TrailConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
             password, or all of it as `${ENV_NAME}`; `directory` is then what one replica keeps for itself.
         key: for `store`: file with the private key of the ledger, the same for all replicas; `trail.key` in
             `directory` by default.
-        origin: name of this ledger in its checkpoints: no blanks, no `+`.
+        origin: name of this ledger in its checkpoints: no blanks, no `+`; or `${ENV_NAME}`.
         segment_bytes: size of one segment file, in bytes.
         checkpoint_seconds: longest time between two signed checkpoints while records arrive, in seconds.
         timeout_seconds: longest wait for a durable write before the call is denied, in seconds.

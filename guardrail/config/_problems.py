@@ -80,6 +80,8 @@ def _central_problems(config: Config) -> list[str]:
     problems = _database_problems(config.central.store, "central.store")
     if config.central.store and not config.mandates.directory:
         problems.append("`central.store` needs `mandates.directory`: a directory of the guard's own, for what was seen")
+    if config.central.store and not config.trail.store and config.trail.origin == TrailConfig().origin:
+        problems.append("`central.store` needs a `trail.origin` of this guard's own: each trail has one name there")
     return problems
 
 

@@ -137,6 +137,7 @@ class _Pages:
                 "recording": self._guard.trail is not None,
                 "unsafe_fail_open": self._guard.config.unsafe_fail_open,
                 "active": self._turns.active,
+                "central": "" if (central := self._guard.central) is None else str(central.status),
             }
         )
 
