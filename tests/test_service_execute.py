@@ -19,7 +19,7 @@ from guardrail.audit._verify import read_records
 from guardrail.config import parse as parse_config
 from guardrail.service import _execute, create_app
 from tests.console_support import free_port, served
-from tests.test_service_routes import ask, children, opened
+from tests.test_service_routes import ask, children, opened, until
 
 TOKEN = "a-token-that-agents-hold"
 WAIT_SECONDS = 60
@@ -55,13 +55,6 @@ def wanted(tmp_path: Path, agent: str, *words: str, stream: bool = False) -> dic
     """A request to carry out a command."""
     call = {"tool": "bash", "args": {"command": list(words)}, "cwd": str(tmp_path), "subject": {"id": agent}}
     return {"call": call, "stream": stream}
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """Wait for what processes do, which set no event of ours."""
-    async with asyncio.timeout(WAIT_SECONDS):
-        while not holds():  # noqa: ASYNC110 - see above
-            await asyncio.sleep(0.01)
 
 
 def released(guard: Guard, tmp_path: Path) -> int:

@@ -17,7 +17,7 @@ import msgspec
 import orjson
 
 from guardrail.confine import JobError, Stream
-from guardrail.errors import Blocked, TrailError
+from guardrail.errors import Blocked, InvalidCall, TrailError
 from guardrail.execution import Execution, aexecute
 from guardrail.model import Decision, ToolCall
 from guardrail.service._http import Answer, Problem, Receive, Scope, Send, problem_document, request_id
@@ -132,6 +132,8 @@ def _tell(work: asyncio.Task[Execution], reply: _Whole | _Lines) -> None:
     except Blocked as blocked:
         reply.decided(blocked.decision)
         reply.ended(None)
+    except InvalidCall:
+        raise  # nothing was judged, and nothing told yet
     except (JobError, TrailError) as error:
         reply.failed(str(error))
     except Exception as error:
