@@ -241,12 +241,16 @@ _NAMING: Final[Mapping[str, re.Pattern[str]]] = {
     ),
     ".yarnrc": lazy(r"^\s*(?:yarn-path|script-shell|\S*onload)", re.MULTILINE),
     ".yarnrc.yml": lazy(r"^\s*(?:yarnPath|plugins|nodeLinker)\s*:", re.MULTILINE),
+    "deno.json": lazy(r"\"[^\"]*\"\s*:\s*\[?\s*\"\.{0,2}/"),
+    "bunfig.toml": lazy(r"^\s*preload\s*=", re.MULTILINE),
     "pyproject.toml": lazy(r"^\s*[\"']?backend-path[\"']?\s*=", re.MULTILINE),
 }
 """Files with settings -> what stands in them where they name a program, or code, that is run."""
 
 _SETTINGS: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys((*MANAGERS, "npx"), (".npmrc", ".yarnrc", ".yarnrc.yml")),
+    "deno": ("deno.json",),
+    "bun": (".npmrc", "bunfig.toml"),
     **dict.fromkeys(("pip", "pip3", "pipx", "uv", "build", "tox", "poetry", "hatch", "pdm"), ("pyproject.toml",)),
 }
 """Program -> files with settings which it heeds."""
