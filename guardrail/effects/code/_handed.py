@@ -32,9 +32,10 @@ MAX_WORDS: Final = 1024
 
 _CHECKING: Final = frozenset(
     "shellcheck shfmt ruff black isort flake8 pylint mypy pyright pyre pytype prettier eslint biome codespell bandit "
-    "autopep8 yapf pyflakes pycodestyle pydocstyle vulture radon typos cspell cloc scc tokei ctags".split()
+    "autopep8 yapf pyflakes pycodestyle pydocstyle vulture radon typos cspell cloc scc tokei ctags "
+    "git-switch git-checkout git-restore git-merge git-reset git-revert git-cherry-pick git-stash".split()
 )
-"""Programs that are handed code, and only look at it or put it in order."""
+"""Programs that are handed code, or names that look like that of some, and only look at it or put it in order."""
 
 _ELSEWHERE: Final = frozenset("docker podman nerdctl kubectl oc lxc crictl ssh".split())
 STARTING: Final = frozenset(

@@ -19,6 +19,7 @@ from guardrail.effects.code._starting import analysed, inline
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import (
     NOTHING,
+    TOP,
     Field,
     Stream,
 )
@@ -168,13 +169,14 @@ def _project_tool(call: Call) -> Stream | None:
     args = call.args
     if args[0].text == "--test" and call.name in ("node", "nodejs"):
         return _node_tests(call)
+    words = [field.text for field in args]
+    looks = len(words) == 2 and words[0] in _LOOKS.get(call.name, ())
+    if looks and words[1][:1] not in ("-", TOP, "") and not args[1].many:
+        return Stream(sources=call.read(args[1], reveals="some"))
     if not all(field.known for field in args) and call.name not in _TOOLS:
         return None
-    words = [field.text for field in args]
     if call.name in _TOOLS and words[0] in _TOOLS[call.name] and args[0].known:
         out = call.opaque("program")
         scripts(call, args[1:])
         return out
-    if len(words) == 2 and words[0] in _LOOKS.get(call.name, ()) and words[1][:1] not in ("-", ""):
-        return Stream(sources=call.read(args[1], reveals="some"))
     return None
