@@ -180,11 +180,12 @@ def _note_builds(call: Call, name: str) -> None:
     if shell.emit.muted or dry_run(call) is not None or not (shell.emit.made or shell.written_before):
         return
     folders: list[str] = []
-    for folder in _folders(call):
+    reads = "rust" if name in ("cargo", "cross") else "any"
+    # The first word for cargo says what to do, and no directory of that name is built.
+    for folder in _folders(call, 1 if reads == "rust" else 0):
         path = call.place(Field(text=folder or "."), kind="dir").path
         folders.append(shell.view.identity(posixpath.normpath(path)) if path is not None else "")
     origin = Origin(spec=name, start=call.span[0], end=call.span[1])
-    reads = "rust" if name in ("cargo", "cross") else "any"
     build = build_of(call, reads, folders)
     attrs = {"code": "program", "builds": folders, "built_of": build, "own": own_part(call, build) is not None}
     # INVARIANT: that the tool runs, and may change anything, is said by whoever knows it.
@@ -193,11 +194,11 @@ def _note_builds(call: Call, name: str) -> None:
     )
 
 
-def _folders(call: Call) -> Iterator[str]:
-    """Where the program looks: its directory, and each directory that a word names."""
+def _folders(call: Call, skipped: int = 0) -> Iterator[str]:
+    """Where the program looks: its directory, and each directory that a word names, but for the first so many."""
     yield ""
     count = 0
-    for word in dict.fromkeys(field.text for field in call.args):
+    for word in dict.fromkeys(field.text for field in call.args[skipped:]):
         for text in (word, word.partition("=")[2], word[2:] if word[:2] == "-C" else ""):
             known = text and TOP not in text and NUM not in text and text[0] != "-" and text != "."
             if known and call.kind(call.place(Field(text=text))) == "dir":
