@@ -74,7 +74,7 @@ _OWN: Final[Mapping[str, tuple[str, ...]]] = {
     "grunt": ("Gruntfile.js",),
     "jest": (*_configs("jest"), "jest.setup.js"),
     "webpack": _configs("webpack"),
-    "vite": _configs("vite"),
+    "vite": (*_configs("vite"), *_configs("postcss"), *_configs("svelte")),
     "vitest": (*_configs("vitest"), *_configs("vite")),
     "rollup": _configs("rollup"),
     "eslint": (".eslintrc.js", ".eslintrc.cjs", *_configs("eslint")),
@@ -85,6 +85,11 @@ _OWN: Final[Mapping[str, tuple[str, ...]]] = {
     "playwright": _configs("playwright"),
     "cypress": _configs("cypress"),
     "mocha": (".mocharc.js", ".mocharc.cjs"),
+    "prettier": (".prettierrc.js", ".prettierrc.cjs", *_configs("prettier")),
+    "postcss": _configs("postcss"),
+    "tailwindcss": _configs("tailwind"),
+    "commitlint": _configs("commitlint"),
+    "karma": ("karma.conf.js",),
     "pnpm": (".pnpmfile.cjs",),
     **dict.fromkeys(("code", "code-insiders", "codium", "cursor"), (".vscode/tasks.json",)),
     "jupyter": ("jupyter_notebook_config.py", "~/.jupyter/jupyter_notebook_config.py"),
@@ -97,6 +102,10 @@ _OWN: Final[Mapping[str, tuple[str, ...]]] = {
     "nix": ("flake.nix",),
     "gitlab-runner": (".gitlab-ci.yml",),
     "tilt": ("Tiltfile",),
+    "ansible": ("ansible.cfg",),
+    "caddy": ("Caddyfile",),
+    "latexmk": (".latexmkrc", "latexmkrc"),
+    "doit": ("dodo.py",),
     "skaffold": ("skaffold.yaml",),
     "psql": ("~/.psqlrc",),
     "sqlite3": ("~/.sqliterc",),
@@ -116,7 +125,8 @@ _OWN: Final[Mapping[str, tuple[str, ...]]] = {
 """Program -> files that it runs, or that name what it runs, in its directory or the home."""
 
 _TAKES: Final = frozenset(
-    "make gmake just task snakemake ansible-playbook sbatch qsub rake ninja nox tox scons nextflow k6 locust".split()
+    "make gmake just task snakemake ansible-playbook sbatch qsub rake ninja nox tox scons nextflow k6 locust cmake "
+    "supervisord nginx caddy gem pm2 bpftrace".split()
 )
 """Programs that are given the file with what they run."""
 
@@ -209,20 +219,31 @@ def _folders(call: Call, skipped: int = 0) -> Iterator[str]:
                 yield f"{text.rstrip('/')}/"
 
 
+_OPERANDS: Final = frozenset("ansible-playbook sbatch qsub k6 nextflow gem pm2 bpftrace".split())
+"""Those of which any word may be the file."""
+
+
 def _given(call: Call) -> Iterator[Field]:
     for index, field in enumerate(call.args):
         before = call.args[index - 1].text if index else ""
         text = field.text.partition("=")[2] if field.text[:2] == "--" else field.text
-        named = field.text[:2] == "--" or before in (
-            "-f",
-            "-s",
-            "--file",
-            "--justfile",
-            "--taskfile",
-            "-t",
-            "--snakefile",
+        named = (
+            field.text[:2] == "--"
+            or before
+            in (
+                "-f",
+                "-s",
+                "--file",
+                "--justfile",
+                "--taskfile",
+                "-t",
+                "--snakefile",
+                "-P",
+                "--config",
+            )
+            or (before == "-c" and call.name in ("supervisord", "nginx"))
         )
-        if text and field.known and (named or call.name in ("ansible-playbook", "sbatch", "qsub", "k6", "nextflow")):
+        if text and field.known and (named or call.name in _OPERANDS):
             yield Field(text=text)
 
 
