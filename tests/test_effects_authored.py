@@ -804,3 +804,42 @@ def test_more_programs_or_words_than_are_looked_into_are_a_question() -> None:
     assert held(run(f"frobnicate {few}", files)) == []
     assert held(run(f"frobnicate {few} p{MAX_HANDED}.sh", files))
     assert held(run("frobnicate" + " x" * (MAX_WORDS + 1), files))
+
+
+ASSEMBLED = [
+    ("npx jest", "src/x.test.js", "const p = process.env.A + process.env.B\nrequire('fs').rmSync(p)\n"),
+    ("npx jest", "src/x.test.js", "fs.cpSync(Buffer.from('L3M=', 'base64').toString(), 'y')\n"),
+    ("go test ./...", "x_test.go", 'func TestX(t *testing.T) { p := os.Getenv("A") + "/x"; os.RemoveAll(p) }\n'),
+    (
+        "cargo test",
+        "tests/x.rs",
+        'fn x() { let p = std::env::var("A").unwrap();\nstd::fs::remove_file(p).unwrap(); }\n',
+    ),
+    ("rspec", "spec/x_spec.rb", 'a = ENV["A"]\nb = a + "x"\nFile.delete(b)\n'),
+    ("prove -l", "t/x.t", "unlink $ENV{A}.$ENV{B};\n"),
+    ("vendor/bin/phpunit", "tests/XTest.php", '<?php $p = getenv("A") . getenv("B");\nunlink($p);\n'),
+    ("npx tailwindcss build", "src/x.js", "import(process.env.A + process.env.B)\n"),
+]
+"""Commands, and sources of the session's in which a name is put together of what does not stand there."""
+
+
+@pytest.mark.parametrize(("command", "name", "text"), ASSEMBLED)
+def test_a_name_that_no_source_says_is_held_where_something_is_done_to_it(command: str, name: str, text: str) -> None:
+    """In any language: of the environment, or undone from a code, also through names."""
+    assert held(run(command, {name: text}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "const db = process.env.DATABASE_URL\nbeforeAll(() => connect(db))\nfs.writeFileSync('out.json', '{}')\n",
+        "app.listen(process.env.PORT || 3000)\nconst t = fs.readFileSync(path.join(__dirname, 'a.html'))\n",
+        "spawn('node', ['x.js'], { env: { ...process.env, A: '1' } })\n",
+        "const r = items.reverse()\nfs.writeFileSync('out.json', JSON.stringify(r))\n",
+        "const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'x-'))\nfs.rmSync(dir, { recursive: true })\n",
+        "const key = fs.readFileSync('a.png').toString('base64')\n",
+    ],
+)
+def test_a_source_that_says_its_names_and_looks_at_the_environment_is_not_held(text: str) -> None:
+    """Tests of servers and of files do."""
+    assert held(run("npx jest", {"src/x.test.js": text})) == []

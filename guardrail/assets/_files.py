@@ -177,6 +177,13 @@ class LiveFiles:
         except Unseen:
             return False
 
+    def inert(self, path: str) -> bool:
+        """Whether the names below a directory are words also in the text of a shell, and not too many to look at."""
+        try:
+            return not self.trees.coded(path)
+        except Unseen:
+            return False
+
     def writable(self, path: str) -> bool:
         """Whether `> path` opens a regular file that is there, for a shell that has the guard's own rights.
 

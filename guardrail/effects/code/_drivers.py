@@ -74,7 +74,7 @@ _OWN: Final[Mapping[str, tuple[str, ...]]] = {
     "grunt": ("Gruntfile.js",),
     "jest": (*_configs("jest"), "jest.setup.js"),
     "webpack": _configs("webpack"),
-    "vite": _configs("vite"),
+    "vite": (*_configs("vite"), *_configs("postcss"), *_configs("svelte")),
     "vitest": (*_configs("vitest"), *_configs("vite")),
     "rollup": _configs("rollup"),
     "eslint": (".eslintrc.js", ".eslintrc.cjs", *_configs("eslint")),
@@ -85,6 +85,11 @@ _OWN: Final[Mapping[str, tuple[str, ...]]] = {
     "playwright": _configs("playwright"),
     "cypress": _configs("cypress"),
     "mocha": (".mocharc.js", ".mocharc.cjs"),
+    "prettier": (".prettierrc.js", ".prettierrc.cjs", *_configs("prettier")),
+    "postcss": _configs("postcss"),
+    "tailwindcss": _configs("tailwind"),
+    "commitlint": _configs("commitlint"),
+    "karma": ("karma.conf.js",),
     "pnpm": (".pnpmfile.cjs",),
     **dict.fromkeys(("code", "code-insiders", "codium", "cursor"), (".vscode/tasks.json",)),
     "jupyter": ("jupyter_notebook_config.py", "~/.jupyter/jupyter_notebook_config.py"),
@@ -97,6 +102,10 @@ _OWN: Final[Mapping[str, tuple[str, ...]]] = {
     "nix": ("flake.nix",),
     "gitlab-runner": (".gitlab-ci.yml",),
     "tilt": ("Tiltfile",),
+    "ansible": ("ansible.cfg",),
+    "caddy": ("Caddyfile",),
+    "latexmk": (".latexmkrc", "latexmkrc"),
+    "doit": ("dodo.py",),
     "skaffold": ("skaffold.yaml",),
     "psql": ("~/.psqlrc",),
     "sqlite3": ("~/.sqliterc",),
@@ -116,7 +125,8 @@ _OWN: Final[Mapping[str, tuple[str, ...]]] = {
 """Program -> files that it runs, or that name what it runs, in its directory or the home."""
 
 _TAKES: Final = frozenset(
-    "make gmake just task snakemake ansible-playbook sbatch qsub rake ninja nox tox scons nextflow k6 locust".split()
+    "make gmake just task snakemake ansible-playbook sbatch qsub rake ninja nox tox scons nextflow k6 locust cmake "
+    "supervisord nginx caddy gem pm2 bpftrace".split()
 )
 """Programs that are given the file with what they run."""
 
@@ -180,11 +190,12 @@ def _note_builds(call: Call, name: str) -> None:
     if shell.emit.muted or dry_run(call) is not None or not (shell.emit.made or shell.written_before):
         return
     folders: list[str] = []
-    for folder in _folders(call):
+    reads = "rust" if name in ("cargo", "cross") else "any"
+    # The first word for cargo says what to do, and no directory of that name is built.
+    for folder in _folders(call, 1 if reads == "rust" else 0):
         path = call.place(Field(text=folder or "."), kind="dir").path
         folders.append(shell.view.identity(posixpath.normpath(path)) if path is not None else "")
     origin = Origin(spec=name, start=call.span[0], end=call.span[1])
-    reads = "rust" if name in ("cargo", "cross") else "any"
     build = build_of(call, reads, folders)
     attrs = {"code": "program", "builds": folders, "built_of": build, "own": own_part(call, build) is not None}
     # INVARIANT: that the tool runs, and may change anything, is said by whoever knows it.
@@ -193,11 +204,11 @@ def _note_builds(call: Call, name: str) -> None:
     )
 
 
-def _folders(call: Call) -> Iterator[str]:
-    """Where the program looks: its directory, and each directory that a word names."""
+def _folders(call: Call, skipped: int = 0) -> Iterator[str]:
+    """Where the program looks: its directory, and each directory that a word names, but for the first so many."""
     yield ""
     count = 0
-    for word in dict.fromkeys(field.text for field in call.args):
+    for word in dict.fromkeys(field.text for field in call.args[skipped:]):
         for text in (word, word.partition("=")[2], word[2:] if word[:2] == "-C" else ""):
             known = text and TOP not in text and NUM not in text and text[0] != "-" and text != "."
             if known and call.kind(call.place(Field(text=text))) == "dir":
@@ -208,20 +219,31 @@ def _folders(call: Call) -> Iterator[str]:
                 yield f"{text.rstrip('/')}/"
 
 
+_OPERANDS: Final = frozenset("ansible-playbook sbatch qsub k6 nextflow gem pm2 bpftrace".split())
+"""Those of which any word may be the file."""
+
+
 def _given(call: Call) -> Iterator[Field]:
     for index, field in enumerate(call.args):
         before = call.args[index - 1].text if index else ""
         text = field.text.partition("=")[2] if field.text[:2] == "--" else field.text
-        named = field.text[:2] == "--" or before in (
-            "-f",
-            "-s",
-            "--file",
-            "--justfile",
-            "--taskfile",
-            "-t",
-            "--snakefile",
+        named = (
+            field.text[:2] == "--"
+            or before
+            in (
+                "-f",
+                "-s",
+                "--file",
+                "--justfile",
+                "--taskfile",
+                "-t",
+                "--snakefile",
+                "-P",
+                "--config",
+            )
+            or (before == "-c" and call.name in ("supervisord", "nginx"))
         )
-        if text and field.known and (named or call.name in ("ansible-playbook", "sbatch", "qsub", "k6", "nextflow")):
+        if text and field.known and (named or call.name in _OPERANDS):
             yield Field(text=text)
 
 
@@ -241,12 +263,16 @@ _NAMING: Final[Mapping[str, re.Pattern[str]]] = {
     ),
     ".yarnrc": lazy(r"^\s*(?:yarn-path|script-shell|\S*onload)", re.MULTILINE),
     ".yarnrc.yml": lazy(r"^\s*(?:yarnPath|plugins|nodeLinker)\s*:", re.MULTILINE),
+    "deno.json": lazy(r"\"[^\"]*\"\s*:\s*\[?\s*\"\.{0,2}/"),
+    "bunfig.toml": lazy(r"^\s*preload\s*=", re.MULTILINE),
     "pyproject.toml": lazy(r"^\s*[\"']?backend-path[\"']?\s*=", re.MULTILINE),
 }
 """Files with settings -> what stands in them where they name a program, or code, that is run."""
 
 _SETTINGS: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys((*MANAGERS, "npx"), (".npmrc", ".yarnrc", ".yarnrc.yml")),
+    "deno": ("deno.json",),
+    "bun": (".npmrc", "bunfig.toml"),
     **dict.fromkeys(("pip", "pip3", "pipx", "uv", "build", "tox", "poetry", "hatch", "pdm"), ("pyproject.toml",)),
 }
 """Program -> files with settings which it heeds."""

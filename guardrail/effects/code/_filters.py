@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from guardrail.effects.code._literals import Calls
 from guardrail.effects.code._one_liners import kept_as, starts_otherwise
 from guardrail.effects.code._perl import Program, perl_files
 from guardrail.effects.code._plain_calls import MAX_FILTER, NAMED, done, plain_calls, runs, starts, with_files
@@ -84,12 +85,22 @@ def is_given_filter(call: Call) -> Stream | None:
         found = _perl_reads(call, program) if program else None
     else:
         language = NAMED.get(name)
-        calls = plain_calls(code, language) if language is not None else None
+        given = _with_imports(call, code, language) if language is not None else None
         found = None
-        if calls is not None and language is not None:
+        if given and language is not None:
             call.stdin = NOTHING
-            found = with_files(call, language, (calls,))
+            found = with_files(call, language, given)
     return found
+
+
+def _with_imports(call: Call, code: str, language: str) -> Sequence[Calls] | None:
+    """What a program does that is no file, with all modules that it imports, from the directory of the call."""
+    calls = plain_calls(code, language)
+    folder = call.cwd if call.cwd is not None and TOP not in call.cwd else None
+    found = with_modules(call, code, folder) if calls is not None and calls.imports else None
+    if calls is not None and not calls.imports:
+        found = [calls]
+    return found if found and not is_bound(call, found) else None
 
 
 class _Line(msgspec.Struct, kw_only=True):
@@ -216,11 +227,8 @@ def _code(call: Call, language: str) -> Stream | None:
         runs(call, Field(text="test/runtests.jl"))
         call.mention_text(code)
         return call.opaque("program", reason="the packages and tests of the project")
-    calls = plain_calls(code, language)
-    # What is imported by one that is no file is found from the directory of the call.
-    folder = call.cwd if call.cwd is not None and TOP not in call.cwd else None
-    found = with_modules(call, code, folder) if calls is not None and calls.imports else calls and (calls,)
-    out = with_files(call, language, found) if found and not is_bound(call, found) else None
+    found = _with_imports(call, code, language)
+    out = with_files(call, language, found) if found else None
     member = _MEMBER.fullmatch(code) if language == "node" and args[0].text in ("-p", "--print", "-pe") else None
     return out if out is None or member is None else _member(call, out, member)
 

@@ -13,6 +13,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from guardrail.effects.code._assembled import is_assembled
 from guardrail.effects.code._kinds import interpreter_of
 from guardrail.effects.code._projects import LOADERS, TESTERS
 from guardrail.effects.code._script_filters import is_script_filter
@@ -33,9 +34,10 @@ MAX_WORDS: Final = 1024
 
 _CHECKING: Final = frozenset(
     "shellcheck shfmt ruff black isort flake8 pylint mypy pyright pyre pytype prettier eslint biome codespell bandit "
-    "autopep8 yapf pyflakes pycodestyle pydocstyle vulture radon typos cspell cloc scc tokei ctags".split()
+    "autopep8 yapf pyflakes pycodestyle pydocstyle vulture radon typos cspell cloc scc tokei ctags "
+    "git-switch git-checkout git-restore git-merge git-reset git-revert git-cherry-pick git-stash".split()
 )
-"""Programs that are handed code, and only look at it or put it in order."""
+"""Programs that are handed code, or names that look like that of some, and only look at it or put it in order."""
 
 _ELSEWHERE: Final = frozenset("docker podman nerdctl kubectl oc lxc crictl ssh".split())
 STARTING: Final = frozenset(
@@ -51,7 +53,8 @@ _TOOLS: Final = frozenset(
     "npm npx yarn pnpm bun bunx deno node nodejs jest vitest mocha ava tap playwright cypress next nuxt vite webpack "
     "gulp grunt tsx ts-node nodemon go cargo mvn mvnw gradle gradlew ant sbt dotnet mix rspec rake bundle rails "
     "phpunit composer ctest bazel swift zig dart flutter stack cabal lein "
-    "Rscript julia jekyll hexo make gmake cmake ninja meson just task".split()
+    "Rscript julia jekyll hexo make gmake cmake ninja meson just task postcss tailwindcss commitlint karma rollup "
+    "esbuild tsup babel storybook astro svelte-kit rails gem pm2 forever prove pm2-runtime".split()
 )
 """Programs that build, test or start what a project holds."""
 
@@ -62,7 +65,7 @@ _LOOKING: Final = frozenset(
 
 _SOURCE: Final = lazy(
     r"\.(?:[cm]?[jt]sx?|go|rs|java|kts?|scala|groovy|gradle|cs|fs|rb|php|c|cc|cpp|cxx|hh?|hpp|exs?|swift|zig|dart|hs|clj"
-    r"|[rR]|Rmd|qmd|jl)$"
+    r"|[rR]|Rmd|qmd|jl|t|pm)$"
 )
 _WHOLE: Final = lazy(r"(?:/|~/|\.\./)[^*?\[\]{}$`]*[^*?\[\]{}$`/]")
 
@@ -162,7 +165,10 @@ def name_sources(call: Call, tool: str) -> None:
             _too_many(call, "sources")
             return
         data = call.content(call.place(Field(text=path)))
-        for token in dict.fromkeys(paths_in(data.decode("utf-8", "replace"))) if data is not None else ():
+        text = data.decode("utf-8", "replace") if data is not None else ""
+        if is_assembled(text):
+            call.script(Resource(kind="file", path=path), authored=True)
+        for token in dict.fromkeys(paths_in(text)):
             _name_token(call, token)
 
 

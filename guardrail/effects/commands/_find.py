@@ -275,7 +275,8 @@ def xargs(call: Call, parsed: Parsed) -> Stream:
         listing = _lines(call, parsed) if text is None else ()
         some = [Field(text=one, sources=sources) for one in listing]
         given = words if words and len(words) <= MAX_RUNS else some or [Field(text=TOP, sources=sources)]
-        vectors = [_vector(command, mark, one) for one in given]
+        inert = _is_inert(call)
+        vectors = [_vector(command, mark, one, inert=inert) for one in given]
     elif words is None:
         named = words_listed(call.stdin) if listed is None and _lines(call, parsed) else None
         more = named if named is not None else [Field(text=TOP, many=True)]
@@ -364,14 +365,21 @@ def _batches(words: list[Field], parsed: Parsed, sources: tuple[Resource, ...]) 
     return [words[i : i + count] for i in range(0, len(words), count)]
 
 
-def _vector(command: tuple[Field, ...], mark: str, one: Field) -> tuple[Field, ...]:
+def _is_inert(call: Call) -> bool:
+    """The names that come in hold nothing that a shell reads otherwise, and this call made none."""
+    paths = [place.path for place in call.stdin.names]
+    known = bool(paths) and not call.shell.emit.made
+    return known and all(path is not None and call.shell.view.inert(path) for path in paths)
+
+
+def _vector(command: tuple[Field, ...], mark: str, one: Field, *, inert: bool) -> tuple[Field, ...]:
     """The command with a word in place of the mark.
 
     What is put into the text of a shell is a part of that text. A name of which nothing is known but that it holds
     nothing which a shell reads otherwise is what a parameter of the shell would be there.
     """
     words = [field.text for field in command]
-    if one.known or PATH not in one.text or TOP in one.text.replace(PATH, "") or len(words) != 3:
+    if not inert or one.known or PATH not in one.text or TOP in one.text.replace(PATH, "") or len(words) != 3:
         return tuple(_replaced(field, mark, one) for field in command)
     shell = words[0].rpartition("/")[2] in ("sh", "bash", "dash") and words[1] == "-c" and command[2].known
     if not shell or mark not in words[2] or "'" in words[2] or re.search(r"\$[{]?[\d@*#]", words[2]) is not None:

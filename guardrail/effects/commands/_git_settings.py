@@ -183,7 +183,9 @@ def _note_file(call: Call, place: Resource, aliases: dict[str, str], *, given: b
     if own:
         _note_each(call, [pair for pair in settings if pair not in known], aliases)
     folder = place.path.rpartition("/")[0]
-    return [value if value[0] in "/~" else f"{folder}/{value}" for value in taken]
+    home = shell.expand.lookup("HOME", call.state, {})[0]
+    names = [home + value[1:] if value.startswith("~/") else value for value in taken]
+    return [name if name[0] == "/" else f"{folder}/{name}" for name in names]
 
 
 _INCLUDE: Final = lazy(r"include(?:if\..+)?\.path", re.IGNORECASE)
