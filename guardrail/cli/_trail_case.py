@@ -73,9 +73,8 @@ def _about(directory: str, seq: int) -> tuple[dict[str, Any], tuple[Missed, ...]
     from guardrail.cli._case import Missed
     from guardrail.errors import ConfigError
 
-    nothing: dict[str, Any] = {}
-    named = next((record for _, record in search(directory, Selection(first=seq, last=seq))), nothing)
-    decision = named.get("decision_id")
+    named = [record for _, record in search(directory, Selection(first=seq, last=seq))]
+    decision = named[0].get("decision_id") if named else None
     found = [record for _, record in search(directory, Selection(ids=(decision,)))] if decision else []
     intent = next((record for record in found if record.get("kind") == "intent"), None)
     if intent is None:
