@@ -28,6 +28,7 @@ from guardrail.execution import execute
 from guardrail.review import Vote
 from guardrail.service._callers import ANYBODY
 from guardrail.service._execute import ExecuteRoutes
+from guardrail.service._turns import Limits, Turns
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
 
@@ -325,7 +326,7 @@ def routes(world: Path) -> Iterator[ExecuteRoutes]:
     with (world / "guardrail.toml").open("a") as file:
         file.write("over_http = true\n")
     with Guard.open(str(world / "guardrail.toml")) as guard:
-        yield ExecuteRoutes(guard)
+        yield ExecuteRoutes(guard, Turns(Limits.of_execution(guard.config.execute, guard.config.service)))
 
 
 def _wanted(world: Path, command: object, **more: object) -> dict[str, object]:
@@ -402,6 +403,7 @@ async def test_a_request_that_cannot_be_carried_out_is_a_problem(routes: Execute
         status, answer = await _post(routes, body)
         assert (status, json.loads(answer)["outcome"]) == (wanted, "deny")
     config = config_module.parse("[[asset]]\nid = 'a'\nclass = 'weights'\npaths = ['/m']\n", base=str(world))
+    limits = Limits.of_execution(config.execute, config.service)
     for least, asked, wanted in (
         ("default", "floor", 400),
         ("floor", "off", 400),
@@ -410,10 +412,10 @@ async def test_a_request_that_cannot_be_carried_out_is_a_problem(routes: Execute
         ("default", "all", 400),
     ):
         execute = msgspec.structs.replace(config.execute, over_http=True, confine=least)
-        held = ExecuteRoutes(SimpleNamespace(config=msgspec.structs.replace(config, execute=execute)))  # type: ignore[arg-type]
-        status, answer = await _post(held, {**_wanted(world, "ls"), "confine": asked})
+        guard: Any = SimpleNamespace(config=msgspec.structs.replace(config, execute=execute))
+        status, answer = await _post(ExecuteRoutes(guard, Turns(limits)), {**_wanted(world, "ls"), "confine": asked})
         assert (status, b"confine" in answer) == (wanted, True)
-    off = ExecuteRoutes(SimpleNamespace(config=config))  # type: ignore[arg-type]
+    off = ExecuteRoutes(SimpleNamespace(config=config), Turns(limits))  # type: ignore[arg-type]
     assert (await _post(off, _wanted(world, "ls")))[0] == 404
 
 

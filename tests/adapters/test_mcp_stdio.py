@@ -165,7 +165,7 @@ def test_a_call_that_was_told_to_come_again_finds_its_approval_by_itself(asking:
 
 
 def test_a_task_outlives_the_relay_that_began_it(place: Place) -> None:
-    """The next relay finds it by its id, waits on, runs it once people approve, and keeps what came of it for the one after it."""
+    """The next relay finds it by its id, waits on, runs it once people approve, and keeps what came of it."""
     meta = {**STATELESS, "io.modelcontextprotocol/clientCapabilities": {"extensions": {TASKS: {}}}}
 
     def status(wire: Wire, task: str) -> dict[str, Any]:

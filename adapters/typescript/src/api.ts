@@ -1553,6 +1553,8 @@ export interface operations {
                 };
                 content: {
                     "application/json": {
+                        /** @description `in contact`, `cut since TIME`, `never reached`, `not up to date` or `trail refused` */
+                        central?: string;
                         checks: {
                             [key: string]: boolean;
                         };
@@ -1596,6 +1598,8 @@ export interface operations {
                 };
                 content: {
                     "application/json": {
+                        /** @description `in contact`, `cut since TIME`, `never reached`, `not up to date` or `trail refused` */
+                        central?: string;
                         checks: {
                             [key: string]: boolean;
                         };
@@ -1639,6 +1643,8 @@ export interface operations {
                 };
                 content: {
                     "application/json": {
+                        /** @description `in contact`, `cut since TIME`, `never reached`, `not up to date` or `trail refused` */
+                        central?: string;
                         checks: {
                             [key: string]: boolean;
                         };
