@@ -1065,6 +1065,8 @@ PROMISES: tuple[Promise, ...] = (
         behaviour="a durable append is on disk when it returns, and no kill or failing disk loses what was acknowledged",
         tests=(
             "tests/test_audit.py::test_a_durable_append_is_on_disk_when_it_returns",
+            "tests/test_audit.py::test_a_record_that_somebody_waits_for_is_not_put_off",
+            "tests/test_audit.py::test_a_record_that_is_put_off_is_numbered_and_dated_when_it_was_appended",
             "tests/test_audit_recovery.py::test_no_acknowledged_record_is_lost_to_a_kill",
             "tests/test_audit_recovery.py::test_an_error_of_the_kernel_is_told_and_loses_nothing",
         ),
@@ -1075,6 +1077,7 @@ PROMISES: tuple[Promise, ...] = (
         behaviour="after one failed write or sync the trail takes nothing more",
         tests=(
             "tests/test_audit.py::test_a_failed_sync_is_final",
+            "tests/test_audit.py::test_a_record_that_was_put_off_and_cannot_be_made_ends_the_trail",
             "tests/test_audit.py::test_when_the_reserve_is_gone_too_the_trail_fails_for_good",
         ),
     ),
@@ -2668,8 +2671,11 @@ PROMISES: tuple[Promise, ...] = (
     Promise(
         id="guard.key_stays",
         source="ours: tried as a hostile agent",
-        behaviour="the key that signs the trail is not read out",
-        tests=("tests/test_guard.py::test_the_key_that_signs_the_trail_is_not_read_out",),
+        behaviour="the key that signs the trail, and the secrets by which the guard knows people, are not read out",
+        tests=(
+            "tests/test_guard.py::test_the_key_that_signs_the_trail_is_not_read_out",
+            "tests/test_guard.py::test_a_secret_of_the_guard_is_neither_read_out_nor_replaced",
+        ),
     ),
     Promise(
         id="assets.addresses",

@@ -17,7 +17,7 @@ from guardrail.config._evidence import (
     WebhookConfig,
     WitnessConfig,
 )
-from guardrail.config._reading import load, parse, secret
+from guardrail.config._reading import FROM_FILE, load, parse, secret
 from guardrail.config._rules import (
     BundleKeyConfig,
     HistoryConfig,
@@ -31,6 +31,7 @@ from guardrail.config._settings import Config
 from guardrail.config._subjects import AgentConfig, AssetConfig, InventoryConfig, PersonConfig, RecordConfig
 
 __all__ = [
+    "FROM_FILE",
     "NO_USER",
     "WEAKENS",
     "AgentConfig",

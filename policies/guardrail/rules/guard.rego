@@ -43,26 +43,28 @@ outcome(i) := "escalate" if {
 } else := "deny"
 
 # METADATA
-# title: The key that signs the trail, read
+# title: The key that signs the trail, or a secret of the guard, read
 # custom:
 #   id: guard.secret
 #   severity: critical
 #   maturity: stable
-#   stops: an agent taking the key with which it could write another history; searching a tree above it is not that
-#   message: "`{op}` of `{asset}`, which signs the trail"
+#   stops: an agent taking the key with which it could write another history, or a token with which it could answer its own escalation; searching a tree above it is not that
+#   message: "`{op}` of `{asset}`, which the guard keeps to itself"
 #   examples:
 #     match:
 #       - {op: read, asset: "guardrail:key", class: guard, attrs: {reveals: content}}
 #       - {op: read, asset: "guardrail:key", class: guard, precision: opaque, modality: may}
+#       - {op: read, asset: "guardrail:secrets", class: guard, attrs: {reveals: content}}
 #     not_match:
 #       - {op: read, asset: "guardrail:key", class: guard, attrs: {reveals: digest}}
 #       - {op: read, asset: "guardrail:trail", class: guard, attrs: {reveals: content}}
+#       - {op: read, asset: "guardrail:identity-keys", class: guard, attrs: {reveals: content}}
 hits contains {"id": "guard.secret", "outcome": "deny", "i": i, "asset": asset.id} if {
 	some i, e in acts.placed
 	e.action.name == "read"
 	asset := e.resource.properties.asset
 	asset.class == "guard"
-	asset.id == "guardrail:key"
+	asset.id in {"guardrail:key", "guardrail:secrets"}
 	not e.resource.properties.recursive == true
 	not e.properties.attrs.reveals == "digest"
 }
