@@ -65,6 +65,10 @@ class NoFiles:
         names = [name.rpartition("/")[2] for name in (*self.files, *self.dirs)]
         return not any(name.startswith("-") or set(name) & set(" \t\n'\"\\*?[") for name in names)
 
+    def inert(self, path: str) -> bool:
+        """By the given names: letters and a few marks."""
+        return self.plain(path) and not any(set(name) & set(";&|$`(){}<>#!~") for name in (*self.files, *self.dirs))
+
     def writable(self, path: str) -> bool:
         """Every file that was given."""
         return self.kind(path) == "file"
@@ -114,6 +118,10 @@ class RealFiles:
     def plain(self, path: str) -> bool:
         """As the guard itself does it."""
         return LiveFiles().plain(path)
+
+    def inert(self, path: str) -> bool:
+        """As the guard itself does it."""
+        return LiveFiles().inert(path)
 
     def writable(self, path: str) -> bool:
         """As the guard itself does it."""

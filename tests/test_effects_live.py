@@ -203,3 +203,25 @@ def test_a_call_looks_at_each_path_once() -> None:
     effects_of("echo 'all: ; cp a b' > Makefile; make && make all; cp Makefile a/b; ln -s a c; cat c/b", view=Counted())
     assert asked["kind", "/w/Makefile"] == 1
     assert {count for _, count in asked.items()} == {1}
+
+
+def test_a_name_in_the_text_of_a_shell_is_a_word_where_none_that_is_there_is_more() -> None:
+    """What is there says whether a name could be code; what the call makes itself is not there yet."""
+    command = "find . -name '*.log' | xargs -I{} sh -c 'gzip -c {} > {}.gz'"
+    plain = NoFiles({"/w/a.log": b""}, ("/w",))
+    assert "dynamic" not in codes(command, view=plain)
+    assert any("write /w/" in one for one in said(command, view=plain))
+    for name in ("/w/a;x.log", "/w/$(x).log", "/w/a b.log"):
+        assert "dynamic" in codes(command, view=NoFiles({name: b""}, ("/w",)))
+    assert "dynamic" in codes(f"touch 'a;x.log'; {command}", view=plain)
+    assert "dynamic" in codes("find . -name '*.log' | xargs -I{} sh -c \"echo '{}'\"", view=plain)
+
+
+@pytest.mark.parametrize(
+    ("expression", "held"),
+    [("s/a/b/", False), (r"s/\.jpeg$/.jpg/", False), ("uc", False), ('unlink "x"', True), ("s/a/x()/e", True)],
+)
+def test_what_parallel_evaluates_for_each_job_is_code(expression: str, held: bool) -> None:
+    """Unless it only changes the letters of the word."""
+    assert ("inline" in codes(f"parallel 'echo {{= {expression} =}}' ::: a b")) is held
+    assert "mention /models/a" in said("parallel 'echo {= unlink \"/models/a\" =}' ::: a")

@@ -44,6 +44,9 @@ class _NoFiles:
     def plain(self, path: str) -> bool:  # noqa: ARG002
         return True
 
+    def inert(self, path: str) -> bool:  # noqa: ARG002
+        return True
+
     def writable(self, path: str) -> bool:  # noqa: ARG002
         return False
 

@@ -39,6 +39,10 @@ class FileView(Protocol):
         """
         ...
 
+    def inert(self, path: str) -> bool:
+        """Whether every name below a directory is `plain`, and would be one word in the text of a shell as well."""
+        ...
+
     def writable(self, path: str) -> bool:
         """Whether a regular file is there which a shell that has the guard's rights can open to write over it."""
         ...

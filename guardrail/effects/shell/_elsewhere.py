@@ -54,6 +54,10 @@ class Nowhere:
         """Not known."""
         return False
 
+    def inert(self, path: str) -> bool:  # noqa: ARG002 - as above
+        """As for `plain`."""
+        return False
+
     def writable(self, path: str) -> bool:  # noqa: ARG002 - as above
         """Not known."""
         return False
