@@ -29,9 +29,6 @@ from guardrail.assets import (
     LiveFiles,
     Provenance,
     Recognition,
-    before,
-    changes,
-    may_change,
 )  # fmt: skip
 from guardrail.audit import (
     AnyTrail,
@@ -43,21 +40,24 @@ from guardrail.audit import (
     trail_records,
 )
 from guardrail.audit.aftermath import settle as settle_unfinished
-from guardrail.audit.entries import Scribe, kernel_record
+from guardrail.audit.entries import Scribe
 from guardrail.audit.news import NewsDesk
+from guardrail.central import open_central
 from guardrail.config import Config
 from guardrail.effects import ShellMemory, Shells, analyse, prepare
-from guardrail.enforcement import HOLDS_RULE, Enforcement, Observed
+from guardrail.enforcement import HOLDS_RULE, Enforcement
 from guardrail.errors import Denied, Escalated, Fault, GuardrailError, TrailError
-from guardrail.history import History, HistoryStore, host_of, relation
-from guardrail.mandates import Mandate, MandateBook, MandateLedger, Zones
-from guardrail.model import FAULT_RULE, Decision, Effect, Outcome, Reason, Subject, ToolCall, assets_of, new_id
+from guardrail.facts import Facts
+from guardrail.history import History, HistoryStore
+from guardrail.mandates import MandateBook, MandateLedger, Zones
+from guardrail.model import FAULT_RULE, Decision, Effect, Outcome, Reason, Subject, ToolCall, new_id
 from guardrail.obligations import Lookback, Obligations, ObligationStatus, Steward, World, stores_of
 from guardrail.own import own_files, review_store
 from guardrail.parse import parse, tool_table
 from guardrail.policy import (
     PolicyEngine,
     Ruling,
+    Told,
     conclude,
     document,
     enforced,
@@ -65,6 +65,7 @@ from guardrail.policy import (
     open_engine,
 )
 from guardrail.printing import printable
+from guardrail.results import Results
 from guardrail.review import (
     Clerk,
     Escalation,
@@ -73,7 +74,6 @@ from guardrail.review import (
     Inbox,
     Leave,
     Redemption,
-    ReviewError,
     ReviewStore,
     binding_of,
     open_desk,
@@ -156,21 +156,21 @@ class Guard:
         )
         self.provenance = Provenance(self.inventory)
         self.zones = Zones(config)
+        self.central = open_central(config, trail)
+        counts = None if self.central is None else self.central.counts
         # A guard that keeps no trail counts in memory, on top of what those that do have counted.
-        ledger = MandateLedger(beside_trail(config, "orders.db"), readonly=trail is None)
+        ledger = MandateLedger(beside_trail(config, "orders.db"), readonly=trail is None, counts=counts)
         self.mandates = MandateBook(config, ledger)
         self.shells = Shells()
         store = HistoryStore(beside_trail(config, "history.db"), sole=True) if trail is not None else None
         self.history = History(config.limits.sessions, store, config.history.reconnaissance)
         beside = Disclosures(trail_place(config), config.trail.timeout_seconds) if config.trail.disclose else None
         self._scribe = Scribe(config, beside if keeps else None)
-        self._zones_of_assets = {asset.id: asset.zones for asset in config.assets if asset.zones}
         world = World(config, self.inventory, self.recognition, self.lineage, self.zones)
         lookback = None if trail is None else Lookback(trail_directory(config), partial(trail_records, config))
         stores = stores_of(config)
         self.obligations = Obligations(world, ledger, stores=stores, lookback=lookback, clock=self.desk.clock)
-        # In `observe` every rule is only recorded; the policy itself holds those that protect the guard all the same.
-        self._maturity = {"*": "observe"} if config.mode == "observe" else dict(config.policy.maturity)
+        self._facts = Facts(config, self.inventory, self.history, self.mandates, self.obligations, self.zones)
         self._telemetry = telemetry or Telemetry.default()
         self._steward = Steward(
             config,
@@ -182,6 +182,19 @@ class Guard:
             telemetry=self._telemetry,
             attend=attend,
         )
+        self._results = Results(
+            trail,
+            self._scribe,
+            inventory=self.inventory,
+            recognition=self.recognition,
+            lineage=self.lineage,
+            history=self.history,
+            leave=self._leave,
+            steward=self._steward,
+            telemetry=self._telemetry,
+        )
+        if self.central is not None:
+            self.central.follow(ledger, self._telemetry, lambda: {"policy": self.engine.revision})
         self._variables = {"HOME": os.path.expanduser("~")}
         if config.unsafe_fail_open:
             text = "unsafe_fail_open is set: calls run even when judging them fails"
@@ -321,13 +334,13 @@ class Guard:
         try:
             if released is not None:
                 released(decision)
-            seen = self._before(decision)
+            seen = self._results.before(decision)
             value = execute(call)
         except BaseException as error:
             self.shells.forget(self.shells.recall(call.session, call.subject.id, call.tool))
-            self._end(call, decision, error, seen=seen)
+            self._results.ended(call, decision, error, seen=seen)
             raise
-        self._end(call, decision, None, value, seen=seen)
+        self._results.ended(call, decision, None, value, seen=seen)
         return value
 
     async def arun(
@@ -338,13 +351,13 @@ class Guard:
         decision = _released(await self.acheck(call, grant=grant))
         seen = Before()
         try:
-            seen = self._before(decision)
+            seen = self._results.before(decision)
             value = await execute(call)
         except BaseException as error:
             self.shells.forget(self.shells.recall(call.session, call.subject.id, call.tool))
-            self._end(call, decision, error, seen=seen)
+            self._results.ended(call, decision, error, seen=seen)
             raise
-        self._end(call, decision, None, value, seen=seen)
+        self._results.ended(call, decision, None, value, seen=seen)
         return value
 
     # -- what somebody else carries out --------------------------------------------------------------------------
@@ -365,7 +378,7 @@ class Guard:
             error: what it failed with, if it did.
             facts: what is known besides of how it ended.
         """
-        self._end(call, decision, error, facts=facts)
+        self._results.ended(call, decision, error, facts=facts)
 
     def let_through(self, call: ToolCall, decision: Decision, *, by: str) -> Decision:
         """Record that somebody else, such as a harness, has asked a person about an escalated call and let it run.
@@ -393,8 +406,8 @@ class Guard:
             grant=None if taken is None else taken.grant.id,
             use=0 if taken is None else taken.use,
         )
-        self.history.released(call.session, decision.effects, self._class_of, self.files.read, call.subject.id)
-        self.lineage.released(decision.effects, self._class_of)
+        self.history.released(call.session, decision.effects, self._facts.class_of, self.files.read, call.subject.id)
+        self.lineage.released(decision.effects, self._facts.class_of)
         if self.trail is not None:
             seq = self.trail.append(self._scribe.decision(call, decision), durable=True)
             decision = msgspec.structs.replace(decision, seq=seq)
@@ -433,29 +446,16 @@ class Guard:
         for note in self.obligations.notes(mandates):
             self._steward.noted(note, (yield Keep(note.record, True)))
         mandates = self.obligations.in_force(mandates)
-        digest = call.digest
-        assets = assets_of(effects)
-        history = self._history_facts(call, effects, assets, mandates)
-        orders = self.mandates.orders(mandates, call.subject, (*history["labels"], *assets))
 
         # 5. What the rules say.
-        told: dict[str, Any] = {
-            "facts": partial(self._asset_facts, model=call.subject.model),
-            "mandates": orders,
-            "history": history,
-            "now_us": now_us,
-            "maturity": self._maturity,
-            "due": self.obligations.due(mandates),
-            "zones": self.zones.of if self.zones.names else None,
-            "host": host_of,
-            "enforcement": asked.enforcement,
-        }
+        told = self._facts.of(call, effects, mandates, now_us, asked.enforcement)
         asked.document = document(call, effects, grant=None, **told)
         ruling: Ruling = yield Ask(asked.document)
         asked.ruling = ruling
         outcome, reasons = conclude(ruling.answer, rules=ruling.rules, effects=effects)
 
         # 6. Where they want a person: what people have said.
+        digest = call.digest
         binding = ""
         if outcome is Outcome.ESCALATE and self.trail is not None:
             ask = partial(self._ask_again, asked, call, effects, told)
@@ -483,7 +483,7 @@ class Guard:
             mode=self.config.mode,
             observed=enforced(outcome, reasons),
             mismatch=ruling.mismatch,
-            mandates=mandates_of(ruling.answer, orders) if outcome is Outcome.ALLOW else (),
+            mandates=mandates_of(ruling.answer, told["mandates"]) if outcome is Outcome.ALLOW else (),
         )
 
     def _review(
@@ -519,7 +519,7 @@ class Guard:
         return ruling, outcome, reasons, binding
 
     def _ask_again(
-        self, asked: _Asked, call: ToolCall, effects: Sequence[Effect], told: Mapping[str, Any], leave: Grant
+        self, asked: _Asked, call: ToolCall, effects: Sequence[Effect], told: Told, leave: Grant
     ) -> Flow[_Found]:
         """The same question, with leave that somebody gave."""
         asked.document = document(call, effects, grant=leave, **told)
@@ -551,21 +551,23 @@ class Guard:
             if decision.mandates:
                 # A use that was counted is never given back, also if the call comes to nothing.
                 mandates = self.mandates.current(call.subject, call.session, self.desk.clock())
-                decision = msgspec.structs.replace(decision, mandates=self.mandates.use(decision.mandates, mandates))
+                use = partial(self.mandates.use, decision.mandates, mandates)
+                taken = (yield Do(use)) if self.central is not None else use()
+                decision = msgspec.structs.replace(decision, mandates=taken)
             if decision:
                 unseen = enforcement is not None and any(reason.rule == HOLDS_RULE for reason in decision.reasons)
                 places = enforcement.write if enforcement is not None and unseen else ()
                 self.history.released(
-                    call.session, decision.effects, self._class_of, self.files.read, call.subject.id, places
+                    call.session, decision.effects, self._facts.class_of, self.files.read, call.subject.id, places
                 )
-                self.lineage.released(decision.effects, self._class_of)
+                self.lineage.released(decision.effects, self._facts.class_of)
             held: Escalation | None = None
             if decision.outcome is Outcome.ESCALATE and self.trail is not None:
                 held, decision = self._question(call, decision, asked, bound=not release)
             # Whoever waits for the escalation, which follows, waits for its decision too: the log has one order.
             durable = held is None and (not decision or bool(decision.assets) or decision.grant is not None)
             seen = asked.document if asked.ruling is not None else None
-            duties = self._does(call, decision) if self.obligations.open else ()
+            duties = self._duties(call, decision) if self.obligations.open else ()
             record = self._scribe.decision(call, decision, seen=seen, duties=duties, enforcement=enforcement)
             seq = yield Keep(record, durable)
             decision = msgspec.structs.replace(decision, seq=seq)
@@ -593,15 +595,20 @@ class Guard:
             call,
             msgspec.structs.replace(decision, reasons=asked.held or decision.reasons),
             bound=bound,
-            class_of=self._class_of,
+            class_of=self._facts.class_of,
             severe=lambda rule: rules is not None and rule in rules and rules[rule].severity == "critical",
         )
         return held, msgspec.structs.replace(decision, escalation=name)
 
+    def _duties(self, call: ToolCall, decision: Decision) -> tuple[str, ...]:
+        """Ids of what is owed that the call would do."""
+        mandates = self.mandates.current(call.subject, call.session, self.desk.clock())
+        return self.obligations.doing(decision.effects, mandates)
+
     def _note_denied(self, call: ToolCall, decision: Decision) -> None:
         refused = decision.effects if decision.outcome is Outcome.DENY else ()
         try:
-            self.history.denied(call.session, call.subject.id, refused, self._model_of)
+            self.history.denied(call.session, call.subject.id, refused, self._facts.model_of)
         except Fault as error:
             # The call does not run whatever comes of this, and the trail has the denial.
             warnings.warn(f"a denial is not in the history: {error}", RuntimeWarning, stacklevel=4)
@@ -727,94 +734,7 @@ class Guard:
         """Attend by itself from now on, also while nothing is owed; for a process that lives long, as the service."""
         self._steward.start()
 
-    def _end(
-        self,
-        call: ToolCall,
-        decision: Decision,
-        error: BaseException | None,
-        value: object = None,
-        facts: Mapping[str, str | int] | None = None,
-        seen: Before | None = None,
-    ) -> None:
-        """Record what came of a call that was released, and of the leave that released it."""
-        self._observed(call, decision, getattr(value, "guardrail_observed", ()))
-        changed = changes(seen) if seen is not None else ()
-        record = self._scribe.result(call, decision, error, value, facts, changed)
-        self._finish(record, durable=bool(decision.assets))
-        self._leave.ended(decision, error)
-
-    def _before(self, decision: Decision) -> Before:
-        """The assets that a released call may change, as they lie now; the guard's own change all the time."""
-        named = assets_of(effect for effect in decision.effects if may_change(effect))
-        found = (self.inventory.get(name) for name in named)
-        kept = [asset for asset in found if asset is not None and asset.asset_class != "guard"]
-        return before(kept, self.recognition) if kept else Before()
-
-    def _observed(self, call: ToolCall, decision: Decision, seen: Sequence[Observed]) -> None:
-        """Remember what the kernel kept from a call that was not judged to do it, and record what it saw."""
-        surprises = tuple(dict.fromkeys(one.asset for one in seen if one.is_surprise and one.asset is not None))
-        try:
-            if surprises:
-                self._telemetry.surprise(decision.decision_id, surprises)
-                self.history.surprised(call.session, call.subject.id, surprises)
-            for one in seen:
-                if self.trail is not None:
-                    self.trail.append(kernel_record(call, decision, one), durable=one.is_surprise)
-        except (Fault, TrailError) as error:
-            # What was tried was held. A trail that has failed denies every later call, as does a history.
-            warnings.warn(f"what the kernel saw of a call is not recorded: {error}", RuntimeWarning, stacklevel=4)
-
-    def _finish(self, record: dict[str, Any], *, durable: bool) -> None:
-        # The tool has run: its answer is not withheld for want of a record, but the trail denies every later call until
-        # it takes records again, and the intent without a result shows the gap.
-        if self.trail is None:
-            return
-        try:
-            self.trail.append(record, durable=durable)
-        except TrailError as error:
-            warnings.warn(f"the result of a call is not in the trail: {error}", RuntimeWarning, stacklevel=4)
-            return
-        try:
-            # What it made of assets, and what it did of what is owed, is there now.
-            self.lineage.settle()
-            self._steward.keep_notes(durable=durable)
-        except (Fault, TrailError, ReviewError) as error:
-            # It is looked at again before the next call is judged, and if that fails too the call is denied.
-            warnings.warn(f"what a call left behind is not known yet: {error}", RuntimeWarning, stacklevel=4)
-
-    # -- facts --------------------------------------------------------------------------------------------------
-
-    def _history_facts(
-        self, call: ToolCall, effects: Sequence[Effect], assets: Sequence[str], mandates: Sequence[Mandate]
-    ) -> dict[str, Any]:
-        facts = self.history.document(call.session, call.subject.id, effects, assets)
-        # Only what has to be deleted can be kept: whoever owes a shutdown is not held in what else they do.
-        facts["owes"] = self.obligations.deletions(mandates)
-        if self.obligations.open and (due := self.obligations.condemned(self.mandates.revoked)):
-            facts["due"] = due
-        return facts
-
-    def _asset_facts(self, asset_id: str, *, model: str | None) -> Mapping[str, Any]:
-        facts = self.inventory.facts(asset_id)
-        return {
-            **facts,
-            "zones": self._zones_of_assets.get(asset_id, ()),
-            "relation": relation(model, facts["model"]),
-        }
-
-    def _does(self, call: ToolCall, decision: Decision) -> tuple[str, ...]:
-        mandates = self.mandates.current(call.subject, call.session, self.desk.clock())
-        return self.obligations.doing(decision.effects, mandates)
-
-    def _class_of(self, asset_id: str) -> str | None:
-        asset = self.inventory.get(asset_id)
-        return asset.asset_class if asset else None
-
-    def _model_of(self, asset_id: str) -> str | None:
-        # Whoever was refused to record a score has stood up for nobody.
-        known = self._class_of(asset_id) not in (None, "evaluation")
-        model: str | None = self.inventory.facts(asset_id)["model"] if known else None
-        return model
+    # -- opening and closing -------------------------------------------------------------------------------------
 
     def _opened(self) -> None:
         if self.trail is not None:
@@ -848,9 +768,13 @@ class Guard:
         self.mandates.close()
         self.recognition.close()
         self.lineage.close()
-        if self.trail is not None:
-            # Last, because it raises if the trail has failed, and nobody may overlook that.
-            self.trail.close()
+        try:
+            if self.trail is not None:
+                # Last, because it raises if the trail has failed, and nobody may overlook that.
+                self.trail.close()
+        finally:
+            if self.central is not None:
+                self.central.close()  # it has the last checkpoint recorded
 
     def __enter__(self) -> Self:
         return self

@@ -510,12 +510,20 @@ def assets_of(effects: Iterable[Effect]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def new_id() -> str:
-    """A UUIDv7 (RFC 9562 section 5.7): unique, and in order of time to the millisecond."""
-    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
-    value = value & ~(0xF << 76) & ~(0x3 << 62) | 0x7 << 76 | 0x2 << 62
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+def new_id(now_ms: int | None = None) -> str:
+    """A UUIDv7 (RFC 9562 section 5.7): unique, and in order of time to the millisecond.
+
+    Args:
+        now_ms: the time it is given, in milliseconds since 1970; now by default.
+    """
+    time_ = f"{(time.time_ns() // 1_000_000 if now_ms is None else now_ms) & 0xFFFF_FFFF_FFFF:012x}"
+    # Nineteen digits at random: the version takes the place of the first, and the variant half of the fifth.
+    random = os.urandom(10).hex()
+    return f"{time_[:8]}-{time_[8:]}-7{random[1:4]}-{_VARIANT[random[4]]}{random[5:8]}-{random[8:]}"
+
+
+_VARIANT: Final = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
+"""The digit that says which variant a UUID is of, and carries two random bits."""
 
 
 def strictest(outcomes: Iterable[Outcome]) -> Outcome:

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from msgspec import to_builtins
+
 from guardrail.audit import beside_trail, trail_directory, trail_key
-from guardrail.config import Config
+from guardrail.config import FROM_FILE, Config
 from guardrail.policy import bundle_directory, cache_directory
 
 HOOKED_FILE: Final = "installed"
@@ -41,6 +43,7 @@ def _what_it_reads(config: Config) -> Iterator[tuple[str, str]]:
     if config.review.oidc is not None:
         yield "guardrail:identity-keys", str(config.path(config.review.oidc.jwks))
     yield from (("guardrail:identity-keys", str(config.path(path))) for path in _who_may_ask(config) if path)
+    yield from (("guardrail:secrets", str(config.path(path))) for path in _secrets(config) if path)
     yield "guardrail:code", str(Path(__file__).parent)
     yield "guardrail:cache", str(cache_directory())
     # Whoever edits the settings that a hook stands in takes it out.
@@ -52,12 +55,31 @@ def _who_may_ask(config: Config) -> Iterator[str]:
     """Files by which callers of the service are known."""
     tls, cluster = config.service.tls, config.service.kubernetes
     if tls is not None:
-        yield from (tls.certificate, tls.key, tls.client_ca)
+        yield from (tls.certificate, tls.client_ca)
     if cluster is not None:
-        yield from (cluster.jwks, *((cluster.ca, cluster.token) if cluster.review else ()))
-    for secret in (config.service.token, *(client.token for client in config.service.clients)):
-        if secret.startswith("${file:"):
-            yield secret[7:-1]
+        yield from (cluster.jwks, cluster.ca if cluster.review else "")
+
+
+def _secrets(config: Config) -> Iterator[str]:
+    """Files of which whoever has read one can pass for the guard, for a caller, or for a person who answers."""
+    tls, cluster = config.service.tls, config.service.kubernetes
+    if tls is not None:
+        yield tls.key
+    if cluster is not None and cluster.review:
+        yield cluster.token
+    yield from _secret_files(to_builtins(config))
+
+
+def _secret_files(settings: object) -> Iterator[str]:
+    """Files that settings take a secret from, whichever settings."""
+    if isinstance(settings, str) and settings.startswith(FROM_FILE):
+        yield settings[len(FROM_FILE) : -1]
+    elif isinstance(settings, dict):
+        for value in settings.values():  # pyright: ignore[reportUnknownVariableType]
+            yield from _secret_files(value)  # pyright: ignore[reportUnknownArgumentType]
+    elif isinstance(settings, list | tuple):
+        for value in settings:  # pyright: ignore[reportUnknownVariableType]
+            yield from _secret_files(value)  # pyright: ignore[reportUnknownArgumentType]
 
 
 def _what_it_writes(config: Config) -> Iterator[tuple[str, str]]:

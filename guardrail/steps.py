@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from guardrail.audit import AnyTrail
+from guardrail.audit import AnyTrail, Later
 from guardrail.policy import PolicyEngine
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ class Do(msgspec.Struct, frozen=True):
 class Keep(msgspec.Struct, frozen=True):
     """A record for the trail: its sequence number is sent back into the flow; None where no trail is kept."""
 
-    record: dict[str, Any]
+    record: dict[str, Any] | Later
     durable: bool
 
 

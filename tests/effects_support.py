@@ -44,6 +44,10 @@ class NoFiles:
         path = posixpath.normpath(path)
         return "file" if path in self.files else "dir" if path.rstrip("/") in self.dirs else None
 
+    def missing(self, path: str) -> bool:
+        """All that was not given."""
+        return self.kind(path) is None
+
     def identity(self, path: str) -> str:
         """No links."""
         return posixpath.normpath(path)
@@ -89,6 +93,10 @@ class RealFiles:
     def kind(self, path: str) -> Literal["file", "dir", "other"] | None:
         """Links followed."""
         return "dir" if os.path.isdir(path) else "file" if os.path.isfile(path) else None
+
+    def missing(self, path: str) -> bool:
+        """As the guard itself does it."""
+        return LiveFiles().missing(path)
 
     def identity(self, path: str) -> str:
         """Device and inode, or the resolved name."""

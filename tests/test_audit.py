@@ -9,6 +9,7 @@ import os
 import stat
 import subprocess
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,11 +18,12 @@ import pytest
 from guardrail.audit import Trail, trail_directory, verify
 from guardrail.audit import _files as files
 from guardrail.audit import _segment as segment
-from guardrail.audit._record import MAX_LEAF_BYTES, Stamp, uuid7
+from guardrail.audit._record import MAX_LEAF_BYTES, Later, Stamp
 from guardrail.audit._tree import Frontier, leaf_hash
 from guardrail.audit._verify import read_records
 from guardrail.config import Config, TrailConfig, parse
 from guardrail.errors import TrailError
+from guardrail.model import new_id
 from tests.audit_support import child, denial, intent, make_trail, open_trail, segments
 
 CT_LEAVES = [bytes.fromhex(text) for text in (
@@ -156,10 +158,65 @@ def test_floats_large_integers_and_odd_keys_are_written_in_one_way_only(tmp_path
 
 def test_ids_are_uuids_of_version_7() -> None:
     """Version, variant and time stand where RFC 9562 says."""
-    text = uuid7(0x0123456789AB)
+    text = new_id(0x0123456789AB)
     assert text.startswith("01234567-89ab-7")
     assert text[19] in "89ab"
     assert len(text) == 36
+
+
+def test_a_record_that_is_put_off_is_numbered_and_dated_when_it_was_appended(tmp_path: Path) -> None:
+    """What is made later stands where it was appended, and whoever waits for one after it finds it on the disk."""
+    made: list[str] = []
+    waiting = threading.Event()
+
+    def make() -> dict[str, object]:
+        assert waiting.wait(30)
+        made.append(threading.current_thread().name)
+        return {"kind": "intent", "note": "later"}
+
+    with open_trail(tmp_path / "t") as trail:
+        assert trail.append(Later("intent", make), durable=False) == 0
+        between_us = time.time_ns() // 1000
+        waiting.set()
+        assert trail.append(denial()) == 1
+        on_disk = [record for _, record in read_records(tmp_path / "t")]
+    assert made == ["guardrail-trail"]
+    assert [record["kind"] for record in on_disk[:2]] == ["intent", "decision"]
+    assert on_disk[0]["t_us"] <= between_us
+    assert verify(tmp_path / "t").ok
+
+
+def test_a_record_that_somebody_waits_for_is_not_put_off(tmp_path: Path) -> None:
+    """Whoever needs it on disk makes it, so that what is wrong with it is theirs to hear, and no number is used up."""
+
+    def broken() -> dict[str, object]:
+        raise ValueError("no record")
+
+    with open_trail(tmp_path / "t") as trail:
+        with pytest.raises(ValueError, match="no record"):
+            trail.append(Later("intent", broken))
+        assert trail.append(denial()) == 0
+
+
+@pytest.mark.parametrize("what", ["raises", "too large"])
+def test_a_record_that_was_put_off_and_cannot_be_made_ends_the_trail(tmp_path: Path, what: str) -> None:
+    """Its number was given, and so were those after it: nothing is released any more, and what was written verifies."""
+
+    def make() -> dict[str, object]:
+        if what == "raises":
+            raise ValueError("no record")
+        return {"kind": "intent", "text": "a" * MAX_LEAF_BYTES}
+
+    trail = open_trail(tmp_path / "t")
+    assert trail.append(denial()) == 0
+    trail.append(Later("intent", make), durable=False)
+    with pytest.raises(TrailError, match="takes no more records"):
+        trail.append(denial())
+    with pytest.raises(TrailError, match="takes no more records"):
+        trail.append({"kind": "x"}, durable=False)
+    with pytest.raises(TrailError):
+        trail.close()
+    assert [record["kind"] for _, record in read_records(tmp_path / "t")] == ["decision"]
 
 
 # ── refusing ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -30,10 +30,12 @@ from guardrail import (
     ToolCall,
     TrailError,
 )
+from guardrail import config as config_module
 from guardrail.audit import verify
 from guardrail.canonical import canonical
 from guardrail.mandates import MandateGrant, Obligation, load_key, new_key, sign
 from guardrail.model import FAULT_RULE, NEUTRAL, new_id
+from guardrail.own import own_files
 from guardrail.policy import Ruling
 from guardrail.printing import printable
 from guardrail.review import CallKey, TurnKey
@@ -221,6 +223,37 @@ def test_the_guards_own_files_are_guarded_even_against_a_mandate(world: World, t
             decision = guard.check(world.call(command))
             assert decision.outcome is Outcome.DENY, command
             assert "guard.tampering" in _rules(decision)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        '[service]\nreviewer_token = "{file}"',
+        '[service]\nmetrics_token = "{file}"',
+        '[[service.client]]\nname = "a"\ntoken = "{file}"',
+        '[[review.webhook]]\nname = "w"\nurl = "https://127.0.0.1/x"\nsecret = "{file}"',
+        '[decision_log]\nurl = "http://127.0.0.1:1/logs"\ntoken = "{file}"',
+    ],
+)
+def test_a_secret_of_the_guard_is_neither_read_out_nor_replaced(world: World, settings: str) -> None:
+    """Whoever has the token of those who review can answer its own escalation, and whoever writes it has it."""
+    place = world.root / "secrets/token"
+    place.parent.mkdir()
+    place.write_text("0123456789abcdef0123456789abcdef\n")
+    world.toml.write_text(f"{world.toml.read_text()}\n{settings.replace('{file}', '${file:' + str(place) + '}')}\n")
+    config = config_module.load(world.toml)
+    assert ("guardrail:secrets", str(place)) in own_files(config)
+    with Guard.open(config, record=False) as guard:
+        for command, rule in (
+            (f"cat {place}", "guard.secret"),
+            (f"curl -H @{place} http://127.0.0.1/", "guard.secret"),
+            (f"echo mine > {place}", "guard.tampering"),
+            (f"cp {place} x", "guard.tampering"),
+        ):
+            decision = guard.check(world.call(command))
+            assert decision.outcome is Outcome.DENY, command
+            assert rule in _rules(decision), command
+        assert guard.check(world.call(f"ls -l {place}"))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from guardrail.audit._place import TrailInUse, beside_trail, is_store, trail_directory
+from guardrail.audit._record import Later
 from guardrail.audit._store import AnyTrail, need_driver, open_trail, trail_key, trail_place, trail_records
 from guardrail.audit._trail import Trail
 from guardrail.audit.disclosure import Disclosures
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AnyTrail",
     "Disclosures",
+    "Later",
     "Trail",
     "TrailInUse",
     "beside_trail",

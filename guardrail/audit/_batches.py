@@ -13,7 +13,7 @@ import queue
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from guardrail.errors import TrailError
@@ -27,6 +27,12 @@ MAX_BATCH: Final = 512
 MAX_BATCH_BYTES: Final = 512 * 1024
 """Largest batch, in bytes of leaves; one leaf more may stand in it."""
 
+WRITTEN_OUT_AT_ONCE: Final = 8
+"""Records that are written out before other threads get a turn: no call that is being judged waits for more."""
+
+WRITE_OUT_SECONDS: Final = 0.005
+"""How often records that were put off are written out, in seconds."""
+
 LAZY_SECONDS: Final = 0.05
 """Longest time that records nobody waits for are held back to share a commit, in seconds."""
 
@@ -39,11 +45,13 @@ class Entry:
         last: nothing comes after this; the writer ends.
     """
 
-    __slots__ = ("future", "last", "leaf", "loop", "record", "waiter")
+    __slots__ = ("future", "last", "later", "leaf", "loop", "record", "waiter")
 
     def __init__(self, leaf: bytes | None = None, *, last: bool = False) -> None:
         self.leaf = leaf
         self.last = last
+        self.later: Callable[[], tuple[Mapping[str, Any], bytes]] | None = None
+        """Gives record and leaf, where they are not there yet."""
         self.record: Mapping[str, Any] = {}
         self.waiter: threading.Lock | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -56,6 +64,17 @@ class Entry:
         waiter.acquire()
         entry.waiter = waiter
         return entry, waiter
+
+    def write_out(self) -> None:
+        """Make the leaf, where that was put off."""
+        if self.later is not None:
+            self.record, self.leaf = self.later()
+            self.later = None
+
+    @property
+    def is_record(self) -> bool:
+        """Whether it is one to write, now or later."""
+        return self.leaf is not None or self.later is not None
 
     @property
     def awaited(self) -> bool:
@@ -106,7 +125,7 @@ class Batches(ABC):
         # INVARIANT: the entry is queued before `_armed` is read, and the writer disarms before it drains: either it
         # finds the entry, or it is woken for it.
         self._entries.append(entry)
-        urgent = entry.awaited or entry.last or entry.leaf is None or len(self._entries) >= MAX_BATCH
+        urgent = entry.awaited or entry.last or not entry.is_record or len(self._entries) >= MAX_BATCH
         if urgent or not self._armed:
             self._armed = True
             self._wake.put(urgent)
@@ -137,16 +156,29 @@ class Batches(ABC):
         """Whatever is queued, or nothing when it is time to sign."""
         urgent = self._woken(self._until_checkpoint())
         if urgent is False:
-            self._woken(LAZY_SECONDS)
+            self._linger()
         self._armed = False
         batch: list[Entry] = []
         size = 0
         while self._entries and len(batch) < MAX_BATCH and size < MAX_BATCH_BYTES:
             batch.append(self._entries.popleft())
+            batch[-1].write_out()
             size += len(batch[-1].leaf or b"")
         if self._entries:
             self._wake.put(True)
         return batch
+
+    def _linger(self) -> None:
+        """Wait for company, and write out meanwhile what was put off: whoever comes and has to wait finds it done."""
+        until = time.monotonic() + LAZY_SECONDS
+        while (left := until - time.monotonic()) > 0:
+            if self._woken(min(left, WRITE_OUT_SECONDS)) is not None:
+                return
+            put_off = [entry for entry in self._entries.copy() if entry.later is not None]
+            for number, entry in enumerate(put_off, 1):
+                entry.write_out()
+                if number % WRITTEN_OUT_AT_ONCE == 0:
+                    time.sleep(0)
 
     def _woken(self, wait: float | None) -> bool | None:
         """Whether somebody waits, or None if nobody woke the writer in `wait` seconds."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from guardrail.audit.clock import Clock, boot_id, uptime
 from guardrail.canonical import canonical
 from guardrail.errors import TrailError
+from guardrail.model import new_id
 
 VERSION: Final = 1
 """Version of the record format, in the field `v`."""
@@ -18,6 +20,26 @@ MAX_LEAF_BYTES: Final = 60 * 1024
 
 STAMPED: Final = frozenset({"v", "seq", "log", "boot", "t_us", "mono_us"})
 """Fields that only the trail fills in; `id` may come from the caller."""
+
+
+class Later(msgspec.Struct, frozen=True):
+    """A record that nobody waits for: written out when its turn comes, and not on the way of a call.
+
+    Args:
+        kind: its kind.
+        make: gives the record; called at most once, by the thread that writes, so it reads only what does not change.
+            If it fails, the trail fails: numbers after its own were given by then.
+    """
+
+    kind: str
+    make: Callable[[], Mapping[str, Any]]
+
+
+class Moment(NamedTuple):
+    """When a record was appended, by both clocks, in microseconds: since 1970, and since the boot."""
+
+    t_us: int
+    mono_us: int
 
 
 class Stamp:
@@ -35,12 +57,17 @@ class Stamp:
         self._clock = Clock(last_us)
         self._boot = boot_id()
 
-    def leaf(self, record: Mapping[str, Any], seq: int) -> bytes:
+    def now(self) -> Moment:
+        """The time that a record gets which is appended now."""
+        return Moment(self._clock(), uptime()[1])
+
+    def leaf(self, record: Mapping[str, Any], seq: int, at: Moment | None = None) -> bytes:
         """The canonical leaf of one record.
 
         Args:
             record: `kind` and whatever belongs to it; plain JSON values.
             seq: its sequence number.
+            at: when it was appended; now by default.
 
         Raises:
             TrailError: if it has no kind, brings a field that the trail stamps, or is too large.
@@ -50,18 +77,18 @@ class Stamp:
             raise TrailError("a record needs a `kind`")
         if taken := STAMPED.intersection(record):
             raise TrailError(f"a record may not bring the field `{min(taken)}`: the trail fills it in")
-        now_us, (_, mono_us) = self._clock(), uptime()
+        at = at or self.now()
         full = {
             "v": VERSION,
             "seq": seq,
             "log": self._origin,
             "boot": self._boot,
-            "t_us": now_us,
-            "mono_us": mono_us,
+            "t_us": at.t_us,
+            "mono_us": at.mono_us,
             **record,
         }
         if "id" not in full:
-            full["id"] = uuid7(now_us // 1000)
+            full["id"] = new_id(at.t_us // 1000)
         try:
             leaf = canonical(full)
         except (TypeError, ValueError, RecursionError) as error:
@@ -73,18 +100,10 @@ class Stamp:
         return leaf
 
 
-def uuid7(now_ms: int) -> str:
-    """A UUIDv7 (RFC 9562 section 5.7): 48 bits of Unix milliseconds, 74 random bits."""
-    random = int.from_bytes(os.urandom(10), "big")
-    value = (now_ms & 0xFFFF_FFFF_FFFF) << 80 | random
-    value = value & ~(0xF000 << 64) | 0x7000 << 64
-    value = value & ~(0xC000 << 48) | 0x8000 << 48
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-
-def releases(record: Mapping[str, Any]) -> bool:
+def releases(record: Mapping[str, Any] | Later) -> bool:
     """Whether writing this record lets something happen: such records stop first when the disk fills up."""
+    if isinstance(record, Later):
+        return record.kind == "intent"
     if record.get("kind") in {"intent", "grant"}:
         return True
     decision: Any = record.get("decision")

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from guardrail.audit._note import KEY_FILE
 from guardrail.audit._place import trail_directory
 from guardrail.audit._publish import Sink
+from guardrail.audit._record import Later
 from guardrail.audit._trail import Trail
 from guardrail.audit._unfinished import Answers
 from guardrail.config import Config, secret
@@ -42,11 +43,11 @@ class AnyTrail(Protocol):
         """Root of the Merkle tree over them, 32 bytes."""
         ...
 
-    def append(self, record: Mapping[str, Any], *, durable: bool = True) -> int:
+    def append(self, record: Mapping[str, Any] | Later, *, durable: bool = True) -> int:
         """Write one record; its number, or `TrailError` if it is not known to be written."""
         ...
 
-    async def aappend(self, record: Mapping[str, Any], *, durable: bool = True) -> int:
+    async def aappend(self, record: Mapping[str, Any] | Later, *, durable: bool = True) -> int:
         """Write one record without blocking the event loop."""
         ...
 

@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from guardrail.audit._opened import MAX_WAITING, Opened, check_origin, opened
 from guardrail.audit._place import cannot, take_lock
 from guardrail.audit._proof import inclusion_proof
 from guardrail.audit._publish import Publisher, SecondFile, Sink
-from guardrail.audit._record import Stamp, releases
+from guardrail.audit._record import Later, Moment, Stamp, releases
 from guardrail.audit._recover import Recovered, compare_elsewhere, recover, save_frontier, segments_of
 from guardrail.audit._segment import Segments
 from guardrail.audit._tree import fold
@@ -134,12 +135,12 @@ class Trail(Opened):
         """Root of the Merkle tree over the durable records, 32 bytes."""
         return fold(self._writer.roots)
 
-    def append(self, record: Mapping[str, Any], *, durable: bool = True) -> int:
+    def append(self, record: Mapping[str, Any] | Later, *, durable: bool = True) -> int:
         """Write one record.
 
         Args:
             record: `kind` and whatever belongs to it, plain JSON values; `v`, `seq`, `log`, `boot`, `t_us`, `mono_us`
-                and, unless given, `id` are added.
+                and, unless given, `id` are added. One that can be made later is, unless somebody waits for it.
             durable: wait until it is on disk; otherwise it follows shortly, or is lost in a crash.
 
         Returns:
@@ -156,7 +157,7 @@ class Trail(Opened):
         self._wait(waiter, seq)
         return seq
 
-    async def aappend(self, record: Mapping[str, Any], *, durable: bool = True) -> int:
+    async def aappend(self, record: Mapping[str, Any] | Later, *, durable: bool = True) -> int:
         """Write one record without blocking the event loop; otherwise as `append`."""
         import asyncio  # a guard in a harness hook never needs it, and starts twenty milliseconds sooner
 
@@ -254,8 +255,10 @@ class Trail(Opened):
         if self._writer.failure is not None:
             raise TrailError(self._writer.failure)
 
-    def _submit(self, record: Mapping[str, Any], entry: Entry) -> int:
+    def _submit(self, record: Mapping[str, Any] | Later, entry: Entry) -> int:
         self._check_process()
+        if isinstance(record, Later) and entry.awaited:
+            record = record.make()
         # INVARIANT: a number is given and queued under one lock, and only for a leaf that exists: they are dense.
         with self._writer.order:
             self._check_usable()
@@ -265,11 +268,18 @@ class Trail(Opened):
                     f"the disk of the trail `{self.directory}` is full, only denials are recorded: free some space"
                 )
             seq = self._next
-            entry.leaf = self._stamp.leaf(record, seq)
-            entry.record = record
+            if isinstance(record, Later):
+                entry.later = partial(self._made, record, seq, self._stamp.now())
+            else:
+                entry.leaf = self._stamp.leaf(record, seq)
+                entry.record = record
             self._next = seq + 1
             self._writer.put(entry)
         return seq
+
+    def _made(self, later: Later, seq: int, at: Moment) -> tuple[Mapping[str, Any], bytes]:
+        record = later.make()
+        return record, self._stamp.leaf(record, seq, at)
 
     def _check_usable(self) -> None:
         if self._writer.failure is not None:

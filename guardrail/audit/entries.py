@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from msgspec import to_builtins
 
 from guardrail.assets import Change
+from guardrail.audit._record import Later
 from guardrail.audit.disclosure import Disclosures
 from guardrail.canonical import canonical
 from guardrail.config import Config
@@ -64,8 +66,10 @@ class Scribe:
         seen: bytes | None = None,
         duties: Sequence[str] = (),
         enforcement: Enforcement | None = None,
-    ) -> dict[str, Any]:
+    ) -> dict[str, Any] | Later:
         """The record of a decision, which only commits to what is kept beside it.
+
+        INVARIANT: with nothing kept beside it, it is made of what nobody changes any more, so it can be made later.
 
         Args:
             call: the call.
@@ -77,11 +81,11 @@ class Scribe:
         Raises:
             TrailError: if what is kept beside it cannot be.
         """
-        record = decision_record(call, decision, self._fail_open, seen if self._documents else None, duties)
-        if enforcement is not None:
-            record["enforcement"] = to_builtins(enforcement)
+        document = seen if self._documents else None
         if self._disclosures is None:
-            return record
+            make = partial(decision_record, call, decision, self._fail_open, document, duties, enforcement)
+            return Later("intent" if decision else "decision", make)
+        record = decision_record(call, decision, self._fail_open, document, duties, enforcement)
         kept = self._disclosures.call(call) if "args" in self._wanted else {}
         if "reasoning" in self._wanted and call.reasoning:
             kept |= self._disclosures.text("/call/reasoning", call.reasoning)
@@ -124,6 +128,7 @@ def decision_record(
     fail_open: bool,
     document: bytes | None = None,
     duties: Sequence[str] = (),
+    enforcement: Enforcement | None = None,
 ) -> dict[str, Any]:
     """One decision: an `intent` if it releases the call, a `decision` if not.
 
@@ -133,6 +138,7 @@ def decision_record(
         fail_open: whether the guard runs with `unsafe_fail_open`, which every record has to say.
         document: what policy saw, to be recorded if it fits.
         duties: ids of what is owed that the call would do: the record is what counts the attempt.
+        enforcement: what policy was told that will hold the call.
     """
     effects = [_effect_record(effect) for effect in decision.effects[:MAX_EFFECTS]]
     assets = decision.assets
@@ -164,6 +170,18 @@ def decision_record(
             "elapsed_us": decision.elapsed_us,
         },
     }
+    record |= _besides(decision, duties, enforcement)
+    if fail_open:
+        record["unsafe_fail_open"] = True
+    document = masked_json(document) if document is not None and len(document) <= MAX_DOCUMENT_BYTES else None
+    if document is not None and _fits(record, document):
+        record["document"] = document.decode()
+    return record
+
+
+def _besides(decision: Decision, duties: Sequence[str], enforcement: Enforcement | None) -> dict[str, Any]:
+    """What most decisions do not have."""
+    record: dict[str, Any] = {}
     if len(decision.effects) > MAX_EFFECTS:
         record["effects_more"] = len(decision.effects) - MAX_EFFECTS
     fault = next((reason for reason in decision.reasons if reason.rule == FAULT_RULE), None)
@@ -187,11 +205,8 @@ def decision_record(
         record["mandates"] = [_use_record(use) for use in decision.mandates[:MAX_EFFECTS]]
     if duties:
         record["duties"] = list(duties[:MAX_EFFECTS])
-    if fail_open:
-        record["unsafe_fail_open"] = True
-    document = masked_json(document) if document is not None and len(document) <= MAX_DOCUMENT_BYTES else None
-    if document is not None and _fits(record, document):
-        record["document"] = document.decode()
+    if enforcement is not None:
+        record["enforcement"] = to_builtins(enforcement)
     return record
 
 
@@ -238,13 +253,14 @@ def result_record(
     return record
 
 
-def kernel_record(call: ToolCall, decision: Decision, seen: Observed) -> dict[str, Any]:
+def kernel_record(call: ToolCall, decision: Decision, seen: Observed, *, trace_id: str = "") -> dict[str, Any]:
     """One effect on an asset that the kernel saw, or held, of a call that was released.
 
     Args:
         call: the call.
         decision: what released it, with the number of its intent.
         seen: what was seen.
+        trace_id: the trace that the call was made in, if there is one.
     """
     place, *others = seen.resources
     found: dict[str, Any] = {
@@ -269,6 +285,7 @@ def kernel_record(call: ToolCall, decision: Decision, seen: Observed) -> dict[st
         "source": seen.source,
         "intent": decision.seq,
         "decision_id": decision.decision_id,
+        **({"trace_id": trace_id} if trace_id else {}),
         "call": _short(call.id),
         "session": _short(call.session),
         "subject": {"id": _short(call.subject.id)},

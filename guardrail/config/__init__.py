@@ -9,6 +9,7 @@ from __future__ import annotations
 from guardrail.config._callers import NO_USER, ClientConfig, KubernetesConfig, TlsConfig
 from guardrail.config._doors import ConsoleConfig, ExecuteConfig, HookConfig, ServiceConfig, ServingConfig
 from guardrail.config._evidence import (
+    CentralConfig,
     DecisionLogConfig,
     GroupConfig,
     OidcConfig,
@@ -17,7 +18,7 @@ from guardrail.config._evidence import (
     WebhookConfig,
     WitnessConfig,
 )
-from guardrail.config._reading import load, parse, secret
+from guardrail.config._reading import FROM_FILE, load, parse, secret
 from guardrail.config._rules import (
     BundleKeyConfig,
     HistoryConfig,
@@ -31,11 +32,13 @@ from guardrail.config._settings import Config
 from guardrail.config._subjects import AgentConfig, AssetConfig, InventoryConfig, PersonConfig, RecordConfig
 
 __all__ = [
+    "FROM_FILE",
     "NO_USER",
     "WEAKENS",
     "AgentConfig",
     "AssetConfig",
     "BundleKeyConfig",
+    "CentralConfig",
     "ClientConfig",
     "Config",
     "ConsoleConfig",

@@ -81,7 +81,9 @@ def parse(text: str | bytes, *, base: str = "", source: str = "") -> Config:
         config = msgspec.convert(raw, Config)
     except msgspec.ValidationError as error:
         raise ConfigError(f"`{where}` is not a valid configuration: {_sentence(error, raw)}") from None
-    config = msgspec.structs.replace(config, base=base, source=source)
+    # Pods of one configuration have trails of their own, whose names only their environment knows.
+    trail = msgspec.structs.replace(config.trail, origin=secret(config.trail.origin, "trail.origin"))
+    config = msgspec.structs.replace(config, trail=trail, base=base, source=source)
     if config.inventory.files:
         config = _with_files(config, where)
     check(config, where)
@@ -184,6 +186,10 @@ def _read_lines(file: str, data: bytes) -> Sequence[AssetConfig]:
     return found
 
 
+FROM_FILE: Final = "${file:"
+"""What the value of a setting begins with that takes a secret from a file."""
+
+
 def secret(text: str, key: str) -> str:
     """A secret of the configuration, read when it is needed: an auditor does not have to know the service's token.
 
@@ -199,8 +205,8 @@ def secret(text: str, key: str) -> str:
     """
     if not (text.startswith("${") and text.endswith("}")):
         return text
-    if text.startswith("${file:"):
-        return _from_file(text[7:-1], key)
+    if text.startswith(FROM_FILE):
+        return _from_file(text[len(FROM_FILE) : -1], key)
     value = os.environ.get(text[2:-1], "")
     if not value:
         raise ConfigError(

@@ -29,6 +29,9 @@ class _NoFiles:
     def kind(self, path: str) -> Literal["file", "dir", "other"] | None:  # noqa: ARG002
         return None
 
+    def missing(self, path: str) -> bool:  # noqa: ARG002
+        return True
+
     def identity(self, path: str) -> str:
         return posixpath.normpath(path)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from guardrail.policy._bundle import bundle_directory
 from guardrail.policy._cache import cache_directory
 from guardrail.policy._conclude import conclude, enforced, mandates_of
-from guardrail.policy._document import document
+from guardrail.policy._document import Told, document
 from guardrail.policy._engine import PolicyEngine, open_engine, refusal
 from guardrail.policy._news import PolicyNews
 from guardrail.policy._rules import Rule, RuleBook
@@ -17,6 +17,7 @@ __all__ = [
     "Rule",
     "RuleBook",
     "Ruling",
+    "Told",
     "bundle_directory",
     "cache_directory",
     "conclude",

@@ -7,7 +7,7 @@ Not concerned with whether a mandate or a grant is genuine: only verified ones a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 import msgspec
 import orjson
@@ -34,6 +34,20 @@ Zoning = Callable[[Resource], Sequence[str]]
 
 Hosting = Callable[[Resource], str | None]
 """From a place to the host it is on; None for this one."""
+
+
+class Told(TypedDict):
+    """What `document` is told besides the call, its effects and a grant; its words are explained there."""
+
+    facts: Facts
+    mandates: Sequence[Any]
+    history: Mapping[str, Any]
+    now_us: int
+    maturity: Mapping[str, str]
+    due: Mapping[str, Sequence[str]]
+    zones: Zoning | None
+    host: Hosting | None
+    enforcement: Enforcement | None
 
 
 def document(

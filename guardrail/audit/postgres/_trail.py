@@ -19,7 +19,7 @@ from guardrail.audit._note import KEY_FILE
 from guardrail.audit._opened import MAX_WAITING, Opened, check_origin
 from guardrail.audit._place import cannot, take_lock
 from guardrail.audit._publish import Publisher, SecondFile, Sink
-from guardrail.audit._record import Stamp
+from guardrail.audit._record import Later, Stamp
 from guardrail.audit._unfinished import Answers
 from guardrail.audit.clock import set_back
 from guardrail.audit.postgres._lease import Lease
@@ -149,7 +149,7 @@ class PostgresTrail(Opened):
         """Root of the Merkle tree over them, 32 bytes."""
         return self._writer.tree.root()
 
-    def append(self, record: Mapping[str, Any], *, durable: bool = True) -> int:  # noqa: ARG002 - as `Trail.append`
+    def append(self, record: Mapping[str, Any] | Later, *, durable: bool = True) -> int:  # noqa: ARG002 - as `Trail.append`
         """Write one record.
 
         Args:
@@ -170,7 +170,7 @@ class PostgresTrail(Opened):
             raise TrailError(self._give_up(entry))
         return self._number(entry)
 
-    async def aappend(self, record: Mapping[str, Any], *, durable: bool = True) -> int:  # noqa: ARG002 - as `append`
+    async def aappend(self, record: Mapping[str, Any] | Later, *, durable: bool = True) -> int:  # noqa: ARG002 - as `append`
         """Write one record without blocking the event loop; otherwise as `append`."""
         import asyncio  # a guard in a harness hook never needs it, and starts twenty milliseconds sooner
 
@@ -264,8 +264,10 @@ class PostgresTrail(Opened):
         self._ledgers.append(ledger)
         return ledger
 
-    def _submit(self, record: Mapping[str, Any], entry: Numbered) -> None:
+    def _submit(self, record: Mapping[str, Any] | Later, entry: Numbered) -> None:
         self._check_process()
+        if isinstance(record, Later):
+            record = record.make()
         entry.take(Encoded(self._stamp, record))
         entry.record = record
         with self._writer.order:

@@ -21,7 +21,8 @@ from guardrail.effects.code._scripts import written_files
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import MUTATING
 from guardrail.effects.domain._paths import escape, paths_in
-from guardrail.effects.domain._values import NUM, OWN_FILE, TOP, Field
+from guardrail.effects.domain._state import OWN_FILE
+from guardrail.effects.domain._values import NUM, TOP, Field
 from guardrail.model import Effect, Resource
 from guardrail.patterns import lazy
 

@@ -17,17 +17,8 @@ from guardrail.effects.code._starting import analysed, changed_start, inline, st
 from guardrail.effects.code.python._run import run_file, run_own
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import place, spellings
-from guardrail.effects.domain._values import (
-    NOTHING,
-    OWN_FILE,
-    SOMETHING,
-    TOP,
-    Field,
-    State,
-    Stream,
-    Value,
-    merge,
-)
+from guardrail.effects.domain._state import OWN_FILE, State
+from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, Stream, Value, merge
 from guardrail.model import Resource
 from guardrail.patterns import lazy
 

@@ -16,6 +16,10 @@ class FileView(Protocol):
         """What is at a path, links followed; None if nothing is, or it cannot be looked at."""
         ...
 
+    def missing(self, path: str) -> bool:
+        """Whether nothing has that name, not even a link that leads nowhere, and that is certain."""
+        ...
+
     def identity(self, path: str) -> str:
         """One text for all names of the same file: links resolved, hard links too; of a missing file its place."""
         ...
