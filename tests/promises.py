@@ -2340,6 +2340,8 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_effects_authored.py::test_settings_of_the_session_that_run_nothing_are_not_held",
             "tests/test_effects_authored.py::test_settings_that_were_there_before_are_the_projects_own",
             "tests/test_effects_authored.py::test_more_sources_than_are_looked_at_are_a_question",
+            "tests/test_effects_authored.py::test_a_name_that_no_source_says_is_held_where_something_is_done_to_it",
+            "tests/test_effects_authored.py::test_a_source_that_says_its_names_and_looks_at_the_environment_is_not_held",
             "tests/test_effects_authored.py::test_more_programs_or_words_than_are_looked_into_are_a_question",
             "tests/test_run_confined.py::test_a_hook_that_confined_code_plants_is_held_where_git_would_run_it",
             "tests/test_history.py::test_a_program_that_a_tool_built_of_sources_of_the_session_is_its_own",
@@ -2478,6 +2480,8 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_effects_live.py::test_a_list_that_the_call_itself_wrote_could_name_anything",
             "tests/test_effects_live.py::test_a_makefile_that_the_call_wrote_is_a_script_of_its_own",
             "tests/test_effects_live.py::test_many_slow_globs_end_in_a_bound",
+            "tests/test_effects_live.py::test_what_parallel_evaluates_for_each_job_is_code",
+            "tests/test_effects_live.py::test_a_name_in_the_text_of_a_shell_is_a_word_where_none_that_is_there_is_more",
         ),
     ),
     Promise(
