@@ -115,12 +115,24 @@ class LiveFiles:
     def kind(self, path: str) -> Literal["file", "dir", "other"] | None:
         """What is at a path, links followed; None if nothing is, or it cannot be looked at."""
         try:
+            if not os.access(path, os.F_OK):
+                return None  # what most words name is not there, and this costs less than to raise that
             mode = os.stat(path).st_mode
         except (OSError, ValueError):
             return None
         if stat.S_ISREG(mode):
             return "file"
         return "dir" if stat.S_ISDIR(mode) else "other"
+
+    def missing(self, path: str) -> bool:
+        """Whether nothing has that name, not even a link that leads nowhere, and that is certain."""
+        try:
+            os.lstat(path)
+        except FileNotFoundError:
+            return True
+        except (OSError, ValueError):
+            return False
+        return False
 
     def identity(self, path: str) -> str:
         """One text for all names of the same file; of a missing one, where it would be."""
@@ -162,6 +174,13 @@ class LiveFiles:
         """Whether the names below a directory are words as they are, and there are not too many to look at."""
         try:
             return not self.trees.odd(path)
+        except Unseen:
+            return False
+
+    def inert(self, path: str) -> bool:
+        """Whether the names below a directory are words also in the text of a shell, and not too many to look at."""
+        try:
+            return not self.trees.coded(path)
         except Unseen:
             return False
 

@@ -19,6 +19,7 @@ from guardrail.assets._controls import returned, variable_effect
 from guardrail.assets._edits import Edits
 from guardrail.assets._files import LiveFiles
 from guardrail.assets._forged import ForgedDates
+from guardrail.assets._inclusions import taken_in
 from guardrail.assets._index import MAX_INDEXED_FILES, AssetIndex
 from guardrail.assets._lineage import TAKING, Lineage
 from guardrail.assets._look import MAX_ASSETS_PER_EFFECT, NO_ARGS, Found, Look, split
@@ -44,6 +45,9 @@ _TAKING_IT: Final = frozenset({"read", "copy", "link", "rename", "net_send", "ap
 
 _NAMED_KINDS: Final = frozenset({"object", "service", "net"})
 """Kinds of things elsewhere that may be what an asset is called here."""
+
+_TAKING: Final = frozenset(("control", "criteria"))
+"""Classes of assets of which what they take in is a part."""
 
 _DOWNWARD: Final = frozenset({"rename", "delete", "mount", "mention"})
 """Ops on a directory that reach what lies in it, even where the command does not say `-r`."""
@@ -84,6 +88,8 @@ class Inventory:
         here = str(config.path(""))
         for declared in config.assets:
             spelled = [os.path.join(here, os.path.expanduser(path)) for path in declared.paths]
+            if declared.asset_class in _TAKING:
+                spelled += [other for path in spelled for other in taken_in(path)]
             places = [locate(path) for path in spelled]
             self._index.add(declared_asset(declared, places), spelled, places)
             for uri in declared.uris:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import fcntl
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -119,12 +118,14 @@ def deliver(
     Returns:
         The exit code.
     """
+    from guardrail.audit import trail_directory
+    from guardrail.audit._verify import in_use
     from guardrail.review._statements import sign_statement
 
     envelopes = [sign_statement(statement, key) for statement in statements]
     if args.url:
         answers = [_send(args.url, envelope) for envelope in envelopes]
-    elif _is_held(config):
+    elif in_use(trail_directory(config)):
         answers = _leave(config, envelopes, args.wait)
     else:
         answers = _carry_out(config, envelopes)
@@ -144,24 +145,6 @@ def _tell(args: argparse.Namespace, answers: Sequence[Answer]) -> int:
         print(json.dumps(facts, sort_keys=True) if args.json else plain(facts["says"]))
     codes = {code for code, _ in answers}
     return next((code for code in (EXIT_FAULT, EXIT_ESCALATE) if code in codes), EXIT_ALLOW)
-
-
-def _is_held(config: Config) -> bool:
-    """Whether a guard has the trail open now, in this directory."""
-    from guardrail.audit import trail_directory
-    from guardrail.audit._place import LOCK_FILE
-
-    try:
-        fd = os.open(trail_directory(config) / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
 
 
 def _carry_out(config: Config, envelopes: Sequence[bytes]) -> list[Answer]:

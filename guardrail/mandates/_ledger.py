@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from guardrail.errors import ConfigError, Fault
 from guardrail.storage import StateFile, remedy, transaction
@@ -47,6 +47,14 @@ class Use(NamedTuple):
     most: int
 
 
+class Counts(Protocol):
+    """Who counts uses for several guards together."""
+
+    def take(self, uses: Sequence[Use]) -> tuple[int, ...] | None:
+        """Use grants up by one call, all or none; as `MandateLedger.take`."""
+        ...
+
+
 class KeptDuty(NamedTuple):
     """A duty as it stands, for whoever reads the trail from the place where this stopped.
 
@@ -69,12 +77,13 @@ class MandateLedger:
     Args:
         path: the file, created with mode 0600; None keeps everything in memory.
         readonly: what is there counts, and nothing is written: uses are counted in memory on top of it.
+        counts: counts for several guards together; what is counted here is then what was last known of it.
 
     Raises:
         ConfigError: if it cannot be used.
     """
 
-    def __init__(self, path: Path | None = None, *, readonly: bool = False) -> None:
+    def __init__(self, path: Path | None = None, *, readonly: bool = False, counts: Counts | None = None) -> None:
         import sqlite3
 
         self._lock = threading.Lock()
@@ -82,6 +91,7 @@ class MandateLedger:
         self._kept: dict[tuple[str, str], bytes] = {}
         self._file: StateFile | None = None
         self._writes = path is not None and not readonly
+        self._counts = counts
         if path is None:
             return
         try:
@@ -129,8 +139,10 @@ class MandateLedger:
             The number of each use, from 1; None if one of them was used up before, by whomever.
 
         Raises:
-            Fault: if that cannot be written.
+            Fault: if that cannot be written, or others count as well and cannot be asked.
         """
+        if self._counts is not None:
+            return self._take_there(self._counts, uses)
         if not self._writes or self._file is None:
             return self._take_here(uses)
         try:
@@ -138,6 +150,21 @@ class MandateLedger:
                 return tuple(_count(db, use) for use in uses)
         except _UsedUp:
             return None
+
+    def _take_there(self, counts: Counts, uses: Sequence[Use]) -> tuple[int, ...] | None:
+        known = [self.used(use.mandate, use.reach) for use in uses]
+        taken = counts.take(uses)
+        if taken is None:
+            return None
+        for use, number, before in zip(uses, taken, known, strict=True):
+            # INVARIANT: whoever puts the common count back gives no use back that was seen to be taken.
+            if number <= before:
+                raise Fault(
+                    f"fewer uses of the mandate `{use.mandate}` are counted than were taken: the common count was put "
+                    "back: ask for a new order"
+                )
+        self.restore({(use.mandate, use.reach): number for use, number in zip(uses, taken, strict=True)})
+        return taken
 
     def _take_here(self, uses: Sequence[Use]) -> tuple[int, ...] | None:
         with self._lock:
@@ -180,7 +207,7 @@ class MandateLedger:
         return tuple(self._kept.values())
 
     def restore(self, used: Mapping[tuple[str, str], int]) -> None:
-        """Count what the trail has of uses, where less is counted here.
+        """Count what is known elsewhere of uses, such as from the trail, where less is counted here.
 
         Args:
             used: mandate and `MandateGrant.key` -> how often it was used.
