@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
+import io
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
 
 from guardrail import ConfigError, Escalated, Guard, Outcome, ToolCall
 from guardrail.audit._verify import read_records
@@ -48,15 +53,36 @@ def world(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(
-    world: Path, mode: str, *words: str, stdin: str = "", options: tuple[str, ...] = ()
-) -> subprocess.CompletedProcess[str]:
-    """The command line, as an agent's harness would use it."""
-    command = [sys.executable, "-m", "guardrail", "run", "--config", str(world / "guardrail.toml")]
-    return subprocess.run(
-        [*command, "--session", f"{mode}-{time.monotonic_ns()}", "--confine", mode, *options, "--", *words],
-        cwd=world / "work", input=stdin, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """What a command line came to."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(world: Path, mode: str, *words: str, stdin: str = "", options: tuple[str, ...] = ()) -> Done:
+    """The command line, as an agent's harness would use it, but in this process: starting another takes far longer."""
+    command = ["run", "--config", str(world / "guardrail.toml"), "--cwd", str(world / "work"), "--confine", mode]
+    session = f"{mode}-{time.monotonic_ns()}"
+    given = sys.stdin
+    with contextlib.ExitStack() as held:
+        files = [held.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
+        files[0].write(stdin.encode())
+        files[0].seek(0)
+        for fd, file in enumerate(files):
+            kept = os.dup(fd)
+            held.callback(os.close, kept)
+            held.callback(os.dup2, kept, fd)
+            os.dup2(file.fileno(), fd)
+        said = held.enter_context(contextlib.redirect_stderr(io.StringIO()))
+        held.callback(setattr, sys, "stdin", given)
+        sys.stdin = held.enter_context(open(0, closefd=False))
+        code = main([*command, "--session", session, *options, "--", *words])
+        for file in files:
+            file.seek(0)
+        return Done(returncode=code, stdout=files[1].read().decode(), stderr=files[2].read().decode() + said.getvalue())
 
 
 def facts(world: Path) -> dict[str, Any]:
@@ -194,6 +220,23 @@ def test_what_unseen_code_can_write_is_the_sessions_work(world: Path) -> None:
         assert guard.check(reads).outcome is Outcome.ESCALATE
 
 
+def test_a_hook_that_confined_code_plants_is_held_where_git_would_run_it(world: Path) -> None:
+    """The kernel lets it write into the repository, and holds nothing of what git starts later, unconfined."""
+    subprocess.run(["git", "init", "-q", "-b", "main"], cwd=world / "work", check=True, timeout=60)
+    hook = world / "work/.git/hooks/post-checkout"
+    text = f'#!/bin/sh\nd={world}/mod\nrm -rf "$(printf %s%s "$d" "$(printf sle | rev)")"\n'
+    plant = hidden(f"echo {base64.b64encode(text.encode()).decode()} | base64 -d > {hook}; chmod +x {hook}")
+    checkout = ToolCall(tool="bash", args={"command": "git checkout main"}, cwd=str(world / "work"), session="s")
+    with Guard.open(_with(world, 'confine = "strict"')) as guard:
+        assert guard.check(checkout).outcome is Outcome.ALLOW
+        planted = ToolCall(tool="bash", args={"command": plant}, cwd=str(world / "work"), session="s")
+        assert execute(guard, planted, lambda _, chunk: None).ended.exit_code == 0
+        assert hook.read_text() == text
+        held = guard.check(checkout)
+        assert held.outcome is Outcome.ESCALATE
+        assert "opaque.authored_script" in {reason.rule for reason in held.reasons}
+
+
 def test_nothing_rests_on_the_kernel_where_an_asset_has_copies(world: Path) -> None:
     """The text line follows what was made from an asset; the kernel is told of what was declared alone."""
     call = ToolCall(tool="bash", args={"command": hidden("true")}, cwd=str(world / "work"))
@@ -211,7 +254,8 @@ def test_what_a_program_tries_unseen_is_on_record_and_asked_about_next(world: Pa
     program = hidden("cat ../models/w > made")
     with Guard.open(_with(world, 'confine = "strict"')) as guard:
         call = ToolCall(tool="bash", args={"command": program}, cwd=str(world / "work"), id="c1", session="s")
-        done = execute(guard, call, lambda _, chunk: None)
+        with TracerProvider().get_tracer("agent").start_as_current_span("work") as span:
+            done = execute(guard, call, lambda _, chunk: None)
         assert done.ended.exit_code != 0
         assert [one.is_surprise for one in done.ended.observed if one.asset] == [True]
         with pytest.raises(Escalated) as again:
@@ -225,6 +269,8 @@ def test_what_a_program_tries_unseen_is_on_record_and_asked_about_next(world: Pa
     intents = {seq: record for seq, record in read_records(world / "trail") if record["kind"] == "intent"}
     assert (first["source"], first["call"], first["session"]) == ("kernel", "c1", "s")
     assert intents[first["intent"]]["decision_id"] == first["decision_id"]
+    assert first["trace_id"] == f"{span.get_span_context().trace_id:032x}"
+    assert "trace_id" not in second, "made in no trace"
     seen = first["kernel"]
     assert (seen["op"], seen["asset"], seen["outcome"], seen["rule"], seen["severity"]) == (
         "read", "model:b", "deny", "kernel.unpredicted", "high",

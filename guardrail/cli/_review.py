@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from guardrail.cli import CONFIG_HELP, EXIT_ALLOW, EXIT_ESCALATE, EXIT_FAULT, find_config
+from guardrail.cli import EXIT_ALLOW, EXIT_ESCALATE, EXIT_FAULT, find_config
+from guardrail.cli._options import where
 from guardrail.errors import ConfigError, GuardrailError
 
 if TYPE_CHECKING:
@@ -34,12 +35,6 @@ EXITS: Final = (
 
 VARIABLE: Final = "GUARDRAIL_REVIEWER_TOKEN"
 """Environment variable with the reviewers' token of the service, for `--url`."""
-
-
-def where(parser: argparse.ArgumentParser) -> None:
-    """Options that say which guard is meant."""
-    parser.add_argument("--config", metavar="FILE", help=CONFIG_HELP)
-    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def signing(parser: argparse.ArgumentParser) -> None:

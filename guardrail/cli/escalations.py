@@ -7,7 +7,8 @@ import json
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from guardrail.cli import EXIT_ALLOW, EXIT_FAULT, positive
-from guardrail.cli._review import EXITS, configuration, deliver, find_case, now_us, read_book, signer, signing, where
+from guardrail.cli._options import where
+from guardrail.cli._review import EXITS, configuration, deliver, find_case, now_us, read_book, signer, signing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

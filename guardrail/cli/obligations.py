@@ -10,8 +10,9 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.cli import EXIT_ALLOW, EXIT_DENY, EXIT_ESCALATE, _duty_certificate
+from guardrail.cli._options import where
 from guardrail.cli._output import put
-from guardrail.cli._review import configuration, signer, where
+from guardrail.cli._review import configuration, signer
 from guardrail.printing import moment, visible
 
 if TYPE_CHECKING:

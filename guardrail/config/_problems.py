@@ -59,6 +59,7 @@ def check(config: Config, where: str) -> None:
     if any(char in config.trail.origin for char in " +\n") or not config.trail.origin:
         wrong.append("`trail.origin` must be a name without blanks or `+`")
     wrong += _store_problems(config.trail)
+    wrong += _central_problems(config)
     wrong += _witness_problems(config.trail)
     wrong += _policy_problems(config.policy)
     wrong += _log_problems(config.decision_log)
@@ -70,16 +71,28 @@ def check(config: Config, where: str) -> None:
 
 
 def _store_problems(trail: TrailConfig) -> list[str]:
-    store = trail.store
-    if trail.key and not store:
+    if trail.key and not trail.store:
         return ["`trail.key` belongs to `trail.store`: a trail in a directory has its key there"]
+    return _database_problems(trail.store, "trail.store")
+
+
+def _central_problems(config: Config) -> list[str]:
+    problems = _database_problems(config.central.store, "central.store")
+    if config.central.store and not config.mandates.directory:
+        problems.append("`central.store` needs `mandates.directory`: a directory of the guard's own, for what was seen")
+    if config.central.store and not config.trail.store and config.trail.origin == TrailConfig().origin:
+        problems.append("`central.store` needs a `trail.origin` of this guard's own: each trail has one name there")
+    return problems
+
+
+def _database_problems(store: str, key: str) -> list[str]:
     if not store or (store.startswith("${") and store.endswith("}")):
         return []
     if not store.startswith(("postgresql://", "postgres://", "service=")):
-        return ["`trail.store` must be `postgresql://host/database`, `service=name` or `${ENV_NAME}`"]
+        return [f"`{key}` must be `postgresql://host/database`, `service=name` or `${{ENV_NAME}}`"]
     # The text is not repeated: this is about what must not be seen.
     if _PASSWORD.search(store):
-        return ["`trail.store` has a password: put it into a password file or a service file, or write `${ENV_NAME}`"]
+        return [f"`{key}` has a password: put it into a password file or a service file, or write `${{ENV_NAME}}`"]
     return []
 
 
@@ -327,6 +340,7 @@ def _number_problems(config: Config) -> list[str]:
     for section in (
         "limits",
         "trail",
+        "central",
         "review",
         "service",
         "execute",
