@@ -3373,6 +3373,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_obligations_upkeep.py::test_what_is_on_hold_is_deleted_by_nobody_and_is_not_overdue_until_the_same_person_lets_it_go_on",
             "tests/test_obligations_upkeep.py::test_what_goes_while_it_is_on_hold_is_named_and_gets_no_certificate",
+            "tests/test_obligations_upkeep.py::test_each_hold_is_taken_back_by_who_put_it_there_and_the_others_stay",
             "tests/test_obligations_upkeep.py::test_a_hold_is_said_and_taken_back_on_the_command_line",
             "tests/test_obligations_upkeep.py::test_a_hold_that_is_dated_later_than_now_does_not_count",
         ),
