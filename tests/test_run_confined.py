@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import io
 import json
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -217,6 +220,23 @@ def test_what_unseen_code_can_write_is_the_sessions_work(world: Path) -> None:
         assert guard.check(reads).outcome is Outcome.ESCALATE
 
 
+def test_a_hook_that_confined_code_plants_is_held_where_git_would_run_it(world: Path) -> None:
+    """The kernel lets it write into the repository, and holds nothing of what git starts later, unconfined."""
+    subprocess.run(["git", "init", "-q", "-b", "main"], cwd=world / "work", check=True, timeout=60)
+    hook = world / "work/.git/hooks/post-checkout"
+    text = f'#!/bin/sh\nd={world}/mod\nrm -rf "$(printf %s%s "$d" "$(printf sle | rev)")"\n'
+    plant = hidden(f"echo {base64.b64encode(text.encode()).decode()} | base64 -d > {hook}; chmod +x {hook}")
+    checkout = ToolCall(tool="bash", args={"command": "git checkout main"}, cwd=str(world / "work"), session="s")
+    with Guard.open(_with(world, 'confine = "strict"')) as guard:
+        assert guard.check(checkout).outcome is Outcome.ALLOW
+        planted = ToolCall(tool="bash", args={"command": plant}, cwd=str(world / "work"), session="s")
+        assert execute(guard, planted, lambda _, chunk: None).ended.exit_code == 0
+        assert hook.read_text() == text
+        held = guard.check(checkout)
+        assert held.outcome is Outcome.ESCALATE
+        assert "opaque.authored_script" in {reason.rule for reason in held.reasons}
+
+
 def test_nothing_rests_on_the_kernel_where_an_asset_has_copies(world: Path) -> None:
     """The text line follows what was made from an asset; the kernel is told of what was declared alone."""
     call = ToolCall(tool="bash", args={"command": hidden("true")}, cwd=str(world / "work"))
@@ -331,6 +351,39 @@ def test_what_was_missed_of_a_call_is_a_case_that_can_be_judged_again(
     place.write_text("{}")
     assert judged_again()[0] == 2
     assert "is no case" in capsys.readouterr().err
+
+
+def test_a_case_is_made_from_the_trail_too(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same call to the letter and the same effects as at once; of what is not kept or not there, nothing."""
+    settings, kept_cases = world / "guardrail.toml", [world / "at-once.json", world / "later.json"]
+    assert run(world, "strict", *hidden("cat ../models/w"), options=("--subject", "other")).returncode != 0
+    without = kept(world, "kernel")[0]["seq"]
+    settings.write_text(settings.read_text().replace("[trail]\n", '[trail]\ndisclose = ["args"]\n'))
+    assert run(world, "strict", *hidden("cat ../models/w"), options=("--case", str(kept_cases[0]))).returncode != 0
+    seq = kept(world, "kernel")[-1]["seq"]
+
+    def case(number: int, *more: object) -> int:
+        words = ["audit", "case", number, "--config", settings, "-o", kept_cases[1], "--json", *more]
+        return main(list(map(str, words)))
+
+    assert case(seq, "--cwd", world / "work") == 0
+    assert json.loads(capsys.readouterr().out)["exact"]
+    assert json.loads(kept_cases[1].read_text()) == json.loads(kept_cases[0].read_text())
+    for number, code, why in (
+        (seq, 1, "file exists"),
+        (without, 1, "are not kept"),
+        (0, 2, "is about no call that was released"),
+    ):
+        assert case(number) == code
+        assert why in capsys.readouterr().err
+    kept_cases[1].unlink()
+    assert case(seq) == 0
+    told = capsys.readouterr()
+    assert not json.loads(told.out)["exact"]
+    assert "is not to the letter the call" in told.err
+    shutil.rmtree(world / "trail/disclosed")
+    assert case(seq) == 1
+    assert "is no longer there" in capsys.readouterr().err
 
 
 def _with(world: Path, settings: str) -> Path:

@@ -256,17 +256,19 @@ def _exit_of(blocked: Mapping[str, Any]) -> int:
 
 def _keep_case(path: str, call: ToolCall, done: Execution) -> None:
     """The tool has run and its end is on record: what cannot be kept besides changes no exit code."""
-    from guardrail.cli._case import write_case
+    from guardrail.cli._case import missed_of, write_case
     from guardrail.printing import printable
 
+    missed = missed_of(done.ended.observed)
     try:
-        missed = write_case(path, call, done.ended.observed)
+        if missed:
+            write_case(path, call, missed)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         print(f"guardrail: the case cannot be written to `{printable(path)}`: {why}", file=sys.stderr)
         return
     if missed:
-        print(f"guardrail: {counted(missed, 'effect')} that it was not judged to have: `{path}`", file=sys.stderr)
+        print(f"guardrail: {counted(len(missed), 'effect')} that it was not judged to have: `{path}`", file=sys.stderr)
 
 
 def _tell(

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import http.client
 import secrets
 import urllib.parse
-from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -23,18 +21,10 @@ from guardrail.config import ConsoleConfig, OidcConfig, secret
 from guardrail.errors import GuardrailError
 from guardrail.review._oidc import nonce_of
 from guardrail.review._statements import AnyStatement
+from guardrail.service._post import Post, send
 from guardrail.service.console._sessions import STARTED_SECONDS, Started
 
-TIMEOUT_SECONDS: Final = 10.0
-"""Longest wait for the provider, in seconds."""
-
-MAX_ANSWER_BYTES: Final = 64 * 1024
-"""Largest answer of the provider that is read, in bytes."""
-
 CALLBACK: Final = "/console/callback"
-
-Post = Callable[[str, dict[str, str], bytes], tuple[int, bytes]]
-"""Sends a form, and gives back the status and what was answered; 0 for no answer."""
 
 
 class SignInFailed(GuardrailError):
@@ -54,12 +44,12 @@ class SignIn:
         post: how a form is sent.
     """
 
-    def __init__(self, console: ConsoleConfig, oidc: OidcConfig, post: Post | None = None) -> None:
+    def __init__(self, console: ConsoleConfig, oidc: OidcConfig, post: Post = send) -> None:
         self._console = console
         self._client = oidc.audience
         self._secret = secret(console.client_secret, "console.client_secret")
         self._back = console.url.rstrip("/") + CALLBACK
-        self._post = post or send_form
+        self._post = post
 
     def begin(
         self, now: float, back: str, statement: AnyStatement | None = None, version: int | None = None
@@ -139,24 +129,3 @@ def envelope(statement: AnyStatement, token: str) -> bytes:
     payload = base64.b64encode(canonical(msgspec.to_builtins(statement))).decode()
     body: dict[str, Any] = {"statement": payload, "id_token": token}
     return msgspec.json.encode(body)
-
-
-def send_form(url: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
-    """Post a form; no redirect is followed.
-
-    Returns:
-        The status and the answer, 0 and nothing if there was none or it is too large.
-    """
-    parts = urllib.parse.urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)
-    try:
-        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection.request("POST", target, body, headers)
-        with connection.getresponse() as answer:
-            data = answer.read(MAX_ANSWER_BYTES + 1)
-    except (OSError, http.client.HTTPException):
-        return 0, b""
-    finally:
-        connection.close()
-    return (answer.status, data) if len(data) <= MAX_ANSWER_BYTES else (0, b"")
