@@ -74,10 +74,15 @@ class Sidecar:
         """What it says to that."""
         return str(self.ask(number)["outcome"])
 
-    def stop(self) -> None:
-        """End it as an operator would."""
-        self.process.terminate()
-        self.process.communicate(timeout=START_SECONDS)
+
+def stop(sidecars: list[Sidecar]) -> None:
+    """End them as an operator would, those that are left."""
+    for one in sidecars:
+        one.process.terminate()
+    for one in sidecars:
+        one.process.wait(START_SECONDS)
+        assert one.process.stdout is not None
+        one.process.stdout.close()
 
 
 @pytest.fixture(scope="module")
@@ -104,10 +109,8 @@ def sidecars(postgres: Cluster, fleet: Fleet) -> Iterator[list[Sidecar]]:
         [one.ready() for one in made]
         yield made
     finally:
-        for one in made:
-            with contextlib.suppress(ProcessLookupError):
-                one.stop()
-            one.wire.close()
+        stop(made)
+        [one.wire.close() for one in made]
 
 
 def test_an_order_and_its_revocation_reach_every_sidecar_at_once(fleet: Fleet, sidecars: list[Sidecar]) -> None:
@@ -165,8 +168,7 @@ def test_a_way_that_is_cut_in_the_middle_of_an_escalation_lets_the_call_wait(
 
 def test_every_trail_is_whole_and_recorded_to_its_end(fleet: Fleet, sidecars: list[Sidecar]) -> None:
     """What was decided while the way was cut, and by the one that was killed, is there too."""
-    for one in sidecars:
-        one.stop()
+    stop(sidecars)
     seen = {origin.origin: (origin.size, origin.wrong) for origin in _people.origins(load(fleet.people))}
     for one in sidecars:
         report = verify(one.trail, deep=True)

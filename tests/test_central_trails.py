@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
 from pathlib import Path
@@ -15,6 +14,7 @@ from guardrail.audit._tree import EMPTY_ROOT, leaf_hash, node_hash
 from guardrail.audit._verify import read_records
 from guardrail.central import _people
 from guardrail.cli import main
+from guardrail.cli.findings._central import central_findings
 from guardrail.config import load, parse
 from guardrail.errors import ConfigError
 from guardrail.service._readiness import Readiness
@@ -143,29 +143,26 @@ def test_a_guard_has_no_more_rights_than_it_needs(postgres: Cluster, fleet: Flee
                 connection.execute(wrong.encode())
 
 
-def test_doctor_says_what_a_guard_would_find(fleet: Fleet, wire: Wire, capsys: pytest.CaptureFixture[str]) -> None:
+def test_doctor_says_what_a_guard_would_find(fleet: Fleet, wire: Wire) -> None:
     """What is there; with what it would begin if nothing is; and that the name of its trail is taken."""
     with fleet.guard("a") as guard:
         assert until(lambda: stands(guard).recorded > 0)
-    assert _findings(fleet.root / "a.toml", capsys) == [("ok", "0 mandates, 0 revocations, 1 trails")]
+    assert _findings(fleet.root / "a.toml") == [("ok", "0 mandates, 0 revocations, 1 trails")]
     wire.cut()
     cut = fleet.config("a", wire.url(fleet.store))
-    ((state, detail),) = _findings(cut, capsys)
+    ((state, detail),) = _findings(cut)
     assert state == "note"
     assert "would begin with what was seen at 20" in detail
     shutil.rmtree(fleet.root / "a" / "trail")
     with fleet.guard("a") as guard:
         assert until(lambda: "two trails have this name" in stands(guard).refused)
-    ((state, detail),) = _findings(fleet.root / "a.toml", capsys)
+    ((state, detail),) = _findings(fleet.root / "a.toml")
     assert (state, "another trail named `guardrail.test/a`" in detail) == ("problem", True)
 
 
-def _findings(config: Path, capsys: pytest.CaptureFixture[str]) -> list[tuple[str, str]]:
+def _findings(config: Path) -> list[tuple[str, str]]:
     """State and detail, without the database, of what doctor says of the centre."""
-    capsys.readouterr()
-    main(["doctor", "--json", "--config", str(config)])
-    found = [one for one in json.loads(capsys.readouterr().out) if one["name"] == "central"]
-    return [(one["state"], one["detail"].rpartition("centre: ")[2]) for one in found]
+    return [(one.state, one.detail.rpartition("centre: ")[2]) for one in central_findings(load(config))]
 
 
 @pytest.mark.parametrize(
