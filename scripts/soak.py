@@ -98,6 +98,7 @@ class Soak:
         self.socket = root / "run/decide.sock"
         self.answers: list[Asked] = []
         self.phase = "start"
+        self.starts_failed = 0
         self._numbers = itertools.count()
         (root / "models/beta").mkdir(parents=True)
         (root / "models/beta/w.safetensors").write_bytes(b"weights")
@@ -105,19 +106,20 @@ class Soak:
         self._service = self._start()
 
     def _start(self) -> subprocess.Popen[str]:
+        """A new service; one that does not start is started again for a while, as a supervisor would."""
+        end = time.monotonic() + START_SECONDS
         command = [sys.executable, "-m", "guardrail", "serve", "--config", str(self.root / "guardrail.toml")]
-        log = (self.root / "log").open("ab")
-        with log:
-            service = subprocess.Popen(
-                [*command, "--socket", str(self.socket)], stdout=subprocess.PIPE, stderr=log, text=True
-            )
-        self._await_ready(service)
-        return service
-
-    def _await_ready(self, service: subprocess.Popen[str]) -> None:
-        assert service.stdout is not None
-        if not service.stdout.readline().startswith("guardrail: ready"):
-            raise SystemExit(f"soak: the service did not start: {(self.root / 'log').read_text()[-2000:]}")
+        while True:
+            with (self.root / "log").open("ab") as log:
+                service = subprocess.Popen(
+                    [*command, "--socket", str(self.socket)], stdout=subprocess.PIPE, stderr=log, text=True
+                )
+            if _is_ready(service):
+                return service
+            service.wait(START_SECONDS)
+            self.starts_failed += 1
+            if time.monotonic() > end:
+                raise SystemExit(f"soak: the service did not start: {(self.root / 'log').read_text()[-2000:]}")
 
     def end(self, number: int = signal.SIGTERM) -> None:
         """End the service."""
@@ -129,7 +131,8 @@ class Soak:
         self.phase = fault
         if fault == "reload":
             self._service.send_signal(signal.SIGHUP)
-            self._await_ready(self._service)
+            if not _is_ready(self._service):
+                raise SystemExit(f"soak: the service did not begin anew: {(self.root / 'log').read_text()[-2000:]}")
         elif fault == "overload":
             with self.asking(clients * 10, pause=0.0):
                 time.sleep(seconds / 2)
@@ -139,6 +142,14 @@ class Soak:
                 time.sleep(seconds / 2)
             self.end(signal.SIGKILL if fault == "kill" else signal.SIGTERM)
             self._service = self._start()
+
+    def await_decision(self) -> None:
+        """Wait until somebody is told a decision again."""
+        begun, end = len(self.answers), time.monotonic() + START_SECONDS
+        while all(one.why for one in self.answers[begun:]):
+            if time.monotonic() > end:
+                raise SystemExit(f"soak: nobody is told a decision any more, {self.phase}")
+            time.sleep(PAUSE_SECONDS)
 
     @contextlib.contextmanager
     def asking(self, count: int, pause: float = PAUSE_SECONDS) -> Iterator[None]:
@@ -175,6 +186,12 @@ class Soak:
                 over.wait(pause)
 
 
+def _is_ready(service: subprocess.Popen[str]) -> bool:
+    """Wait for a service's one line; whether it is there."""
+    assert service.stdout is not None
+    return service.stdout.readline().startswith("guardrail: ready")
+
+
 def _why(decision: Mapping[str, Any]) -> str:
     """Why there is no decision; empty if there is one."""
     text = next((reason["message"] for reason in decision["reasons"] if reason["rule"] == "guardrail.fault"), "")
@@ -187,7 +204,9 @@ def _why(decision: Mapping[str, Any]) -> str:
 def main() -> int:
     """Soak, and say what came of it."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--seconds", type=float, default=600, help="how long; default 600")
+    options.add_argument(
+        "--seconds", type=float, default=600, help="how long, and each fault at least once; default 600"
+    )
     options.add_argument("--clients", type=int, default=4, help="how many ask steadily; default 4")
     options.add_argument("--faults", default=",".join(FAULTS), help=f"which, in this order; default {','.join(FAULTS)}")
     options.add_argument("--every", type=float, default=10, help="seconds between faults; default 10")
@@ -195,13 +214,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="guardrail-soak-") as scratch:
         soak, injected = Soak(Path(scratch)), Counter[str]()
         end = time.monotonic() + args.seconds
+        faults = args.faults.split(",")
         with soak.asking(args.clients):
-            for fault in itertools.cycle(args.faults.split(",")):
-                if time.monotonic() >= end:
+            for fault in itertools.cycle(faults):
+                if time.monotonic() >= end and len(injected) == len(faults):
                     break
                 soak.inject(fault, args.clients, args.every)
                 injected[fault] += 1
                 soak.phase = f"after {fault}"
+                soak.await_decision()
                 time.sleep(args.every / 2)
         soak.end()
         return _judged(soak, injected, args.seconds)
@@ -231,6 +252,8 @@ def _judged(soak: Soak, injected: Counter[str], seconds: float) -> int:
     print(f"wrong {len(wrong)}; allowed by a fault {len(faults_that_allow)}; durable and not in the trail {len(lost)}; "
           f"of calls that touch nothing {len(missing) - len(lost)} records were lost; "
           f"trail of {report.records} records {'verifies' if report.ok else 'DOES NOT VERIFY'}")  # fmt: skip
+    if soak.starts_failed:
+        print(f"starts that failed and were tried again: {soak.starts_failed}")
     return int(bool(wrong or faults_that_allow or lost or not report.ok))
 
 

@@ -459,8 +459,8 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_console.py::test_a_viewer_looks_and_does_no_more",
             "tests/test_console.py::test_an_answer_to_something_else_than_was_shown_comes_to_nothing",
             "tests/test_console.py::test_an_admin_cancels_and_takes_back",
-            "tests/test_console.py::test_a_person_approves_in_a_browser_and_the_graph_goes_on",
-            "tests/test_console.py::test_an_agents_own_token_opens_nothing_here",
+            "tests/test_console_browser.py::test_a_person_approves_in_a_browser_and_the_graph_goes_on",
+            "tests/test_console_browser.py::test_an_agents_own_token_opens_nothing_here",
         ),
     ),
     Promise(
@@ -472,7 +472,10 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_console.py::test_every_page_has_a_strict_policy_and_none_is_kept",
             "tests/test_console.py::test_the_trail_is_found_and_proven",
             "tests/test_console.py::test_effects_are_drawn_by_what_they_do",
-            "tests/test_console.py::test_a_page_shows_what_is_new_by_itself_and_is_used_by_keys",
+            "tests/test_console.py::test_parity_is_rates_with_intervals_by_agent_and_mode",
+            "tests/test_console.py::test_what_is_not_as_it_should_be_is_said_on_the_health_page",
+            "tests/test_console.py::test_every_colour_of_text_can_be_read",
+            "tests/test_console_browser.py::test_a_page_shows_what_is_new_by_itself_and_is_used_by_keys",
         ),
     ),
     Promise(
@@ -877,6 +880,18 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_audit_verify.py::test_the_verifier_shares_no_code_with_the_writer",
             "tests/property/test_trail_canonical.py::test_the_two_trees_agree_with_the_definition",
             "tests/property/test_trail_canonical.py::test_every_leaf_is_rfc_8785_and_the_verifier_takes_it",
+        ),
+    ),
+    Promise(
+        id="audit.quick_and_strict",
+        source="issue 5",
+        behaviour="the records that a guard writes most are verified the quick way, which takes none that the slow way"
+        " refuses",
+        tests=(
+            "tests/test_audit_verify_usual.py::test_what_a_guard_writes_of_a_call_is_read_the_quick_way",
+            "tests/test_audit_verify_usual.py::test_the_fields_of_every_shape_stand_in_canonical_order",
+            "tests/test_audit_verify_usual.py::test_no_leaf_that_the_slow_way_refuses_is_taken_the_quick_way",
+            "tests/test_audit_verify_usual.py::test_one_flipped_byte_in_a_usual_record_is_found_in_it",
         ),
     ),
     Promise(
@@ -1708,11 +1723,14 @@ PROMISES: tuple[Promise, ...] = (
     Promise(
         id="service.bounded",
         source="design",
-        behaviour="body size, waiting time and concurrency of the sidecar are bounded",
+        behaviour="heads and bodies of requests, waiting time and concurrency of the sidecar are bounded",
         tests=(
             "tests/test_service.py::test_an_undeclared_oversize_body_is_refused",
             "tests/test_service.py::test_a_body_that_does_not_come_is_a_408",
             "tests/test_service.py::test_over_the_limit_is_a_503",
+            "tests/test_service_connections.py::test_a_request_that_does_not_end_is_refused_at_a_bound",
+            "tests/test_service_connections.py::test_a_connection_on_which_nothing_comes_whole_is_closed",
+            "tests/test_service_connections.py::test_whoever_sends_whole_requests_keeps_the_connection",
         ),
     ),
     Promise(
@@ -1733,9 +1751,12 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_service_identity.py::test_each_caller_is_known_over_tls_and_asks_in_its_own_name",
             "tests/test_service_identity.py::test_the_socket_tells_whose_process_asks",
+            "tests/test_service_identity.py::test_the_one_agent_of_a_socket_asks_in_its_own_name",
+            "tests/test_chart.py::test_an_agent_is_whom_its_pod_runs_as",
             "tests/test_service_identity.py::test_what_a_request_is_sent_with_counts_before_its_connection",
             "tests/test_service_identity.py::test_an_api_server_says_whose_token_it_is_and_is_not_asked_each_time",
             "tests/test_service_identity.py::test_an_api_server_that_cannot_say_is_a_503_and_is_asked_again",
+            "tests/test_service_identity.py::test_tokens_that_nobody_knows_are_reviewed_a_few_at_a_time",
         ),
     ),
     Promise(
@@ -1746,6 +1767,9 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_service_turns.py::test_what_is_over_the_limit_waits_in_line_and_what_is_over_that_is_shed",
             "tests/test_service_turns.py::test_nobody_waits_longer_than_they_may_and_their_place_is_free_again",
             "tests/test_service_turns.py::test_one_caller_has_no_more_than_its_share_and_its_pace",
+            "tests/test_service_execute.py::test_one_agent_has_its_share_of_the_tools_and_what_is_shed_is_denied",
+            "tests/test_service_execute.py::test_a_client_that_goes_away_takes_every_process_of_its_tool_along",
+            "tests/test_service_execute.py::test_a_client_that_reads_nothing_keeps_nobody_from_their_turn",
         ),
     ),
     Promise(
@@ -1768,6 +1792,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_service_process.py::test_decisions_over_tcp",
             "tests/test_service_process.py::test_decisions_over_a_unix_socket",
             "tests/test_service_process.py::test_no_decision_is_lost_or_wrong_while_the_service_begins_anew_and_ends",
+            "tests/test_service_process.py::test_the_soak_finds_nothing_wrong_in_a_short_run",
             "tests/test_service.py::test_readiness_tells_engine_bundle_and_trail_apart",
         ),
     ),
@@ -1857,7 +1882,10 @@ PROMISES: tuple[Promise, ...] = (
         behaviour="the chart renders what the three newest versions of Kubernetes know, and refuses values that cannot be meant",
         tests=(
             "tests/test_chart.py::test_the_chart_renders_what_an_api_server_of_that_version_knows",
+            "tests/test_chart.py::test_a_monitor_or_a_rule_with_a_field_too_many_or_too_few_is_found",
             "tests/test_chart.py::test_values_that_cannot_be_meant_are_refused",
+            "tests/test_chart.py::test_a_bundle_in_an_image_is_where_the_configuration_looks_for_it",
+            "tests/test_admission.py::test_the_guards_policy_comes_in_the_image_that_is_required",
             "tests/test_chart.py::test_the_configurations_in_the_chart_load",
             "tests/test_chart.py::test_the_charts_own_pods_are_restricted",
             "tests/test_chart.py::test_kustomize_gives_what_helm_gives",
@@ -1970,6 +1998,7 @@ PROMISES: tuple[Promise, ...] = (
         source="issue 4",
         behaviour="what a session did outlives a restart, is shared by processes, bounded, and written in constant time",
         tests=(
+            "tests/test_history.py::test_a_guard_that_is_killed_has_lost_nothing_that_it_answered",
             "tests/test_history.py::test_a_restart_forgets_nothing",
             "tests/test_history.py::test_processes_that_share_a_history_see_each_other",
             "tests/test_history.py::test_processes_that_write_at_once_lose_nothing",
@@ -2307,6 +2336,12 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_effects_authored.py::test_the_file_of_a_module_is_found_as_node_finds_it",
             "tests/test_effects_authored.py::test_a_script_of_a_database_client_is_what_it_says",
             "tests/test_effects_authored.py::test_a_test_of_javascript_is_run_by_its_file_name_as_it_is_without",
+            "tests/test_effects_authored.py::test_what_tools_run_by_themselves_is_held_where_an_earlier_call_wrote_it",
+            "tests/test_effects_authored.py::test_settings_of_the_session_that_run_nothing_are_not_held",
+            "tests/test_effects_authored.py::test_settings_that_were_there_before_are_the_projects_own",
+            "tests/test_effects_authored.py::test_more_sources_than_are_looked_at_are_a_question",
+            "tests/test_effects_authored.py::test_more_programs_or_words_than_are_looked_into_are_a_question",
+            "tests/test_run_confined.py::test_a_hook_that_confined_code_plants_is_held_where_git_would_run_it",
             "tests/test_history.py::test_a_program_that_a_tool_built_of_sources_of_the_session_is_its_own",
         ),
     ),
@@ -2443,6 +2478,15 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_effects_live.py::test_a_list_that_the_call_itself_wrote_could_name_anything",
             "tests/test_effects_live.py::test_a_makefile_that_the_call_wrote_is_a_script_of_its_own",
             "tests/test_effects_live.py::test_many_slow_globs_end_in_a_bound",
+        ),
+    ),
+    Promise(
+        id="effects.seen_files",
+        source="ours",
+        behaviour="a path is looked at once for one call, and what was seen of it is what the live filesystem says",
+        tests=(
+            "tests/test_effects_live.py::test_what_was_seen_of_a_path_is_what_the_live_filesystem_has_there",
+            "tests/test_effects_live.py::test_a_call_looks_at_each_path_once",
         ),
     ),
     Promise(
@@ -2624,6 +2668,7 @@ PROMISES: tuple[Promise, ...] = (
         behaviour="one person is one, however their name is written, and nobody is let in by a name that looks or folds like another",
         tests=(
             "tests/test_review_attacks.py::test_nobody_approves_what_is_done_for_them_however_they_are_written",
+            "tests/test_review_attacks.py::test_one_person_under_two_names_is_not_two_people",
             "tests/test_review_oidc.py::test_who_is_registered_under_a_name_that_folds_to_another_is_not_that_person",
             "tests/test_mandate_orders.py::test_nobody_orders_what_is_done_for_them_however_they_are_written",
         ),
@@ -2636,6 +2681,24 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_review_attacks.py::test_a_second_signature_for_other_glass_breaks_none",
             "tests/test_review_attacks.py::test_the_same_first_word_sent_twice_breaks_glass_once",
             "tests/test_review_attacks.py::test_glass_is_not_broken_by_who_operates_the_agent",
+        ),
+    ),
+    Promise(
+        id="review.one_meaning",
+        source="issue 5; DSSE",
+        behaviour="what somebody signed as one thing counts as no other: orders, votes, words, revocations and certificates"
+        " are kept apart by their type, and a vote on record by all that it says",
+        tests=(
+            "tests/test_review_attacks.py::test_a_signature_over_one_kind_of_word_is_none_over_another",
+            "tests/test_review_attacks.py::test_only_the_vote_itself_passes_for_a_recorded_vote",
+        ),
+    ),
+    Promise(
+        id="audit.another_trail",
+        source="issue 5",
+        behaviour="a tile or a segment of another trail stands neither for what was pruned nor for what stays",
+        tests=(
+            "tests/test_audit_retention.py::test_what_comes_from_another_trail_does_not_stand_for_what_was_pruned_or_stays",
         ),
     ),
     Promise(
@@ -2786,6 +2849,9 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_assets_controls.py::test_an_edit_by_any_tool_is_judged_by_the_keys_it_changes",
             "tests/test_assets_controls.py::test_a_file_that_is_read_over_a_control_file_bears_on_it",
             "tests/test_assets_controls.py::test_a_variable_that_stands_for_a_control_is_a_change_of_it",
+            "tests/test_assets_controls.py::test_what_a_control_file_takes_in_is_a_part_of_it",
+            "tests/test_assets_controls.py::test_what_a_control_file_only_writes_or_speaks_of_is_no_part_of_it",
+            "tests/test_assets_controls.py::test_a_harmless_key_in_an_included_file_is_judged_as_in_the_file_itself",
             "tests/test_assets_controls.py::test_an_unknown_tool_that_is_given_a_control_by_name_is_asked_about",
         ),
     ),
@@ -2877,6 +2943,10 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_lineage.py::test_what_one_session_made_is_a_copy_of_the_asset_to_another",
             "tests/test_lineage.py::test_a_copy_of_a_copy_is_one_too",
+            "tests/test_lineage.py::test_an_object_in_a_repository_is_the_asset_to_another_session",
+            "tests/test_lineage.py::test_a_merge_is_each_of_the_assets_that_it_was_made_of",
+            "tests/test_lineage.py::test_what_a_person_let_a_tool_make_is_each_asset_that_went_into_it",
+            "tests/test_lineage.py::test_what_is_not_there_yet_is_known_by_the_name_that_it_was_given",
             "tests/test_lineage.py::test_a_tree_that_holds_what_was_made_of_an_asset_is_not_copied_unseen",
             "tests/test_lineage.py::test_a_file_that_gets_the_number_of_one_that_is_gone_is_another",
             "tests/test_lineage.py::test_names_that_are_known_in_part_count",
@@ -2896,6 +2966,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_dates.py::test_a_date_that_was_set_by_hand_holds_a_transfer_that_an_order_covers",
             "tests/test_dates.py::test_a_restored_file_and_a_copy_that_kept_its_date_are_no_forgeries",
+            "tests/test_dates.py::test_of_more_files_than_are_looked_at_any_may_have_a_false_date",
             "tests/test_dates.py::test_the_facts_of_an_asset_do_not_move_with_its_dates",
             "tests/test_dates.py::test_a_match_says_what_is_wrong_with_the_date",
             "tests/test_dates.py::test_a_date_is_compared_with_what_no_call_can_set",
@@ -3361,6 +3432,15 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="audit.case",
+        source="issue 7",
+        behaviour="what the kernel saw of a recorded call and the analysis did not becomes a case that can be judged again",
+        tests=(
+            "tests/test_run_confined.py::test_a_case_is_made_from_the_trail_too",
+            "tests/test_run_confined.py::test_what_was_missed_of_a_call_is_a_case_that_can_be_judged_again",
+        ),
+    ),
+    Promise(
         id="run.confined",
         source="issue 7",
         behaviour="with confinement a tool that the guard starts gets at no asset that its call was not judged to reach",
@@ -3389,6 +3469,21 @@ PROMISES: tuple[Promise, ...] = (
         behaviour="what the kernel saw is on record in the words of the text line, compared with what was judged",
         tests=("tests/test_run_confined.py::test_what_a_program_tries_unseen_is_on_record_and_asked_about_next",),
         gap="a read that Landlock denies, in `floor` and `default`, leaves no event that could be compared",
+    ),
+    Promise(
+        id="run.trial",
+        source="issue 7",
+        behaviour="a command on trial changes nothing; what it would have changed is judged as a call before it is made",
+        tests=(
+            "tests/test_trial.py::test_a_trial_changes_nothing_and_its_commit_does_what_a_run_would_have_done",
+            "tests/test_trial.py::test_what_nobody_ordered_of_an_asset_is_not_committed",
+            "tests/test_trial.py::test_what_could_not_be_done_again_is_said_and_can_only_be_dropped",
+            "tests/test_trial.py::test_what_has_changed_in_the_meantime_is_not_overwritten",
+            "tests/test_trial.py::test_what_a_trial_cannot_take_back_it_does_not_let_happen",
+            "tests/test_trial.py::test_a_host_that_lets_nobody_make_namespaces_starts_nothing_on_trial",
+            "tests/test_trial.py::test_an_ordinary_user_tries_in_a_namespace_of_users",
+            "tests/test_trial.py::test_the_command_line_shows_a_trial_and_commits_what_was_asked_for",
+        ),
     ),
     Promise(
         id="run.changes",
@@ -3579,6 +3674,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/adapters/test_mcp_stdio.py::test_a_server_that_is_confined_reaches_no_asset_that_its_calls_do_not_show",
             "tests/adapters/test_mcp_stdio.py::test_a_server_that_cannot_be_confined_as_asked_is_not_started",
+            "tests/adapters/test_mcp_stdio.py::test_what_a_confined_server_does_besides_waits_for_a_person",
         ),
         gap="a server that is meant to read weights cannot be held: its profile is made before any call is judged",
     ),
@@ -3613,6 +3709,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/adapters/test_mcp_http.py::test_what_headers_and_bodies_may_not_say",
             "tests/adapters/test_mcp_http.py::test_who_asks_is_what_a_token_says_that_was_made_out_for_the_relay",
+            "tests/test_jwks.py::test_keys_change_with_their_file_and_a_broken_one_changes_nothing",
             "tests/adapters/test_mcp_http.py::test_an_unsafe_address_is_refused_before_anything_starts",
         ),
     ),
@@ -3623,14 +3720,28 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/adapters/test_mcp_http.py::test_a_page_is_where_people_answer_and_a_client_s_word_is_no_approval",
             "tests/adapters/test_mcp_http.py::test_a_client_that_takes_tasks_polls_until_people_have_answered",
+            "tests/adapters/test_mcp_stdio.py::test_a_task_outlives_the_relay_that_began_it",
             "tests/adapters/test_mcp_http.py::test_a_client_that_goes_away_is_not_waited_for",
+        ),
+    ),
+    Promise(
+        id="adapters.sessions",
+        source="issue 6",
+        behaviour="a conversation in plain Python and a session of an MCP client take up what is owed, and their end shows what was not done",
+        tests=(
+            "tests/adapters/test_mcp_http.py::test_a_session_that_ends_shows_what_its_agent_has_not_done",
+            "tests/adapters/test_python.py::test_a_conversation_takes_up_what_is_owed_and_shows_what_was_not_done",
         ),
     ),
     Promise(
         id="mcp.many",
         source="issue 6 item 2",
         behaviour="several MCP servers behind one relay keep their names, and each call reaches the server that it names, judged under that name",
-        tests=("tests/adapters/test_mcp_many.py::test_servers_behind_one_relay_are_told_apart_by_name",),
+        tests=(
+            "tests/adapters/test_mcp_many.py::test_servers_behind_one_relay_are_told_apart_by_name",
+            "tests/adapters/test_mcp_many.py::test_servers_over_http_stand_beside_started_ones",
+            "tests/adapters/test_mcp_many.py::test_a_variable_that_is_not_set_starts_nothing",
+        ),
     ),
     Promise(
         id="mcp.import",
@@ -3640,6 +3751,8 @@ PROMISES: tuple[Promise, ...] = (
             "tests/adapters/test_mcp_many.py::test_a_client_s_file_is_taken_over_shown_first_and_given_back",
             "tests/adapters/test_mcp_many.py::test_a_file_of_codex_keeps_its_comments",
             "tests/adapters/test_mcp_many.py::test_a_file_that_cannot_be_read_is_left_as_it_is",
+            "tests/adapters/test_mcp_many.py::test_each_client_s_own_form_is_understood",
+            "tests/adapters/test_mcp_many.py::test_what_cannot_be_relayed_stays_and_is_named",
         ),
     ),
     Promise(
@@ -3649,7 +3762,6 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_confine_matrix.py::test_there_are_as_many_attacks_as_we_say",
             "tests/test_confine_matrix.py::test_no_attack_gets_at_an_asset_and_honest_work_goes_on",
-            "tests/test_confine.py::test_a_restricted_pod_gives_the_same_answers",
         ),
         gap="the pod is a stand-in: no real kubelet, no AppArmor beside it",
     ),
@@ -3787,9 +3899,22 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_observe.py::test_only_readers_open_an_asset_by_whatever_name",
             "tests/test_observe.py::test_nobody_who_reads_what_it_tells_is_no_leave",
             "tests/test_observe.py::test_without_enforcement_an_open_is_told_and_goes_on",
+            "tests/test_observe.py::test_a_place_that_nobody_can_name_ends_no_watch",
             "tests/test_observe.py::test_who_may_not_watch_is_told_what_it_takes",
         ),
-        gap="policies for Tetragon and KubeArmor are not generated",
+    ),
+    Promise(
+        id="confine.node_agents",
+        source="issue 7",
+        behaviour="policies for Tetragon and KubeArmor come from the inventory, and the observer has a DaemonSet",
+        tests=(
+            "tests/test_node_policy.py::test_tetragon_refuses_reads_by_others_and_every_write",
+            "tests/test_node_policy.py::test_kubearmor_blocks_what_it_does_not_allow_a_reader",
+            "tests/test_node_policy.py::test_what_no_node_agent_can_be_told_is_refused",
+            "tests/test_node_policy.py::test_the_observers_manifests_fit_the_schema",
+            "tests/test_node_policy.py::test_the_observer_is_given_what_it_needs_and_no_more",
+        ),
+        gap="their fields are checked; neither agent was run, and the DaemonSet in no cluster",
     ),
     Promise(
         id="confine.no_race",

@@ -41,6 +41,12 @@ DURABLE = ("--set=agents.trail.secretName=trail", "--set=opa.enabled=true")
 
 PLAIN = ("--set=agents.trail.ephemeral=true",)
 
+IMAGE = (
+    "--set=agents.trail.secretName=trail,agents.bundle.keyId=release,agents.bundle.key=PEM",
+    "--set=agents.bundle.image=registry.example/policy@sha256:" + "0" * 64,
+)
+"""With a policy bundle out of an OCI registry."""
+
 NAMESPACE = {"metadata": {"name": "agents", "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
 
 
@@ -55,6 +61,13 @@ def guarded(pod: Object, *options: str) -> Object:
     return patched(pod, injected(pod, sidecar(*(options or DURABLE))))
 
 
+def judged_with(proof: Proof, options: tuple[str, ...], pod: Object, version: str = VERSIONS[-1]) -> list[str]:
+    """The same of a chart with other values."""
+    policy = one(rendered(version, *options), "ValidatingAdmissionPolicy", "guard-require")
+    question = {"object": pod, "request": {"operation": "CREATE"}, "namespace": NAMESPACE}
+    return proof.ask(ask="validate", version=version, policy=policy, **question)["messages"] or []
+
+
 def judged(proof: Proof, pod: Object, version: str = VERSIONS[-1], **more: Any) -> list[str]:
     """Why the policy that requires the guard refuses a pod; nothing if it lets it in."""
     question = {"object": pod, "request": {"operation": "CREATE"}, "namespace": NAMESPACE} | more
@@ -66,7 +79,7 @@ def judged(proof: Proof, pod: Object, version: str = VERSIONS[-1], **more: Any) 
 # -- injecting --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [DURABLE, PLAIN], ids=["durable", "plain"])
+@pytest.mark.parametrize("options", [DURABLE, PLAIN, IMAGE], ids=["durable", "plain", "image"])
 @pytest.mark.parametrize("make", [agent, bare, crowded])
 def test_the_policy_and_the_webhook_inject_the_same(proof: Proof, make: Callable[[], Object], options: Any) -> None:
     """Whichever a cluster has, the pod is the same, to the letter."""
@@ -118,6 +131,20 @@ def test_a_pod_with_the_guard_is_let_in_and_one_without_is_not(
     assert judged(proof, pod, version) == []
     assert proof.ask(ask="security", level="restricted", version=version, object=pod)["messages"] is None
     assert "the guard is not the first of the init containers" in judged(proof, defaulted(make()), version)
+
+
+def test_the_guards_policy_comes_in_the_image_that_is_required(proof: Proof) -> None:
+    """By its digest: another image is refused, and so is an agent's own volume of that kind."""
+    pod = defaulted(guarded(agent(), *IMAGE))
+    for version in VERSIONS:
+        assert judged_with(proof, IMAGE, pod, version) == []
+        assert proof.ask(ask="security", level="restricted", version=version, object=pod)["messages"] is None
+    (bundle,) = (each for each in pod["spec"]["volumes"] if "image" in each)
+    bundle["image"]["reference"] = "registry.example/mine@sha256:" + "0" * 64
+    assert judged_with(proof, IMAGE, pod) == ["a volume of the guard is missing, or is another one"]
+    pod = defaulted(guarded(agent(), *IMAGE))
+    pod["spec"]["volumes"].append({"name": "mine", "image": {"reference": "registry.example/weights:1"}})
+    assert judged_with(proof, IMAGE, pod) == ["a volume is of a kind that could show a model a second time"]
 
 
 def test_the_pods_token_may_be_mounted_into_every_container(proof: Proof) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import re
 import subprocess
@@ -9,11 +11,13 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
 from guardrail import config as guardrail_config
 from guardrail.config import Config
+from guardrail.service._callers import Callers
 from tests.kubernetes import (
     CHART,
     ROOT,
@@ -53,12 +57,19 @@ SETS: dict[str, tuple[str, ...]] = {
         *CONTROL,
         *TLS,
     ),
+    "image": (
+        "--set=agents.trail.secretName=trail,agents.bundle.keyId=release,agents.bundle.key=PEM",
+        "--set=agents.bundle.image=registry.example/policy@sha256:" + "0" * 64,
+        *CONTROL,
+    ),
     "webhook": ("--set=agents.trail.secretName=trail,injection.mode=webhook",),
 }
 """Values that between them reach every template."""
 
 OTHERS = {"ServiceMonitor", "PrometheusRule"}
-"""Kinds of the Prometheus operator, which Kubernetes' own schemas do not have."""
+"""Kinds of the Prometheus operator, which Kubernetes' own schemas do not have; they have one of ours."""
+
+OPERATOR: Any = jsonschema.Draft202012Validator(json.loads((ROOT / "tests/kube/operator.schema.json").read_text()))
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -69,7 +80,9 @@ def test_the_chart_renders_what_an_api_server_of_that_version_knows(name: str, v
     places = [(each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]) for each in objects]
     assert len(places) == len(set(places))
     for each in objects:
-        if each["kind"] not in OTHERS:
+        if each["kind"] in OTHERS:
+            OPERATOR.validate(each)
+        else:
             check_schema(each, version)
     mutates = "MutatingAdmissionPolicy" in {each["kind"] for each in objects}
     assert mutates is (can_mutate(version) and name != "webhook")
@@ -91,12 +104,16 @@ def test_helm_finds_nothing_wrong_with_the_chart() -> None:
         ((), "the trail needs a place that outlives a pod"),
         (("--set=agents.trail.ephemeral=true,agents.namespaces={guardrail-system}",), "is a namespace of agents"),
         (("--set=agents.trail.ephemeral=true,agents.bundle.url=https://b/",), "must be signed"),
+        (("--set=agents.trail.ephemeral=true,agents.bundle.image=registry.example/policy:1",), "bundle/image"),
+        (("--set=agents.trail.ephemeral=true,agents.bundle.url=https://b/,agents.bundle.image=r/p@sha256:" + "0" * 64,),
+         "comes from one place"),
         (("--set=agents.trail.ephemeral=true,opa.enabled=true,agents.bundle.url=https://b/,agents.bundle.key=x",),
          "serves the policy in the image"),
         (("--set=agents.trail.ephemeral=true,injection.webhook.tlsSecretName=tls",), "who signed the webhook"),
         (("--set=agents.trail.ephemeral=true,controlPlane.enabled=true",), "needs controlPlane.secretName"),
         (("--set=agents.trail.ephemeral=true,agents.namespace=x",), "additional properties 'namespace' not allowed"),
         (("--set=agents.trail.ephemeral=true,image.tag=latest",), "'not' failed"),
+        (("--set=agents.trail.ephemeral=true,agents.identity=anyone",), "agents/identity"),
         (("--set=agents.trail.ephemeral=true,agents.mountRoots={/etc}",), "mountRoots/0"),
         (("--set=agents.trail.ephemeral=true,agents.mountRoots={/srv/../opt}",), "mountRoots/0"),
         (("--set=agents.trail.ephemeral=true,requirement.actions={Ignore}",), "requirement/actions/0"),
@@ -116,7 +133,30 @@ def _configuration(objects: list[Object], name: str) -> tuple[Config, set[str]]:
 
 
 def _from_secrets(container: Object) -> set[str]:
-    return {each["name"] for each in container["env"] if "valueFrom" in each}
+    return {each["name"] for each in container["env"] if "secretKeyRef" in each.get("valueFrom", {})}
+
+
+def test_a_bundle_in_an_image_is_where_the_configuration_looks_for_it() -> None:
+    """For guards beside agents and for the control plane: read-only, by digest, and with the key it is signed with."""
+    objects = rendered(VERSIONS[-1], *SETS["image"])
+    sidecar = _sidecar(*SETS["image"])
+    spec = one(objects, "Deployment", "guard-control")["spec"]["template"]["spec"]
+    for name, container, volumes in (
+        ("guard-sidecar", sidecar["initContainers"][-1], sidecar["volumes"]),
+        ("guard-control", spec["containers"][0], spec["volumes"]),
+    ):
+        policy = _configuration(objects, name)[0].policy
+        (mount,) = (each for each in container["volumeMounts"] if policy.bundle.startswith(f"{each['mountPath']}/"))
+        (volume,) = (each for each in volumes if each["name"] == mount["name"])
+        assert mount["readOnly"] is True
+        assert volume["image"]["reference"].endswith("@sha256:" + "0" * 64)
+        assert [key.id for key in policy.keys] == ["release"]
+
+
+def _sidecar(*options: str) -> Object:
+    objects = rendered(VERSIONS[0], *options)
+    found: Object = yaml.safe_load(one(objects, "ConfigMap", "guard-injector")["data"]["sidecar.json"])
+    return found
 
 
 @pytest.mark.parametrize("name", ["whole", "trial"])
@@ -130,8 +170,31 @@ def test_the_configurations_in_the_chart_load(name: str) -> None:
     writable = [each["mountPath"] for each in guard["volumeMounts"] if not each.get("readOnly")]
     for path in (config.trail.directory, config.review.store, config.service.socket):
         assert any(path.startswith(f"{place}/") for place in writable), path
-    assert secrets == _from_secrets(guard) == ({"GUARDRAIL_STORE"} if name == "whole" else set())
+    assert _from_secrets(guard) == ({"GUARDRAIL_STORE"} if name == "whole" else set())
+    assert secrets - _from_secrets(guard) == {"GUARDRAIL_AGENT"} <= {each["name"] for each in guard["env"]}
     assert config.policy.engine == ("opa" if name == "whole" else "wasm")
+
+
+def test_an_agent_is_whom_its_pod_runs_as(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its guard takes the name from the pod's own account, and refuses every other; unless the values say otherwise."""
+    objects = rendered(VERSIONS[0], *SETS["trial"])
+    config, _ = _configuration(objects, "guard-sidecar")
+    guard = yaml.safe_load(one(objects, "ConfigMap", "guard-injector")["data"]["sidecar.json"])["initContainers"][-1]
+    fields = {"metadata.namespace": "agents", "spec.serviceAccountName": "trainer"}
+    known: dict[str, str] = {}
+    for each in guard["env"]:
+        # As a kubelet does it: in order, and with what came before.
+        field = each.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath")
+        value = fields[field] if field else each.get("value", "")
+        known[each["name"]] = re.sub(r"\$\((\w+)\)", lambda found: known[found[1]], value)
+    monkeypatch.setenv("GUARDRAIL_AGENT", known["GUARDRAIL_AGENT"])
+    caller = asyncio.run(Callers(config.service).of({"headers": []}))
+    assert caller.name == "agents/trainer"
+    assert [caller.may_ask_for(name) for name in ("agents/trainer", "agents/trainer/x", "agents/other", "ops")] == [
+        True, True, False, False,
+    ]  # fmt: skip
+    claimed = rendered(VERSIONS[0], *SETS["trial"], "--set=agents.identity=claimed")
+    assert _configuration(claimed, "guard-sidecar")[0].service.agent == ""
 
 
 def test_the_control_plane_says_who_may_ask_and_review() -> None:
@@ -183,6 +246,33 @@ def test_prometheus_finds_the_control_plane_under_the_name_that_the_alerts_use()
     rules = yaml.safe_load(RULES.read_text(encoding="utf-8"))
     assert one(objects, "PrometheusRule", "guard-control")["spec"] == rules
     assert 'up{job="guardrail"}' in str(rules)
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "value"),
+    [
+        ("ServiceMonitor", ("endpoints", 0, "bearerToken"), "x"),
+        ("ServiceMonitor", ("endpoints", 0, "interval"), "soon"),
+        ("ServiceMonitor", ("selector",), None),
+        ("PrometheusRule", ("groups", 0, "rules", 0, "alert"), None),
+        ("PrometheusRule", ("groups", 0, "rules", 0, "severity"), "page"),
+    ],
+)
+def test_a_monitor_or_a_rule_with_a_field_too_many_or_too_few_is_found(
+    kind: str, path: tuple[str | int, ...], value: str | None
+) -> None:
+    """What is checked of the operator's kinds is checked strictly: each of these would be refused or ignored."""
+    written = one(rendered(VERSIONS[-1], *SETS["whole"]), kind, "guard-control")
+    OPERATOR.validate(written)
+    place: Any = written["spec"]
+    for step in path[:-1]:
+        place = place[step]
+    if value is None:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = value
+    with pytest.raises(jsonschema.ValidationError):
+        OPERATOR.validate(written)
 
 
 def _kustomized(folder: str) -> list[Object]:

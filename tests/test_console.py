@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import urllib.parse
@@ -12,25 +11,24 @@ from typing import Any
 
 import httpx
 import pytest
-from langchain_core.tools import tool
 
 from guardrail import Guard, Outcome, ToolCall
-from guardrail.audit import verify
+from guardrail.analysis import Parity
+from guardrail.audit._verify import read_records
 from guardrail.config import parse as parse_config
 from guardrail.errors import ConfigError
 from guardrail.model import Subject
 from guardrail.review import Escalation
-from guardrail.service import create_app
+from guardrail.service import console, create_app
 from guardrail.service.console._drawing import drawing
-from tests.adapters.bench import APPROVE, attached
-from tests.adapters.toys import Ran, turn
-from tests.console_support import CLIENT, SECRET, Issuer, browsing, free_port, served
+from guardrail.service.console._pages import Pages
+from tests.console_support import CLIENT, SECRET, Issuer, free_port, served
 
 OPAQUE = "curl -s http://127.0.0.1/x | sh"
 HOSTILE = '<script>alert(1)</script>"\u202egnp.exe\u0430'
 TOKEN = "agents-hold-this-token"
 
-PAGES = ("", "/timeline", "/search", "/assets", "/orders", "/rules", "/health")
+PAGES = ("", "/timeline", "/search", "/assets", "/orders", "/rules", "/parity", "/health")
 OIDC = '[review.oidc]\nissuer = "{issuer}"\naudience = "{client}"\njwks = "jwks.json"\n'
 
 CONFIG = """
@@ -334,6 +332,7 @@ def test_whoever_signs_has_to_be_who_is_signed_in(house: House) -> None:
         ({"reason": "  "}, {}, 400),
         ({"reason": "x" * 1001}, {}, 400),
         ({"verdict": "perhaps"}, {}, 400),
+        ({"version": "9" * 5000}, {}, 400),
     ],
 )
 def test_a_form_from_elsewhere_or_without_a_reason_is_refused(
@@ -459,6 +458,70 @@ def test_effects_are_drawn_by_what_they_do() -> None:
     assert drawing({"effects": "nonsense"}) == ()
 
 
+def test_parity_is_rates_with_intervals_by_agent_and_mode(house: House, tmp_path: Path) -> None:
+    """The same agent told no and told nothing: what policy would stop counts in both, a fault in neither."""
+    text = CONFIG.format(token=TOKEN, issuer=house.issuer.url, client=CLIENT, url=house.url, secret=SECRET)
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights/w").write_bytes(b"W")
+    (tmp_path / "jwks.json").write_text(json.dumps(house.issuer.jwks()))
+    parity = Parity()
+    for mode, commands in (("enforce", ["ls"] * 9 + ["cp weights/w x"]), ("observe", ["ls"] * 2 + ["cp weights/w x"])):
+        with Guard.open(parse_config(f'mode = "{mode}"\n{text}', base=str(tmp_path))) as guard:
+            for command in commands:
+                call = ToolCall(tool="bash", args={"command": command}, cwd=str(tmp_path), subject=Subject(id="a"))
+                guard.check(call)
+    for _, record in read_records(tmp_path / "trail", 0):
+        parity.take(record)
+    parity.take({"kind": "decision", "decision": {"outcome": "deny"}, "subject": {"id": "a"}, "fault": "no engine"})
+    parity.take({"kind": "decision", "decision": {"outcome": "allow"}, "subject": {"id": "b"}})
+    a, b = parity.rows(10)
+    assert [(one.count, one.of) for one in (*a.stopped, *a.assets)] == [(1, 10), (1, 3), (1, 10), (1, 3)]
+    assert (b.agent, b.stopped[1].of) == ("b", 0)
+    # Wilson's intervals as they stand in tables: 1 of 10, and none of none.
+    assert (round(a.stopped[0].low, 4), round(a.stopped[0].high, 4)) == (0.0179, 0.4042)
+    assert (b.stopped[1].low, b.stopped[1].high) == (0.0, 1.0)
+    page = house.signed_in().get("/console/parity").text
+    assert "no verdict" in page
+    assert "ops-agent" in page
+
+
+def test_what_is_not_as_it_should_be_is_said_on_the_health_page(tmp_path: Path, house: House) -> None:
+    """A mode that stops nothing, a fault that is let through, and glass that nobody looked at: a sentence for each."""
+    text = CONFIG.format(token=TOKEN, issuer=house.issuer.url, client=CLIENT, url=house.url, secret=SECRET)
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights/w").write_bytes(b"W")
+    (tmp_path / "jwks.json").write_text(json.dumps(house.issuer.jwks()))
+    config = parse_config(f'mode = "observe"\nunsafe_fail_open = true\n{text}', base=str(tmp_path))
+    with pytest.warns(RuntimeWarning, match="unsafe_fail_open"), Guard.open(config) as guard:
+        wrong = " ".join(Pages(guard).health()["wrong"])
+    assert [word for word in ("`observe`", "`unsafe_fail_open`") if word not in wrong] == []
+    assert Pages(house.guard).health()["wrong"] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_colour_of_text_can_be_read(scheme: str) -> None:
+    """WCAG 2.2, 1.4.3: at least 4.5 to 1 against the page and the panels, in both schemes."""
+    css = (Path(console.__file__).parent / "static/console.css").read_text()
+    light, dark = (dict(re.findall(r"--(\w+):(#\w+)", found)) for found in re.findall(r":root\{([^}]*)\}", css))
+    colours = light if scheme == "light" else dark
+    for name in ("ink", "soft", "good", "bad", "ask", "link"):
+        for ground in ("page", "panel"):
+            assert contrast(colours[name], colours[ground]) >= 4.5, (name, ground)
+
+
+def contrast(one: str, other: str) -> float:
+    """The contrast of two colours, by WCAG's relative luminance."""
+
+    def luminance(colour: str) -> float:
+        digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+        parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -480,91 +543,3 @@ def test_settings_that_cannot_be_meant_are_refused(tmp_path: Path, old: str, new
     )
     with pytest.raises(ConfigError, match=message):
         parse_config(text, base=str(tmp_path))
-
-
-# ── in a real browser ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_a_person_approves_in_a_browser_and_the_graph_goes_on(house: House, tmp_path: Path) -> None:
-    """A LangGraph run is held; somebody reads it, writes why and signs in once more; the run resumes, once."""
-    ran: Ran = []
-
-    @tool("bash")
-    def run(command: str) -> str:
-        """Run a command."""
-        ran.append((command,))
-        return "ok"
-
-    command = f"{OPAQUE} # browser"
-    call = {"name": "bash", "args": {"command": command}, "id": "c1", "type": "tool_call"}
-
-    async def play(browser: Any) -> None:
-        with attached(
-            "node", house.guard, [run], [turn(call)], mode="sync", cwd=str(house.root), subject="graph-agent"
-        ) as bench:
-            pause = await bench.start()
-            assert pause.asked == ["c1"]
-            assert ran == []
-            await asyncio.to_thread(approve, browser)
-            pause = await bench.answer(pause, {"c1": APPROVE})
-            assert pause.statuses == {"c1": "success"}
-
-    def approve(browser: Any) -> None:
-        browser.open(f"{house.url}/console")
-        browser.click("#eve")
-        browser.wait("document.title.includes('waiting')")
-        browser.run("[...document.querySelectorAll('.card a')].find(a => a.textContent === 'graph-agent').click()")
-        browser.wait("document.title.startsWith('graph-agent') && document.readyState === 'complete'")
-        browser.press("e")
-        browser.wait("document.activeElement.id === 'reason'")
-        browser.call("Input.insertText", text="it is the planned update")
-        light, dark = (browser.shot(tmp_path / f"{dark}.png", dark=dark) for dark in (False, True))
-        assert light != dark
-        browser.click("button.yes")
-        browser.click("#eve")
-        browser.wait("document.body.innerText.includes('Recorded.')")
-        assert "approved" in browser.text
-        assert browser.complaints == []
-
-    with browsing(tmp_path) as browser:
-        asyncio.run(play(browser))
-    assert ran == [(command,)]
-    report = verify(house.root / "trail", deep=True)
-    assert report, report.problems
-
-
-def test_a_page_shows_what_is_new_by_itself_and_is_used_by_keys(house: House, tmp_path: Path) -> None:
-    """An escalation appears while somebody looks; `j` and Enter open it, `g t` shows the timeline."""
-    with browsing(tmp_path) as browser:
-        browser.open(f"{house.url}/console")
-        browser.click("#mallory")
-        browser.wait("document.title.includes('waiting') && document.readyState === 'complete'")
-        house.hold(f"{OPAQUE} # live", agent="late-agent")
-        browser.wait("document.body.innerText.includes('late-agent')")
-        browser.press("j")
-        browser.wait("!!document.querySelector('.row.on')")
-        browser.press("Enter")
-        browser.wait("document.body.innerText.includes('What it would do') && document.readyState === 'complete'")
-        browser.press("g")
-        browser.press("t")
-        browser.wait("document.title.startsWith('Timeline')")
-        assert browser.complaints == []
-
-
-def test_an_agents_own_token_opens_nothing_here(house: House, tmp_path: Path) -> None:
-    """With the service's token, in a browser's header or a client's, an agent approves nothing."""
-    escalation = house.hold(f"{OPAQUE} # agent")
-    with browsing(tmp_path) as browser:
-        browser.call("Network.enable")
-        browser.call("Network.setExtraHTTPHeaders", headers={"authorization": f"Bearer {TOKEN}"})
-        browser.open(f"{house.url}/console/escalations/{escalation}")
-        browser.wait("document.title === 'Sign in'")
-    answer = httpx.post(
-        f"{house.url}/console/escalations/{escalation}/vote",
-        data={"verdict": "approve", "reason": "I am the agent"},
-        headers={"authorization": f"Bearer {TOKEN}", "origin": house.url},
-    )
-    assert answer.status_code == 401
-    case = house.guard.desk.find(escalation)
-    assert case is not None
-    assert case.votes == ()

@@ -27,6 +27,7 @@ from guardrail.execution import execute
 from guardrail.review import Vote
 from guardrail.service._callers import ANYBODY
 from guardrail.service._execute import ExecuteRoutes
+from guardrail.service._turns import Limits, Turns
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
 
@@ -324,7 +325,7 @@ def routes(world: Path) -> Iterator[ExecuteRoutes]:
     with (world / "guardrail.toml").open("a") as file:
         file.write("over_http = true\n")
     with Guard.open(str(world / "guardrail.toml")) as guard:
-        yield ExecuteRoutes(guard)
+        yield ExecuteRoutes(guard, Turns(Limits.of_execution(guard.config.execute, guard.config.service)))
 
 
 def _wanted(world: Path, command: object, **more: object) -> dict[str, object]:
@@ -401,7 +402,8 @@ async def test_a_request_that_cannot_be_carried_out_is_a_problem(routes: Execute
         status, answer = await _post(routes, body)
         assert (status, json.loads(answer)["outcome"]) == (wanted, "deny")
     config = config_module.parse("[[asset]]\nid = 'a'\nclass = 'weights'\npaths = ['/m']\n", base=str(world))
-    off = ExecuteRoutes(SimpleNamespace(config=config))  # type: ignore[arg-type]
+    limits = Limits.of_execution(config.execute, config.service)
+    off = ExecuteRoutes(SimpleNamespace(config=config), Turns(limits))  # type: ignore[arg-type]
     assert (await _post(off, _wanted(world, "ls")))[0] == 404
 
 

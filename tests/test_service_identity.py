@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.server
 import json
+import socket
 import ssl
 import threading
 import time
@@ -20,7 +22,7 @@ from guardrail.config import ClientConfig, Config, KubernetesConfig, ServiceConf
 from guardrail.config import parse as parse_config
 from guardrail.errors import ConfigError
 from guardrail.model import Subject, ToolCall
-from guardrail.service._accounts import REVIEW_SECONDS, ReviewedAccounts, accounts_of
+from guardrail.service._accounts import MAX_ASKED, REVIEW_SECONDS, ReviewedAccounts, accounts_of
 from guardrail.service._app import check_access
 from guardrail.service._callers import Callers, certificate_names
 from guardrail.service._http import Problem
@@ -152,6 +154,7 @@ def test_names_in_a_certificate_say_of_what_kind_they_are() -> None:
         ('[[service.client]]\nname = "a"\ncertificate = "CN:a"\n', "no `service.tls.client_ca` says"),
         ('[[service.client]]\nname = "a"\nservice_account = "n/a"\n', "no `service.kubernetes` says"),
         ('[service]\ntoken = "t"\n[[service.client]]\nname = "a"\ntoken = "x"\n', "for every agent's name"),
+        ('[service]\nagent = "a"\n[[service.client]]\nname = "b"\nuid = 1\n', "leave one of them out"),
         ('[service.kubernetes]\naudience = "g"\n', "needs either `jwks` or `review`"),
         ('[service.kubernetes]\naudience = "g"\nreview = "http://api"\n', "must be an `https://` address"),
         ('[service]\nsocket = "/s"\ntls = {certificate = "c", key = "k"}\n', "is for TCP"),
@@ -170,6 +173,18 @@ def test_a_token_that_two_have_is_nobodys() -> None:
         check_access(ServiceConfig(clients=(ClientConfig(name="a", uid=1),)), insecure_no_token=False)
     with pytest.raises(ConfigError, match="is that of another client"):
         Callers(ServiceConfig(clients=(ClientConfig(name="a", token=OWN), ClientConfig(name="b", token=OWN))))
+
+
+def test_the_one_agent_of_a_socket_asks_in_its_own_name(place: Place) -> None:
+    """What it calls itself does not count, but for agents below its name, and the trail has it under its own."""
+    place.write(service='agent = "agents/ops"\n')
+    with serving(place, "--socket", str(place.socket)), Client(str(place.socket), timeout_seconds=30) as mine:
+        assert outcome(mine) == "allow"
+        assert [outcome(mine, subject={"id": f"agents/ops{name}"}) for name in ("", "/helper")] == ["allow", "allow"]
+        for other in ("agents/other", "agents/ops-2"):
+            assert f"403: `agents/ops` may not ask in the name of `{other}`" in outcome(mine, subject={"id": other})
+    names = [record["subject"]["id"] for record in records(place.folder / "trail") if record.get("kind") == "intent"]
+    assert sorted(set(names)) == ["agents/ops", "agents/ops/helper"]
 
 
 # -- reviews by the API server -----------------------------------------------------------------------------------------
@@ -241,6 +256,22 @@ async def test_an_api_server_that_cannot_say_is_a_503_and_is_asked_again(tmp_pat
         assert len(asked) == 2
     with pytest.raises(Problem, match="does not say whose token"):
         await accounts.account_of("one")
+
+
+async def test_tokens_that_nobody_knows_are_reviewed_a_few_at_a_time(tmp_path: Path) -> None:
+    """Whoever sends one after the other occupies neither our threads nor the API server; none of them is let in."""
+    authority = Authority(tmp_path)
+    (tmp_path / "own").write_text("our-own")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        accounts = ReviewedAccounts(KubernetesConfig(audience="g", review=url), authority.path, tmp_path / "own")
+        asked = [asyncio.create_task(accounts.account_of(f"token {number}")) for number in range(MAX_ASKED)]
+        await asyncio.sleep(0)
+        with pytest.raises(Problem, match="being reviewed already") as problem:
+            await accounts.account_of("one more")
+        assert problem.value.status == 503
+    found = await asyncio.gather(*asked, return_exceptions=True)
+    assert [one.kind for one in found if isinstance(one, Problem)] == ["not-ready"] * MAX_ASKED
 
 
 def test_keys_that_cannot_be_read_stop_the_start(tmp_path: Path) -> None:

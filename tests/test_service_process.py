@@ -509,6 +509,22 @@ def test_no_decision_is_lost_or_wrong_while_the_service_begins_anew_and_ends(pla
     assert kinds == {("deny", "decision"), ("allow", "intent")}
 
 
+def test_the_soak_finds_nothing_wrong_in_a_short_run() -> None:
+    """`make soak` in small: killed and robbed of its disk, the service is right or says nothing."""
+    words = ["--seconds", "0", "--every", "0.2", "--clients", "2", "--faults", "kill,full"]
+    done = subprocess.run(
+        [sys.executable, "scripts/soak.py", *words],
+        cwd=Path(__file__).resolve().parent.parent,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "wrong 0; allowed by a fault 0; durable and not in the trail 0" in done.stdout
+    assert re.search(r", [1-9]\d* decided", done.stdout), done.stdout
+
+
 def records(trail: Path) -> list[dict[str, Any]]:
     """Everything in a trail."""
     from guardrail.audit._verify import read_records

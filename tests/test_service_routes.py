@@ -154,7 +154,7 @@ async def test_tools_that_run_hold_up_nothing_else(app: Service, guard: Guard, t
     async with app.api.router.lifespan_context(app.api):
         call = {"call": {"tool": "bash", "args": {"command": ["cat", str(holding)]}, "cwd": str(tmp_path)}}
         running = [asyncio.create_task(ask(app, "POST", "/v1/execute", AGENTS, call)) for _ in range(tools)]
-        await _until(lambda: len(list(_children(str(holding)))) == tools)
+        await until(lambda: len(list(children(str(holding)))) == tools)
         questions: tuple[tuple[str, str, Any], ...] = (
             ("GET", "/readyz", None),
             ("GET", "/metrics", None),
@@ -164,7 +164,7 @@ async def test_tools_that_run_hold_up_nothing_else(app: Service, guard: Guard, t
             answer = await asyncio.wait_for(ask(app, method, path, AGENTS, body), 20)
             assert answer.status_code == 200, answer.text
         # A reader that reads nothing but the end lets every one of them go.
-        await _until(lambda: _opened(holding) and all(task.done() for task in running))
+        await until(lambda: opened(holding) and all(task.done() for task in running))
         assert [task.result().json()["ran"] for task in running] == [True] * tools
 
 
@@ -174,31 +174,31 @@ async def test_a_tool_ends_with_the_request_that_the_service_cuts_off(
     """What the end of the service does not wait for any longer is stopped, and its end is on record before that."""
     call = {"call": {"tool": "bash", "args": {"command": ["sleep", "1000.25"]}, "cwd": str(tmp_path)}}
     request = asyncio.create_task(ask(app, "POST", "/v1/execute", AGENTS, call))
-    await _until(lambda: bool(list(_children("1000.25"))))
+    await until(lambda: bool(list(children("1000.25"))))
     request.cancel()
     with pytest.raises(asyncio.CancelledError):
         await request
-    assert not list(_children("1000.25"))
+    assert not list(children("1000.25"))
     assert guard.trail is not None
     guard.trail.checkpoint()
     records = [json.loads(line) for line in _exported(tmp_path)]
     assert [record["facts"]["ended_by"] for record in records if record["kind"] == "result"] == ["stopped"]
 
 
-async def _until(holds: Callable[[], bool]) -> None:
+async def until(holds: Callable[[], bool]) -> None:
     """Wait for something that other processes do, which set no event of ours."""
     async with asyncio.timeout(WAIT_SECONDS):
         while not holds():  # noqa: ASYNC110 - see above
             await asyncio.sleep(0)
 
 
-def _opened(pipe: Path) -> bool:
+def opened(pipe: Path) -> bool:
     """Open a pipe for a moment, so that its readers come to the end."""
     os.close(os.open(pipe, os.O_RDWR | os.O_NONBLOCK))
     return True
 
 
-def _children(word: str) -> Iterator[int]:
+def children(word: str) -> Iterator[int]:
     """Processes with a word in their command line."""
     for place in Path("/proc").glob("[0-9]*/cmdline"):
         try:

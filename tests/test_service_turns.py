@@ -10,7 +10,7 @@ import pytest
 
 from guardrail.config import ServiceConfig
 from guardrail.service._http import Problem
-from guardrail.service._turns import MAX_KNOWN, Turns
+from guardrail.service._turns import MAX_KNOWN, Limits, Turns
 
 
 class Clock:
@@ -39,7 +39,7 @@ async def settled() -> None:
 
 
 def turns(clock: Clock | None = None, **limits: Any) -> Turns:
-    return Turns(ServiceConfig(**limits), clock or Clock())
+    return Turns(Limits.of_judging(ServiceConfig(**limits)), clock or Clock())
 
 
 async def test_what_is_over_the_limit_waits_in_line_and_what_is_over_that_is_shed() -> None:

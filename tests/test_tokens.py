@@ -161,7 +161,7 @@ async def test_the_service_signs_and_the_command_line_verifies(
     from guardrail.service._callers import ANYBODY
     from guardrail.service._judging import Judging
     from guardrail.service._tokens import TokenRoutes
-    from guardrail.service._turns import Turns
+    from guardrail.service._turns import Limits, Turns
 
     async def post(call: dict[str, object]) -> dict[str, str]:
         sent: list[dict[str, object]] = []
@@ -178,7 +178,7 @@ async def test_the_service_signs_and_the_command_line_verifies(
             "path": "/v1/token",
             "headers": [(b"content-type", b"application/json")],
         }
-        await TokenRoutes(guard, Judging(guard, Turns(guard.config.service)))(scope, receive, send)
+        await TokenRoutes(guard, Judging(guard, Turns(Limits.of_judging(guard.config.service))))(scope, receive, send)
         found: dict[str, str] = json.loads(sent[-1]["body"])  # type: ignore[arg-type]
         return found
 

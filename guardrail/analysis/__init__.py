@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from guardrail.analysis._html import page
+from guardrail.analysis._parity import Parity
 from guardrail.analysis._summary import Summary, summarise
 
-__all__ = ["Summary", "page", "summarise"]
+__all__ = ["Parity", "Summary", "page", "summarise"]

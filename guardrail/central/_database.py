@@ -16,7 +16,7 @@ from psycopg import sql
 from guardrail.audit.postgres import Limits, Server, place
 from guardrail.errors import TrailError
 from guardrail.mandates import Use
-from guardrail.mandates._book import MAX_FILES, MAX_REVOCATIONS
+from guardrail.mandates._directory import MAX_FILES, MAX_REVOCATIONS
 
 CHANNEL: Final = "guardrail"
 """Where the database says that there is something new."""

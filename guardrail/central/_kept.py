@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from guardrail.audit._files import replace
-from guardrail.mandates._book import REVOKED, SUFFIX
+from guardrail.mandates._directory import REVOKED, SUFFIX
 
 PREFIX: Final = "central-"
 """What names begin with that are ours: other files in the directory are left alone."""

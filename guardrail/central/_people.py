@@ -17,7 +17,7 @@ from guardrail.central._database import Database, Row
 from guardrail.config import Config, secret
 from guardrail.errors import ConfigError
 from guardrail.mandates import Mandate, public_keys
-from guardrail.mandates._book import REVOKED, SUFFIX
+from guardrail.mandates._directory import REVOKED, SUFFIX
 from guardrail.mandates._mandate import MAX_MANDATE_BYTES
 from guardrail.mandates._revocation import MAX_REVOCATION_BYTES, open_revocation
 from guardrail.mandates._signing import PAYLOAD_TYPE, open_envelope, unseal

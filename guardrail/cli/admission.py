@@ -59,12 +59,14 @@ def run(args: argparse.Namespace) -> int:
     except ImportError as missing:
         raise ConfigError(f"`{missing.name}` is not installed: install `guardrail-runtime[service]`") from None
     from guardrail.service._admission import AdmissionApp
+    from guardrail.service._peers import KnowingProtocol
 
     sidecar = _sidecar(args.sidecar)
     _certificate(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), args)
     server = _server(
         uvicorn.Config(
             AdmissionApp(sidecar),
+            http=KnowingProtocol,
             host=args.host,
             port=args.port,
             ssl_certfile=args.tls_cert,

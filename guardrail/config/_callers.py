@@ -94,6 +94,8 @@ def caller_problems(service: ServiceConfig) -> Iterator[str]:
             yield f"`service.client`: the {way} `{value}` is that of two clients, so it would be nobody's"
     if clients and service.token:
         yield "`service.token` opens the service for every agent's name: leave it out where there are `service.client`"
+    if clients and service.agent:
+        yield "`service.agent` says who asks, and so do `service.client`: leave one of them out"
     if tls is not None and service.socket:
         yield "`service.tls` is for TCP: leave out `service.socket`, or the other"
     if cluster is not None and bool(cluster.jwks) == bool(cluster.review):

@@ -15,6 +15,8 @@ class ServiceConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         host: address to listen on, for TCP.
         port: port to listen on, for TCP.
         socket: path of a Unix socket to listen on instead of TCP.
+        agent: name of the one agent that can enter the socket's directory, best given as `${ENV_NAME}` where a pod says
+            it: its calls are of this name, or of one below it (`NAME/...`); empty where they say it themselves.
         token: bearer token that clients must send, best given as `${ENV_NAME}`; required on TCP.
         reviewer_token: bearer token of those who review, another than `token`, best given as `${ENV_NAME}`; without it
             nobody reviews over HTTP.
@@ -43,6 +45,7 @@ class ServiceConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     host: str = "127.0.0.1"
     port: int = 8765
     socket: str = ""
+    agent: str = ""
     token: str = ""
     reviewer_token: str = ""
     review_socket: str = ""
@@ -96,7 +99,11 @@ class ExecuteConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         grace_seconds: how long it has to end by itself after that, in seconds, before it is killed.
         output_bytes: most that is passed on of each of its two outputs, in bytes; the rest is read and dropped.
         over_http: whether the service carries calls out (`POST /v1/execute`), as its own user.
-        concurrency: most tools that the service runs at one time; further ones get 503.
+        concurrency: most tools that the service runs at one time; further ones wait.
+        queue: most calls that wait until they are carried out; further ones get 503, which is a denial.
+        queue_ms: how long one waits, in milliseconds, before it gets 503.
+        each_concurrency: most calls of one client, or else of one agent, that are carried out or wait at one time;
+            further ones get 429.
         confine: how much the kernel holds a tool to what it was judged to do: `off`, `floor`, `default` or `strict`; or
             `bwrap`, which leaves it to bubblewrap.
         confine_required: whether a tool is not started where this kernel cannot hold it as asked; otherwise it is held
@@ -117,6 +124,9 @@ class ExecuteConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     output_bytes: int = 1024 * 1024
     over_http: bool = False
     concurrency: int = 16
+    queue: int = 32
+    queue_ms: int = 2000
+    each_concurrency: int = 8
     confine: Literal["off", "floor", "default", "strict", "bwrap"] = "off"
     confine_required: bool = True
     confine_read: tuple[str, ...] = ("/usr", "/etc", "/proc")

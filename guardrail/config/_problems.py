@@ -19,6 +19,7 @@ from guardrail.config._section import WEAKENS, dotted, is_protected
 from guardrail.config._settings import Config
 from guardrail.config._subjects import AssetConfig
 from guardrail.errors import ConfigError
+from guardrail.names import alike
 from guardrail.toolspec import problems
 
 MAX_ID_CHARS: Final = 128
@@ -54,8 +55,7 @@ def check(config: Config, where: str) -> None:
     """
     wrong = [*_asset_problems(config.assets), *_number_problems(config), *_order_problems(config)]
     wrong += [f"tool `{', '.join(spec.names)}`: {problem}" for spec in config.tools for problem in problems(spec)]
-    names = [person.name for person in config.people]
-    wrong += [f"person `{name}` is listed twice" for name in _twice(names)]
+    wrong += _people_problems([person.name for person in config.people])
     if any(char in config.trail.origin for char in " +\n") or not config.trail.origin:
         wrong.append("`trail.origin` must be a name without blanks or `+`")
     wrong += _store_problems(config.trail)
@@ -223,6 +223,16 @@ def _order_problems(config: Config) -> list[str]:
         if name not in people
     ]
     return problems
+
+
+def _people_problems(names: Sequence[str]) -> Iterator[str]:
+    """Where two people are asked for, one who is written in two ways must not be both of them."""
+    yield from (f"person `{name}` is listed twice" for name in _twice(names))
+    spellings: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        other = spellings.setdefault(alike(name), name)
+        if other != name:
+            yield f"the people `{other}` and `{name}` could be one: give each of them one name and one key"
 
 
 def _group_problems(groups: Mapping[str, GroupConfig], people: Collection[str], *, signed_in: bool) -> Iterator[str]:

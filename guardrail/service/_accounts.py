@@ -37,6 +37,10 @@ REVIEW_SECONDS: Final = 30.0
 REVIEW_TIMEOUT_SECONDS: Final = 3.0
 """Longest wait for the API server, in seconds."""
 
+MAX_ASKED: Final = 4
+"""Most reviews at one time; anybody may send tokens, and each one that is unknown would occupy a thread and the API
+server."""
+
 MAX_REVIEWED: Final = 1024
 """Most answers of reviews that are remembered; the oldest is forgotten."""
 
@@ -67,7 +71,7 @@ def accounts_of(settings: KubernetesConfig, config: Config) -> Accounts:
         ConfigError: if keys cannot be read.
     """
     if settings.jwks:
-        keys = KeySet.open(config.path(settings.jwks), "service.kubernetes.jwks")
+        keys = KeySet(config.path(settings.jwks), "service.kubernetes.jwks")
         return SignedAccounts(keys, settings.issuer, settings.audience)
     return ReviewedAccounts(settings, config.path(settings.ca), config.path(settings.token))
 
@@ -150,6 +154,7 @@ class ReviewedAccounts:
         self._own = own
         self._clock = clock
         self._known: OrderedDict[bytes, tuple[float, str | None]] = OrderedDict()
+        self._asked = 0
         try:
             self._tls = ssl.create_default_context(cafile=str(ca))
             # From Python 3.13 on it would want of a cluster's own certificates more than clusters put into them.
@@ -165,10 +170,15 @@ class ReviewedAccounts:
         known = self._known.get(key)
         if known is not None and self._clock() - known[0] < REVIEW_SECONDS:
             return known[1]
+        if self._asked >= MAX_ASKED:
+            raise Problem("overloaded", f"{MAX_ASKED} tokens are being reviewed already: ask again")
+        self._asked += 1
         try:
             account = await asyncio.to_thread(self._reviewed, token)
         except (OSError, ValueError, msgspec.DecodeError, http.client.HTTPException):
             raise Problem("not-ready", "the cluster does not say whose token this is: ask again") from None
+        finally:
+            self._asked -= 1
         self._known[key] = self._clock(), account
         while len(self._known) > MAX_REVIEWED:
             self._known.popitem(last=False)

@@ -80,7 +80,7 @@ def reviewed(body: bytes, sidecar: Sidecar) -> bytes:
     else:
         try:
             patch = injected(pod, sidecar)
-        except (KeyError, TypeError, AttributeError):
+        except (LookupError, TypeError, AttributeError):
             response["status"] = {"code": 400, "message": "guardrail cannot read this pod"}
         else:
             response["allowed"] = True

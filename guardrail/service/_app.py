@@ -13,7 +13,7 @@ from guardrail.service._decisions import DecisionRoutes
 from guardrail.service._http import Problem, Receive, Scope, Send
 from guardrail.service._judging import Judging
 from guardrail.service._respond import CALLER
-from guardrail.service._turns import Turns
+from guardrail.service._turns import Limits, Turns
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -149,17 +149,17 @@ def create_app(guard: Guard, settings: ServiceConfig | None = None, *, insecure_
         from guardrail.service._tokens import TokenRoutes
     except ImportError as missing:
         raise ConfigError(f"`{missing.name}` is not installed: install `guardrail-runtime[service]`") from None
-    turns = Turns(wanted)
+    turns, running = Turns(Limits.of_judging(wanted)), Turns(Limits.of_execution(guard.config.execute, wanted))
     judging = Judging(guard, turns)
     review, console = _review_routes(guard, wanted, token, callers), _console(guard)
     api = build(guard, turns, Background(guard.desk, _webhooks(guard)), review=review is not None)
     routes = (
         DecisionRoutes(judging, wanted),
         HookRoutes(guard, turns),
-        ExecuteRoutes(guard),
+        ExecuteRoutes(guard, running),
         TokenRoutes(guard, judging),
     )
-    metrics = _metrics(guard, wanted, turns, callers)
+    metrics = _metrics(guard, wanted, (turns, running), callers)
     if review is not None and (wanted.review_socket or wanted.review_host):
         # INVARIANT: what only people may do is not to be found where agents ask, if people have a place of their own.
         people = People(api, review, console)
@@ -168,13 +168,13 @@ def create_app(guard: Guard, settings: ServiceConfig | None = None, *, insecure_
     return Service(api, callers, routes, doors)
 
 
-def _metrics(guard: Guard, wanted: ServiceConfig, turns: Turns, callers: Callers) -> MetricsRoute:
+def _metrics(guard: Guard, wanted: ServiceConfig, turns: tuple[Turns, Turns], callers: Callers) -> MetricsRoute:
     from guardrail.service._metrics import MetricsRoute
 
     reading = secret(wanted.metrics_token, "service.metrics_token")
     if reading and len(reading) < MIN_TOKEN_CHARS:
         raise ConfigError(f"`service.metrics_token` must have at least {MIN_TOKEN_CHARS} characters")
-    return MetricsRoute(guard, turns, reading, callers)
+    return MetricsRoute(guard, *turns, reading, callers)
 
 
 def _console(guard: Guard) -> Console | None:
@@ -222,6 +222,8 @@ def check_access(wanted: ServiceConfig, *, insecure_no_token: bool) -> str:
     for client in wanted.clients:
         if client.uid != NO_USER and not wanted.socket:
             raise ConfigError(f"`{client.name}` is known by its `uid`, which only a Unix socket tells: listen on one")
+    if wanted.agent and not wanted.socket:
+        raise ConfigError("`service.agent` is whoever can enter the directory of a Unix socket: listen on one")
     if token and len(token) < MIN_TOKEN_CHARS:
         raise ConfigError(f"`service.token` must have at least {MIN_TOKEN_CHARS} characters")
     if not token and not wanted.socket and not wanted.clients and not insecure_no_token:

@@ -6,6 +6,7 @@ with counts before what its connection says, so that a token which is wrong is n
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Final
@@ -71,6 +72,11 @@ ANYBODY: Final = Caller()
 """Whoever has the one token, or can enter the socket's directory."""
 
 
+def _only(agent: str) -> Caller:
+    """Whoever asks, where only one agent can: in its own name, and in those of agents of its own."""
+    return Caller(name=agent, subjects=(glob.escape(agent), f"{glob.escape(agent)}/*"))
+
+
 class Callers:
     """Everybody who may ask.
 
@@ -82,6 +88,7 @@ class Callers:
 
     def __init__(self, settings: ServiceConfig, token: str = "", accounts: Accounts | None = None) -> None:
         self._one = Bearer(token, "the service's token") if token else None
+        self._anybody = _only(secret(settings.agent, "service.agent")) if settings.agent else ANYBODY
         self._accounts = accounts
         self._tokens: dict[bytes, Caller] = {}
         self._certificates: dict[str, Caller] = {}
@@ -127,7 +134,7 @@ class Callers:
         if not self.are_named:
             if self._one is not None:
                 self._one.check(headers)
-            return ANYBODY
+            return self._anybody
         token = bearer_token(headers)
         found = self._connected(scope.get("state") or {}) if token is None else await self._with(token)
         if found is None:

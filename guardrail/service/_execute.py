@@ -10,22 +10,27 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import orjson
 
 from guardrail.confine import JobError, Stream
-from guardrail.errors import Blocked, TrailError
+from guardrail.errors import Blocked, InvalidCall, TrailError
 from guardrail.execution import Execution, aexecute
 from guardrail.model import Decision, ToolCall
 from guardrail.service._http import Answer, Problem, Receive, Scope, Send, problem_document, request_id
-from guardrail.service._respond import Request, respond
+from guardrail.service._respond import FAULT, Request, respond
+from guardrail.service._turns import Turns
 
 if TYPE_CHECKING:
     from guardrail.guard import Guard
 
 EXECUTE: Final = "/v1/execute"
+
+READING_SECONDS: Final = 30.0
+"""Longest time that a client may take to read what is left of an answer once its tool has ended, in seconds."""
 
 
 class _Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,13 +53,13 @@ class ExecuteRoutes:
 
     Args:
         guard: judges, records, and starts.
+        turns: limits on what is carried out.
     """
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: Guard, turns: Turns) -> None:
         self._guard = guard
+        self._turns = turns
         self._limit = guard.config.service.body_bytes
-        self._most = guard.config.execute.concurrency
-        self._active = 0
 
     def owns(self, path: str) -> bool:
         """Whether a path is answered here."""
@@ -73,15 +78,15 @@ class ExecuteRoutes:
             return
         wanted = _read(body)
         call = request.caller.attributed(ToolCall.from_json(bytes(wanted.call)))
-        if self._active >= self._most:
-            raise Problem("overloaded", f"{self._most} tools are running already: ask again")
-        self._active += 1
+        echo = request_id(request.headers)
+        reply = _Lines(request.send, echo) if wanted.stream else _Whole(request.send, echo)
+        gone = asyncio.create_task(request.gone())
         try:
-            echo = request_id(request.headers)
-            reply = _Lines(request.send, echo) if wanted.stream else _Whole(request.send, echo)
-            await _carried_out(self._guard, call, reply, request)
+            async with self._turns.turn(request.caller.share(call.subject.id)):
+                if not gone.done():
+                    await _carried_out(self._guard, call, reply, gone)
         finally:
-            self._active -= 1
+            gone.cancel()
 
 
 def _read(body: bytes) -> _Request:
@@ -91,7 +96,7 @@ def _read(body: bytes) -> _Request:
         raise Problem("malformed", f"not a request to carry out a call: {error}") from None
 
 
-async def _carried_out(guard: Guard, call: ToolCall, reply: _Whole | _Lines, request: Request) -> None:
+async def _carried_out(guard: Guard, call: ToolCall, reply: _Whole | _Lines, gone: asyncio.Task[None]) -> None:
     """Carry out a call for as long as the client is there."""
     loop = asyncio.get_running_loop()
 
@@ -102,32 +107,40 @@ async def _carried_out(guard: Guard, call: ToolCall, reply: _Whole | _Lines, req
         loop.call_soon_threadsafe(reply.decided, decision)
 
     work = asyncio.create_task(aexecute(guard, call, sink, told=told))
-    watch = asyncio.create_task(request.gone())
     writing = asyncio.create_task(reply.write())
     try:
-        await asyncio.wait((work, watch), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
         if work.done():
-            await _told(work, reply, writing)
+            _tell(work, reply)
+            # A client that neither reads nor goes away would keep others from their turn.
+            await asyncio.wait((writing, gone), timeout=READING_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if writing.done():
+                writing.result()
     finally:
         # Nobody is there any more who could want what it does, or the service stops: the tool ends, and its end is
         # recorded, before this does.
-        for task in (work, watch, writing):
+        for task in (work, writing):
             task.cancel()
         with contextlib.suppress(asyncio.CancelledError, Exception):
             await work
 
 
-async def _told(work: asyncio.Task[Execution], reply: _Whole | _Lines, writing: asyncio.Task[None]) -> None:
+def _tell(work: asyncio.Task[Execution], reply: _Whole | _Lines) -> None:
+    """How it ended; the client may have half of an answer already, so a fault is told in its form."""
     try:
         done = work.result()
     except Blocked as blocked:
         reply.decided(blocked.decision)
         reply.ended(None)
+    except InvalidCall:
+        raise  # nothing was judged, and nothing told yet
     except (JobError, TrailError) as error:
         reply.failed(str(error))
+    except Exception as error:
+        logging.getLogger("guardrail.service").error("guardrail.service.fault", exc_info=error)
+        reply.failed(str(FAULT))
     else:
         reply.ended(done)
-    await writing
 
 
 class _Whole:

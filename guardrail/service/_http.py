@@ -138,6 +138,12 @@ def request_id(headers: Mapping[bytes, bytes]) -> tuple[tuple[bytes, bytes], ...
     return ()
 
 
+def read_version(text: str) -> int | None:
+    """The version that an entity tag names (RFC 9110 section 8.8.3), ours or one that was made weak; None for none."""
+    digits = text.strip().removeprefix("W/").strip('"')
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else None
+
+
 def check_json(headers: Mapping[bytes, bytes]) -> None:
     """Insist on JSON by name: a web page cannot send that to another origin without asking first.
 

@@ -60,7 +60,7 @@ def injected(pod: Mapping[str, Any], sidecar: Sidecar) -> list[Json]:
         Operations of a JSON patch (RFC 6902); none if a container has the guard's name already.
 
     Raises:
-        KeyError, TypeError, AttributeError: if it is no Pod.
+        LookupError, TypeError, AttributeError: if it is no Pod.
     """
     spec = pod["spec"]
     if any(one["name"] == GUARD for one in spec.get("initContainers", ())):

@@ -49,13 +49,14 @@ class MetricsRoute:
     Args:
         guard: whose counts.
         turns: know how many calls are being judged.
+        running: know how many are being carried out.
         token: of whoever may read this and nothing else; empty for none.
         callers: may read it as well.
     """
 
-    def __init__(self, guard: Guard, turns: Turns, token: str, callers: Callers) -> None:
+    def __init__(self, guard: Guard, turns: Turns, running: Turns, token: str, callers: Callers) -> None:
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(_Counts(guard, turns))
+        self._registry.register(_Counts(guard, turns, running))
         self._reader = Bearer(token, "the token for metrics") if token else None
         self._callers = callers
 
@@ -78,14 +79,15 @@ class MetricsRoute:
 class _Counts(Collector):
     """What is told of one guard, collected when somebody asks."""
 
-    def __init__(self, guard: Guard, turns: Turns) -> None:
+    def __init__(self, guard: Guard, turns: Turns, running: Turns) -> None:
         self._guard = guard
-        self._turns = turns
+        self._turns = (("guardrail_requests", "judged", turns), ("guardrail_executions", "carried out", running))
 
     def collect(self) -> Iterable[Metric]:
         yield from _decided()
         yield from self._waiting()
         yield from self._owed()
+        yield from self._in_turn()
         yield from self._kept()
         yield from self._common()
 
@@ -107,16 +109,19 @@ class _Counts(Collector):
             family.add_metric([state], states[state])
         yield family
 
+    def _in_turn(self) -> Iterable[Metric]:
+        for name, what, turns in self._turns:
+            yield GaugeMetricFamily(f"{name}_active", f"Calls that are being {what}.", turns.active)
+            yield GaugeMetricFamily(f"{name}_waiting", f"Calls that wait to be {what}.", turns.waiting)
+            shed = CounterMetricFamily(f"{name}_shed", f"Calls not {what} for want of a turn: denials.", labels=["why"])
+            for why in SHED:
+                shed.add_metric([why], turns.shed[why])
+            yield shed
+
     def _kept(self) -> Iterable[Metric]:
         guard, trail = self._guard, self._guard.trail
         yield GaugeMetricFamily("guardrail_trail_records", "Records in the trail.", 0 if trail is None else trail.size)
         yield GaugeMetricFamily("guardrail_trail_recording", "1 if a trail is kept.", int(trail is not None))
-        yield GaugeMetricFamily("guardrail_requests_active", "Requests that are being judged.", self._turns.active)
-        yield GaugeMetricFamily("guardrail_requests_waiting", "Calls that wait for their turn.", self._turns.waiting)
-        shed = CounterMetricFamily("guardrail_requests_shed", "Calls that got no turn, hence a denial.", labels=["why"])
-        for why in SHED:
-            shed.add_metric([why], self._turns.shed[why])
-        yield shed
         yield GaugeMetricFamily(
             "guardrail_policy_refused", "1 if a newer policy was refused.", int(bool(refusal(guard.engine)))
         )

@@ -1,4 +1,4 @@
-"""Who is at the other end of a Unix socket, as the kernel says it; and when nobody has been there for long."""
+"""Connections: who is at the other end, how large and how slow a request's head may be, and when all are idle."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import struct
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from guardrail.service._http import Receive, Scope, Send
 
 _CREDENTIALS: Final = struct.Struct("iII")
+
+HEAD_SECONDS: Final = 10.0
+"""How often it is looked at a connection for a request that has not come whole since the last time, in seconds."""
+
+MAX_HEAD_BYTES: Final = 64 * 1024
+"""Most of a request that is no body (its line, its headers, what frames a body in chunks), in bytes."""
 
 LOOK_SECONDS: Final = 0.5
 """How often it is looked whether a service has been idle for too long, in seconds."""
@@ -36,13 +42,13 @@ def user_of(connection: socket.socket) -> int:
     return int(_CREDENTIALS.unpack(data)[1])
 
 
-class KnowingProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+class KnowingProtocol(HttpToolsProtocol):
     """HTTP that says of each request what is known of its connection: the peer's user, and its certificate.
 
     They stand in the `state` of the request's scope, as `uid` and `certificate`.
+    The parser bounds neither the time nor the size of a head, and nobody is known before it has come whole, so both are
+    bounded here: else whoever can connect could fill the memory, or hold every connection there may be.
     """
-
-    app_state: dict[str, Any]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take down who is at the other end."""
@@ -55,8 +61,10 @@ class KnowingProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         if certificate := transport.get_extra_info("peercert"):
             known["certificate"] = certificate
         self.app_state = {**self.app_state, **known}
+        self._head_bytes = self._complete = 0
         if self.admits(known):
-            super().connection_made(transport)
+            super().connection_made(transport)  # type: ignore[arg-type]
+            self.loop.call_later(HEAD_SECONDS, self._look, 0)
         else:
             transport.close()
 
@@ -64,6 +72,34 @@ class KnowingProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
         """Whether the connection of such a peer is read at all."""
         del known
         return True
+
+    def data_received(self, data: bytes) -> None:
+        """Go on reading, as long as the head is not too large."""
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self.send_400_response(f"More than {MAX_HEAD_BYTES} bytes of a request are no body.")
+
+    def on_body(self, body: bytes) -> None:
+        """What is body is bounded by who reads it."""
+        self._head_bytes -= len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request has come whole."""
+        self._head_bytes = 0
+        self._complete += 1
+        super().on_message_complete()
+
+    def _look(self, begun: int) -> None:
+        """End a connection on which the request that had begun the last time has not come whole since."""
+        if self.transport.is_closing():
+            return
+        begins = self._head_bytes > 0 or not self._complete
+        if begins and begun == self._complete:
+            self.transport.close()
+        else:
+            self.loop.call_later(HEAD_SECONDS, self._look, self._complete if begins else -1)
 
 
 class OwnUserProtocol(KnowingProtocol):

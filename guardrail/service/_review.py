@@ -21,10 +21,11 @@ from guardrail.review._statements import MAX_STATEMENT_BYTES, CancelStatement, R
 from guardrail.review._view import to_dict
 from guardrail.service._bearer import Bearer
 from guardrail.service._callers import Caller, Callers
-from guardrail.service._events import stream
-from guardrail.service._http import Answer, Problem, Receive, Scope, Send
+from guardrail.service._events import changes
+from guardrail.service._http import Answer, Problem, Receive, Scope, Send, read_version
 from guardrail.service._respond import Request, respond
 from guardrail.service._review_models import Complete, Redeem
+from guardrail.service._sse import send_events
 
 if TYPE_CHECKING:
     from guardrail.guard import Guard
@@ -96,7 +97,7 @@ class ReviewRoutes:
         if request.path == "/v1/escalations":
             return self._list(request.query)
         if request.path == "/v1/escalations/events":
-            await stream(self._desk, request)
+            await send_events(request, changes(self._desk, request.headers.get(b"last-event-id", b"")))
             return None
         return await self._show(request.path.rpartition("/")[2], request.headers)
 
@@ -127,7 +128,7 @@ class ReviewRoutes:
 
     async def _show(self, name: str, headers: Mapping[bytes, bytes]) -> Answer:
         case = self._known(name)
-        known = _version(headers.get(b"if-none-match", b""))
+        known = _version(headers, b"if-none-match")
         wait = _WAIT.search(headers.get(b"prefer", b"").decode("latin-1"))
         if wait is not None and known in (None, case.version):
             seconds = min(int(wait[1]), MAX_WAIT_SECONDS)
@@ -154,7 +155,7 @@ class ReviewRoutes:
         known = self._desk.find(str(about))
         if known is not None and any(vote.envelope == body.decode("ascii", "replace") for vote in known.votes):
             return self._shown(known)
-        version, request = _version(headers.get(b"if-match", b"")), f"{key}.{digest}" if key else ""
+        version, request = _version(headers, b"if-match"), f"{key}.{digest}" if key else ""
         return self._shown(self._clerk.take(body, version=version, request=request))
 
     def _again(self, before: tuple[str, str], digest: str) -> Answer:
@@ -257,9 +258,8 @@ def _read(body: bytes, kind: Any) -> Any:
         raise Problem("malformed", f"the body cannot be used: {error}") from None
 
 
-def _version(header: bytes) -> int | None:
-    text = header.decode("latin-1").strip().removeprefix("W/").strip('"')
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+def _version(headers: Mapping[bytes, bytes], name: bytes) -> int | None:
+    return read_version(headers.get(name, b"").decode("latin-1"))
 
 
 def _etag(case: Case) -> tuple[bytes, bytes]:

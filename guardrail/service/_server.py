@@ -44,7 +44,7 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
     settings: ServiceConfig
     tls: dict[str, Any]
 
-    def server(self, *, lifespan: Literal["on", "off"], http: Any = "auto") -> uvicorn.Config:
+    def server(self, *, lifespan: Literal["on", "off"], http: type[KnowingProtocol]) -> uvicorn.Config:
         """The server's settings."""
         return uvicorn.Config(
             self.app,
@@ -116,7 +116,7 @@ class Server(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         if self.started and self._people is not None:
-            self._beside = uvicorn.Server(self._people.server(lifespan="off"))
+            self._beside = uvicorn.Server(self._people.server(lifespan="off", http=KnowingProtocol))
             self._beside.config.load()
             self._beside.lifespan = self._beside.config.lifespan_class(self._beside.config)
             await self._beside.startup([self._people.listener.dup()])

@@ -1,4 +1,4 @@
-"""Whose turn it is: how many calls are judged and wait at one time, and how many of them may be one caller's.
+"""Whose turn it is: how many calls are judged, or carried out, and wait at one time, and how many of one caller's.
 
 What gets no turn is not judged, which is a denial: a 429 where its own caller asks for too much, a 503 where all do.
 """
@@ -10,9 +10,11 @@ import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, Self
 
-from guardrail.config import ServiceConfig
+import msgspec
+
+from guardrail.config import ExecuteConfig, ServiceConfig
 from guardrail.service._http import Problem
 
 MAX_KNOWN: Final = 4096
@@ -20,6 +22,53 @@ MAX_KNOWN: Final = 4096
 
 SHED: Final = ("rate", "share", "queue", "wait")
 """Why a call gets no turn: its caller asks too often, or has too many open; too many wait, or it waited too long."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """How many calls may have a turn, and wait for one.
+
+    Args:
+        concurrency: most calls that have a turn at one time.
+        queue: most calls that wait for one.
+        queue_ms: for how long each, in milliseconds.
+        each_concurrency: most calls of one caller that have a turn or wait.
+        each_rate: most calls of one caller per second, on average.
+        each_burst: most calls of one caller at once after a pause.
+        what: what is done with a call that has a turn, for sentences.
+    """
+
+    concurrency: int
+    queue: int
+    queue_ms: int
+    each_concurrency: int
+    each_rate: float
+    each_burst: int
+    what: str = "judged"
+
+    @classmethod
+    def of_judging(cls, service: ServiceConfig) -> Self:
+        """Those of `[service]`."""
+        return cls(
+            concurrency=service.concurrency,
+            queue=service.queue,
+            queue_ms=service.queue_ms,
+            each_concurrency=service.each_concurrency,
+            each_rate=service.each_rate,
+            each_burst=service.each_burst,
+        )
+
+    @classmethod
+    def of_execution(cls, execute: ExecuteConfig, service: ServiceConfig) -> Self:
+        """Those of `[execute]`; how often one caller may ask is the same for all that it asks."""
+        return cls(
+            concurrency=execute.concurrency,
+            queue=execute.queue,
+            queue_ms=execute.queue_ms,
+            each_concurrency=execute.each_concurrency,
+            each_rate=service.each_rate,
+            each_burst=service.each_burst,
+            what="carried out",
+        )
 
 
 class _Pace:
@@ -34,20 +83,20 @@ class _Pace:
 
 
 class Turns:
-    """The turns of all routes that judge; for one event loop.
+    """The turns of all routes that judge, or of the one that carries out; for one event loop.
 
     Args:
-        settings: `[service]`.
+        limits: how many there are.
         clock: seconds that only ever grow.
     """
 
-    def __init__(self, settings: ServiceConfig, clock: Callable[[], float] = time.monotonic) -> None:
-        self._settings = settings
+    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limits = limits
         self._clock = clock
         self._paces: OrderedDict[str, _Pace] = OrderedDict()
         self._line: deque[asyncio.Future[None]] = deque()
         self.active = 0
-        """Calls that are being judged now."""
+        """Calls that have a turn now."""
         self.shed: Counter[str] = Counter()
         """Calls that got no turn, by `SHED`."""
 
@@ -78,7 +127,7 @@ class Turns:
             pace.open -= 1
 
     def _admitted(self, who: str) -> _Pace:
-        limits, now = self._settings, self._clock()
+        limits, now = self._limits, self._clock()
         pace = self._paces.get(who)
         if pace is None:
             pace = self._paces[who] = _Pace(limits.each_burst, now)
@@ -90,7 +139,7 @@ class Turns:
             wait = max(1, round((1.0 - pace.left) / limits.each_rate))
             raise self._refused("rate", "too-often", f"more than {limits.each_rate:g} calls a second: ask again", wait)
         if pace.open >= limits.each_concurrency:
-            text = f"{limits.each_concurrency} calls of this caller are being judged or wait already: ask again"
+            text = f"{limits.each_concurrency} calls of this caller are being {limits.what} or wait already: ask again"
             raise self._refused("share", "too-often", text)
         pace.left -= 1.0
         return pace
@@ -103,12 +152,14 @@ class Turns:
 
     async def _reach(self) -> None:
         """Wait until it is this call's turn."""
-        limits = self._settings
+        limits = self._limits
         if self.active < limits.concurrency:
             self.active += 1
             return
         if len(self._line) >= limits.queue:
-            raise self._refused("queue", "overloaded", f"{limits.queue} calls wait to be judged already: ask again")
+            raise self._refused(
+                "queue", "overloaded", f"{limits.queue} calls wait to be {limits.what} already: ask again"
+            )
         place = asyncio.get_running_loop().create_future()
         self._line.append(place)
         try:
@@ -121,7 +172,8 @@ class Turns:
                 self._line.remove(place)
             if not isinstance(error, TimeoutError):
                 raise
-            text = f"{limits.concurrency} calls are being judged, and none ended within {limits.queue_ms} ms: ask again"
+            busy = f"{limits.concurrency} calls are being {limits.what}"
+            text = f"{busy}, and none ended within {limits.queue_ms} ms: ask again"
             raise self._refused("wait", "overloaded", text) from None
 
     def _pass_on(self) -> None:

@@ -160,6 +160,11 @@ class Telemetry:
         """
         self.attempt(self._policy, revision, refused)
 
+    @property
+    def trace_id(self) -> str:
+        """The trace that the caller works in, in hexadecimal; empty where there is none."""
+        return self.attempt(self._trace_id) or ""
+
     def central(self, what: Literal["cut", "back", "refused"], why: str) -> None:
         """Say that the database which guards have in common cannot be reached, is back, or refuses this trail.
 
@@ -240,6 +245,11 @@ class Telemetry:
         if api is not None:
             what, facts = "refused" if refused else "loaded", {"guardrail.policy.revision": revision}
             api.event(f"{POLICY_EVENT_NAME}.{what}", revision, facts, severity="WARN" if refused else "INFO")
+
+    def _trace_id(self) -> str:
+        api = self.api()
+        found = None if api is None else api.current(None)
+        return f"{found.trace_id:032x}" if found is not None and found.is_valid else ""
 
     def _central(self, what: Literal["cut", "back", "refused"], why: str) -> None:
         api = self.api()

@@ -28,12 +28,14 @@ from guardrail.review._statements import (
     RevokeStatement,
     VoteStatement,
 )
-from guardrail.service._http import Answer, Problem, Receive, Scope, Send, read_body
+from guardrail.service._http import Answer, Problem, Receive, Scope, Send, read_body, read_version
+from guardrail.service._post import Post, send
 from guardrail.service._respond import Request
-from guardrail.service.console._live import stream
+from guardrail.service._sse import send_events
+from guardrail.service.console._live import news
 from guardrail.service.console._pages import Missing, Pages
 from guardrail.service.console._sessions import Role, Session, Sessions
-from guardrail.service.console._signin import CALLBACK, Post, SignIn, SignInFailed, envelope
+from guardrail.service.console._signin import CALLBACK, SignIn, SignInFailed, envelope
 from guardrail.service.console._templates import Templates
 
 if TYPE_CHECKING:
@@ -91,7 +93,7 @@ class Console:
         ConfigError: if the settings, or the provider's keys, cannot be used.
     """
 
-    def __init__(self, guard: Guard, *, post: Post | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, guard: Guard, *, post: Post = send, clock: Callable[[], float] = time.monotonic) -> None:
         settings, oidc = guard.config.console, guard.config.review.oidc
         if settings is None or oidc is None:
             raise ConfigError("the console needs `[console]` and `[review.oidc]`")
@@ -121,7 +123,7 @@ class Console:
         try:
             if visit.path == f"{ROOT}/events":
                 visit.needs("viewer")
-                await stream(self._pages, request, lambda: self._sessions.find(cookie) is not None)
+                await send_events(request, news(self._pages, lambda: self._sessions.find(cookie) is not None))
                 return
             answer = await self._answer(visit, receive)
         except Missing as missing:
@@ -160,24 +162,26 @@ class Console:
             seq = int(match[1])
             if match[2]:
                 return await self._proof(seq)
-            return self._page(visit, "record.html", await asyncio.to_thread(self._pages.record, seq))
+            return await self._made(visit, "record.html", lambda: self._pages.record(seq))
         match = _ESCALATION.fullmatch(path)
         if match is not None and match[2] is None:
-            return self._page(visit, "case.html", await asyncio.to_thread(self._pages.case, match[1]))
+            name = match[1]
+            return await self._made(visit, "case.html", lambda: self._pages.case(name))
         if path == f"{ROOT}/search":
-            return self._page(visit, "search.html", await asyncio.to_thread(self._pages.search, visit.query))
+            return await self._made(visit, "search.html", lambda: self._pages.search(visit.query))
         pages: dict[str, tuple[str, Callable[[], dict[str, Any]]]] = {
             "": ("queue.html", self._pages.queue),
             "/timeline": ("timeline.html", self._pages.timeline),
             "/assets": ("assets.html", self._pages.assets),
             "/orders": ("orders.html", self._pages.orders),
             "/rules": ("rules.html", self._pages.rules),
+            "/parity": ("parity.html", self._pages.parity),
             "/health": ("health.html", self._pages.health),
         }
         page = pages.get(path.removeprefix(ROOT).rstrip("/"))
         if page is None:
             raise Missing(f"there is no page `{path[:64]}`")
-        return self._page(visit, page[0], await asyncio.to_thread(page[1]))
+        return await self._made(visit, *page)
 
     async def _proof(self, seq: int) -> Answer:
         text = await asyncio.to_thread(self._pages.proof, seq)
@@ -266,7 +270,9 @@ class Console:
         visit.needs("admin" if what in ("cancel", "revoke") else "approver")
         statement = _statement(name, what, session.name, form, time.time_ns() // 1000)
         back = f"{ROOT}/escalations/{urllib.parse.quote(name)}"
-        version = int(form["version"]) if form.get("version", "").isdecimal() else None
+        version = read_version(form.get("version", ""))
+        if version is None and "version" in form:
+            raise Problem("malformed", "the form's version is no number: open the page again")
         started = self._signin.begin(self._clock(), back, statement, version)
         case = self._guard.desk.find(name)
         # What is grave is not answered by a window that somebody left open.
@@ -274,6 +280,10 @@ class Console:
         return _redirect(self._signin.address(started, session.begin(started), again=again))
 
     # ── answers ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _made(self, visit: _Visit, template: str, values: Callable[[], dict[str, Any]]) -> Answer:
+        """A page; long ones take tens of milliseconds to write, in which no decision must wait."""
+        return await asyncio.to_thread(lambda: self._page(visit, template, values()))
 
     def _page(self, visit: _Visit, template: str, values: dict[str, Any], status: int = 200) -> Answer:
         session = visit.session

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING, Final
 
-from guardrail.service._respond import Request
+from guardrail.service._sse import BEAT_SECONDS
 
 if TYPE_CHECKING:
     from guardrail.service.console._pages import Pages
@@ -15,32 +14,19 @@ if TYPE_CHECKING:
 LOOK_SECONDS: Final = 1.0
 """How often is looked for something new, in seconds."""
 
-BEAT_SECONDS: Final = 15.0
-"""How often something is sent while nothing happens, so that a connection that is gone is noticed, in seconds."""
 
-
-async def stream(pages: Pages, request: Request, is_signed_in: Callable[[], bool]) -> None:
-    """Server-sent events until the reader goes away.
+async def news(pages: Pages, is_signed_in: Callable[[], bool]) -> AsyncGenerator[bytes]:
+    """The state, whenever it is another one, and now and then all the same.
 
     Args:
         pages: know whether something is new.
-        request: whoever reads.
-        is_signed_in: whether they still are; when they are no more it ends.
+        is_signed_in: whether whoever reads still is; when they are no more it ends.
     """
-    send = request.send
-    headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    gone = asyncio.create_task(request.gone())
     told, quiet = "", 0.0
-    try:
-        while not gone.done() and is_signed_in():
-            state = pages.state
-            if state != told or quiet >= BEAT_SECONDS:
-                await send({"type": "http.response.body", "body": b"data: %s\n\n" % state.encode(), "more_body": True})
-                told, quiet = state, 0.0
-            await asyncio.wait((gone,), timeout=LOOK_SECONDS)
-            quiet += LOOK_SECONDS
-        with suppress(OSError):
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-    finally:
-        gone.cancel()
+    while is_signed_in():
+        state = pages.state
+        if state != told or quiet >= BEAT_SECONDS:
+            yield b"data: %s\n\n" % state.encode()
+            told, quiet = state, 0.0
+        await asyncio.sleep(LOOK_SECONDS)
+        quiet += LOOK_SECONDS

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from guardrail import __version__
+from guardrail.analysis import Parity
 from guardrail.audit.reading import Selection, fields
 from guardrail.errors import GuardrailError
 from guardrail.policy import refusal
@@ -179,20 +181,22 @@ class Pages:
         rules = [(book[rule], hits[rule]) for rule in book.ids]
         return {"rules": rules, "window": min(WINDOW, self.size), "revision": book.revision}
 
+    def parity(self) -> Values:
+        """What agents ask for where they are told no, and where they are only watched."""
+        parity = Parity()
+        for record in self._reading.window(self.size):
+            parity.take(record)
+        return {"rows": parity.rows(MAX_LISTED), "window": min(WINDOW, self.size)}
+
     def health(self) -> Values:
         """What is in force, and what is not as it should be."""
         guard = self._guard
-        trail = guard.trail
-        wrong = [str(problem) for problem in guard.mandates.problems]
-        if refused := refusal(guard.engine):
-            wrong.append(f"the last policy bundle was refused, the one before is in force: {refused}")
-        if guard.config.unsafe_fail_open:
-            wrong.append("`unsafe_fail_open` is set: calls run when judging fails")
-        if guard.config.mode != "enforce":
-            wrong.append("the mode is `observe`: every call runs, whatever is decided")
-        if trail is None:
-            wrong.append("no trail is kept")
+        states = Counter(status.state for status in guard.obligations.statuses())
+        now = guard.desk.clock()
+        waiting = [case.held.created_us for case in guard.desk.cases() if case.state_at(now) == "pending"]
+        dropped = guard.decision_log.dropped if guard.decision_log is not None else 0
         return {
+            "wrong": self._wrong(states["unmet"], dropped, now),
             "facts": (
                 ("version", __version__),
                 ("mode", guard.config.mode),
@@ -201,10 +205,31 @@ class Pages:
                 ("assets", f"{len(guard.inventory)}"),
                 ("trail", guard.config.trail.origin),
                 ("records", f"{self.size}"),
-                ("escalations that wait", f"{len(self.queue()['waiting'])}"),
+                ("escalations that wait", f"{len(waiting)}"),
+                ("the oldest of them", f"{(now - min(waiting)) // 60_000_000} minutes" if waiting else "none"),
+                ("duties", ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none"),
             ),
-            "wrong": wrong,
         }
+
+    def _wrong(self, unmet: int, dropped: int, now_us: int) -> list[str]:
+        """What is not as it should be, each in a sentence."""
+        guard = self._guard
+        wrong = [str(problem) for problem in guard.mandates.problems]
+        if refused := refusal(guard.engine):
+            wrong.append(f"the last policy bundle was refused, the one before is in force: {refused}")
+        if guard.config.unsafe_fail_open:
+            wrong.append("`unsafe_fail_open` is set: calls run when judging fails")
+        if guard.config.mode != "enforce":
+            wrong.append("the mode is `observe`: every call runs, whatever is decided")
+        if guard.trail is None:
+            wrong.append("no trail is kept")
+        if unmet:
+            wrong.append(f"duties were not met: {unmet}")
+        if late := sum(case.is_late(now_us) for case in guard.desk.cases()):
+            wrong.append(f"broken glass was not looked at in time: {late}")
+        if dropped:
+            wrong.append(f"the decision log dropped events: {dropped}")
+        return wrong
 
     def _row(self, case: Case, now: int) -> Values:
         return {

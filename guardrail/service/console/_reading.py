@@ -85,10 +85,14 @@ class Reading:
                 return line if line.seq == seq else None
         return None
 
+    def window(self, size: int) -> Iterator[dict[str, Any]]:
+        """The last records, oldest first."""
+        return (record for _, record in self._from(size - WINDOW))
+
     def hits(self, size: int) -> Counter[str]:
         """How often each rule asked for something among the last records."""
         counts: Counter[str] = Counter()
-        for _, record in self._from(size - WINDOW):
+        for record in self.window(size):
             counts.update(fields.rules_of(record))
         return counts
 

@@ -3,6 +3,10 @@
 [service]
 # Its directory is made by the guard: the group of the pod may enter, nobody else.
 socket = "/run/guardrail/agent/decide.sock"
+{{- if eq .Values.agents.identity "serviceAccount" }}
+# Nobody but this pod's agent can connect, so the agent is whom the pod runs as, whatever it says.
+agent = "${GUARDRAIL_AGENT}"
+{{- end }}
 shutdown_seconds = 10.0
 
 {{ include "guardrail.sharedConfig" (list . .Values.agents.trail.secretName) }}
@@ -50,8 +54,8 @@ engine = "opa"
 url = "unix:///run/opa/opa.sock"
 {{- end }}
 {{- with $root.Values.agents.bundle }}
-{{- if .url }}
-bundle = {{ .url | quote }}
+{{- if or .url .image }}
+bundle = {{ .url | default "/etc/guardrail-bundle/guardrail.tar.gz" | quote }}
 key_id = {{ .keyId | quote }}
 
 [[policy.key]]

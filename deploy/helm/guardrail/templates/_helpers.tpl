@@ -61,11 +61,15 @@ webhook
 {{- if has .Release.Namespace .Values.agents.namespaces -}}
 {{- fail (printf "`%s` is a namespace of agents: install the chart into another, whose pods are not agents" .Release.Namespace) -}}
 {{- end -}}
-{{- if and .Values.agents.bundle.url (not .Values.agents.bundle.key) -}}
-{{- fail "a bundle from an address must be signed: give its public key in agents.bundle.key" -}}
+{{- $bundle := .Values.agents.bundle -}}
+{{- if and $bundle.url $bundle.image -}}
+{{- fail "the policy comes from one place: give agents.bundle.url or agents.bundle.image, not both" -}}
 {{- end -}}
-{{- if and .Values.agents.bundle.url .Values.opa.enabled -}}
-{{- fail "the OPA beside each guard serves the policy in the image and no bundle: set opa.enabled=false, or no agents.bundle.url" -}}
+{{- if and (or $bundle.url $bundle.image) (not $bundle.key) -}}
+{{- fail "a bundle from an address or an image must be signed: give its public key in agents.bundle.key" -}}
+{{- end -}}
+{{- if and (or $bundle.url $bundle.image) .Values.opa.enabled -}}
+{{- fail "the OPA beside each guard serves the policy in the image and no bundle: set opa.enabled=false, or no agents.bundle.url and .image" -}}
 {{- end -}}
 {{- if and .Values.injection.webhook.tlsSecretName (not .Values.injection.webhook.caBundle) -}}
 {{- fail "the API server has to know who signed the webhook's certificate: give injection.webhook.caBundle" -}}

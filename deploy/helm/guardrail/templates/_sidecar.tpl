@@ -70,6 +70,14 @@ initContainers:
       - {name: OTEL_EXPORTER_OTLP_PROTOCOL, value: http/protobuf}
       - {name: OTEL_SERVICE_NAME, value: guardrail}
       {{- end }}
+      {{- if eq .Values.agents.identity "serviceAccount" }}
+      # With its version, which an API server would fill in: the requirement compares to the letter.
+      - name: GUARDRAIL_NAMESPACE
+        valueFrom: {fieldRef: {apiVersion: v1, fieldPath: metadata.namespace}}
+      - name: GUARDRAIL_ACCOUNT
+        valueFrom: {fieldRef: {apiVersion: v1, fieldPath: spec.serviceAccountName}}
+      - {name: GUARDRAIL_AGENT, value: $(GUARDRAIL_NAMESPACE)/$(GUARDRAIL_ACCOUNT)}
+      {{- end }}
       {{- with .Values.agents.trail.secretName }}
       - name: GUARDRAIL_STORE
         valueFrom: {secretKeyRef: {name: {{ . }}, key: store}}
@@ -100,6 +108,9 @@ initContainers:
       - {name: guardrail-mandates, mountPath: /etc/guardrail-mandates, readOnly: true}
       - {name: guardrail-state, mountPath: /var/lib/guardrail}
       - {name: guardrail-socket, mountPath: /run/guardrail}
+      {{- if .Values.agents.bundle.image }}
+      - {name: guardrail-bundle, mountPath: /etc/guardrail-bundle, readOnly: true}
+      {{- end }}
       {{- if .Values.agents.trail.secretName }}
       - {name: guardrail-trail, mountPath: /etc/guardrail-trail, readOnly: true}
       {{- end }}
@@ -115,6 +126,10 @@ volumes:
     emptyDir: {sizeLimit: 1Gi}
   - name: guardrail-socket
     emptyDir: {medium: Memory, sizeLimit: 1Mi}
+  {{- with .Values.agents.bundle.image }}
+  - name: guardrail-bundle
+    image: {reference: {{ . | quote }}, pullPolicy: IfNotPresent}
+  {{- end }}
   {{- with .Values.agents.trail.secretName }}
   - name: guardrail-trail
     secret: {secretName: {{ . }}, defaultMode: 288}
