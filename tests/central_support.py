@@ -17,12 +17,11 @@ from guardrail import Guard, ToolCall
 from guardrail.audit.postgres import migrate_store
 from guardrail.central import _people
 from guardrail.central._status import Status
-from guardrail.config import ServiceConfig, load
+from guardrail.config import load
 from guardrail.mandates import Mandate, Revocation, revoke, sign
 from guardrail.mandates._signing import public_text
 from guardrail.model import Subject
-from guardrail.service._metrics import _Counts
-from guardrail.service._turns import Turns
+from guardrail.service._metrics import _common
 from tests.postgres_support import Cluster, Wire
 
 POLL_SECONDS = 0.3
@@ -172,8 +171,7 @@ def stands(guard: Guard) -> Status:
 
 def metrics(guard: Guard) -> dict[str, float]:
     """What Prometheus would read of the centre."""
-    families = _Counts(guard, Turns(ServiceConfig())).collect()
-    return {sample.name: sample.value for family in families for sample in family.samples if "central" in sample.name}
+    return {sample.name: sample.value for family in _common(guard.central) for sample in family.samples}
 
 
 def directory_of(guard: Guard) -> Path:
