@@ -12,6 +12,8 @@ import base64
 import hashlib
 import secrets
 import urllib.parse
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -21,10 +23,16 @@ from guardrail.config import ConsoleConfig, OidcConfig, secret
 from guardrail.errors import GuardrailError
 from guardrail.review._oidc import nonce_of
 from guardrail.review._statements import AnyStatement
-from guardrail.service._post import Post, send
+from guardrail.service._post import post as send
 from guardrail.service.console._sessions import STARTED_SECONDS, Started
 
+MAX_ANSWER_BYTES: Final = 64 * 1024
+"""Most of the provider's answer that is read, in bytes."""
+
 CALLBACK: Final = "/console/callback"
+
+Post = Callable[[str, dict[str, str], bytes], tuple[int, bytes]]
+"""Sends a form, and gives back the status and what was answered; 0 for no answer."""
 
 
 class SignInFailed(GuardrailError):
@@ -44,12 +52,12 @@ class SignIn:
         post: how a form is sent.
     """
 
-    def __init__(self, console: ConsoleConfig, oidc: OidcConfig, post: Post = send) -> None:
+    def __init__(self, console: ConsoleConfig, oidc: OidcConfig, post: Post | None = None) -> None:
         self._console = console
         self._client = oidc.audience
         self._secret = secret(console.client_secret, "console.client_secret")
         self._back = console.url.rstrip("/") + CALLBACK
-        self._post = post
+        self._post = post or partial(send, most=MAX_ANSWER_BYTES)
 
     def begin(
         self, now: float, back: str, statement: AnyStatement | None = None, version: int | None = None
