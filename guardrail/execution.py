@@ -18,8 +18,8 @@ from guardrail.model import Decision, ToolCall
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from guardrail.config import ServingConfig
-    from guardrail.confine.kernel import Mode, Serving
+    from guardrail.config import ExecuteConfig, ServingConfig
+    from guardrail.confine.kernel import Bounds, KernelConfinement, Mode, Serving
     from guardrail.enforcement import Enforcement
     from guardrail.guard import Guard
 
@@ -147,30 +147,53 @@ def confining(
     if mode == "off":
         yield UNCONFINED
         return
-    from guardrail.asking import word_of
-    from guardrail.confine.bubblewrap import Bubblewrap
-    from guardrail.confine.kernel import Bounds, KernelConfinement
-
-    own = os.path.realpath(cwd or os.getcwd())
-    bounds = Bounds(
-        mode="strict" if mode == "bwrap" else mode,
-        read=tuple(dict.fromkeys(os.path.realpath(path) for path in (*settings.confine_read, own))),
-        write=tuple(dict.fromkeys(os.path.realpath(path) for path in (*settings.confine_write, own))),
-        connect=settings.confine_connect,
-    )
     if mode == "bwrap":
-        with Bubblewrap(guard.inventory, bounds) as wrapped:
+        from guardrail.confine.bubblewrap import Bubblewrap
+
+        with Bubblewrap(guard.inventory, _bounds(settings, cwd, "strict")) as wrapped:
             yield wrapped
         return
-    with KernelConfinement(
+    with kernel_confinement(guard, cwd, mode, call=call) as kernel:
+        yield kernel
+
+
+def kernel_confinement(
+    guard: Guard, cwd: str | None, mode: Mode, *, call: ToolCall | None = None, trial: bool = False
+) -> KernelConfinement:
+    """What the kernel holds of what is started in a directory; to be closed.
+
+    Args:
+        guard: whose assets and bounds.
+        cwd: the directory, which may be read and changed; by default that of this process.
+        mode: how much is held.
+        call: the one call that it is for, of which people may be asked while it runs; without it nobody is.
+        trial: whether tools work on a copy of what they may change.
+    """
+    from guardrail.asking import word_of
+    from guardrail.confine.kernel import KernelConfinement
+
+    settings = guard.config.execute
+    return KernelConfinement(
         guard.inventory,
-        bounds,
+        _bounds(settings, cwd, mode),
         serving=tuple(_serving(one, settings.confine_read) for one in settings.serving),
         required=settings.confine_required,
         word=None if call is None else word_of(guard, call),
         ask_seconds=settings.confine_escalate,
-    ) as kernel:
-        yield kernel
+        trial=trial,
+    )
+
+
+def _bounds(settings: ExecuteConfig, cwd: str | None, mode: Mode) -> Bounds:
+    from guardrail.confine.kernel import Bounds
+
+    own = os.path.realpath(cwd or os.getcwd())
+    return Bounds(
+        mode=mode,
+        read=tuple(dict.fromkeys(os.path.realpath(path) for path in (*settings.confine_read, own))),
+        write=tuple(dict.fromkeys(os.path.realpath(path) for path in (*settings.confine_write, own))),
+        connect=settings.confine_connect,
+    )
 
 
 def _told(guard: Guard, held: Confinement) -> Enforcement | None:

@@ -42,6 +42,7 @@ from guardrail.audit import (
 from guardrail.audit.aftermath import settle as settle_unfinished
 from guardrail.audit.entries import Scribe
 from guardrail.audit.news import NewsDesk
+from guardrail.central import open_central
 from guardrail.config import Config
 from guardrail.effects import ShellMemory, Shells, analyse, prepare
 from guardrail.enforcement import HOLDS_RULE, Enforcement
@@ -155,8 +156,10 @@ class Guard:
         )
         self.provenance = Provenance(self.inventory)
         self.zones = Zones(config)
+        self.central = open_central(config, trail)
+        counts = None if self.central is None else self.central.counts
         # A guard that keeps no trail counts in memory, on top of what those that do have counted.
-        ledger = MandateLedger(beside_trail(config, "orders.db"), readonly=trail is None)
+        ledger = MandateLedger(beside_trail(config, "orders.db"), readonly=trail is None, counts=counts)
         self.mandates = MandateBook(config, ledger)
         self.shells = Shells()
         store = HistoryStore(beside_trail(config, "history.db"), sole=True) if trail is not None else None
@@ -190,6 +193,8 @@ class Guard:
             steward=self._steward,
             telemetry=self._telemetry,
         )
+        if self.central is not None:
+            self.central.follow(ledger, self._telemetry, lambda: {"policy": self.engine.revision})
         self._variables = {"HOME": os.path.expanduser("~")}
         if config.unsafe_fail_open:
             text = "unsafe_fail_open is set: calls run even when judging them fails"
@@ -546,7 +551,9 @@ class Guard:
             if decision.mandates:
                 # A use that was counted is never given back, also if the call comes to nothing.
                 mandates = self.mandates.current(call.subject, call.session, self.desk.clock())
-                decision = msgspec.structs.replace(decision, mandates=self.mandates.use(decision.mandates, mandates))
+                use = partial(self.mandates.use, decision.mandates, mandates)
+                taken = (yield Do(use)) if self.central is not None else use()
+                decision = msgspec.structs.replace(decision, mandates=taken)
             if decision:
                 unseen = enforcement is not None and any(reason.rule == HOLDS_RULE for reason in decision.reasons)
                 places = enforcement.write if enforcement is not None and unseen else ()
@@ -761,9 +768,13 @@ class Guard:
         self.mandates.close()
         self.recognition.close()
         self.lineage.close()
-        if self.trail is not None:
-            # Last, because it raises if the trail has failed, and nobody may overlook that.
-            self.trail.close()
+        try:
+            if self.trail is not None:
+                # Last, because it raises if the trail has failed, and nobody may overlook that.
+                self.trail.close()
+        finally:
+            if self.central is not None:
+                self.central.close()  # it has the last checkpoint recorded
 
     def __enter__(self) -> Self:
         return self

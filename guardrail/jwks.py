@@ -1,14 +1,19 @@
 """Tokens that somebody else signs: JSON Web Signatures (RFC 7515) under keys of a file (RFC 7517); nothing is fetched.
 
+Whoever keeps the file up to date, such as a mounted secret, changes the keys of a running process: a new key counts,
+and one that is gone counts no more, a second later.
 Not concerned with what a token says: whoever reads it checks issuer, audience and time.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import orjson
@@ -24,7 +29,12 @@ if TYPE_CHECKING:
 MIN_RSA_BITS: Final = 2048
 """Shortest RSA key that is believed, in bits."""
 
+LOOK_SECONDS: Final = 1.0
+"""How often at the most it is looked whether the file has changed, in seconds, however many tokens come."""
+
 _P256_BYTES: Final = 32
+
+_log: Final = logging.getLogger("guardrail.jwks")
 
 
 class _Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,36 +44,26 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeySet:
-    """The keys of an issuer, by their ids. Made by `KeySet.open`.
+    """The keys of an issuer, by their ids, as they stand in a file.
 
     Args:
-        keys: the keys.
+        path: a JSON Web Key Set, as an issuer's `jwks_uri` gives it.
+        setting: which setting names it, for messages.
+        clock: seconds that only grow.
+
+    Raises:
+        ConfigError: if it cannot be read, or has no key that can be used.
     """
 
-    def __init__(self, keys: Mapping[str, PublicKey]) -> None:
-        self._keys = keys
-
-    @classmethod
-    def open(cls, path: Path, setting: str) -> Self:
-        """Read the keys of a file.
-
-        Args:
-            path: a JSON Web Key Set, as an issuer's `jwks_uri` gives it.
-            setting: which setting names it, for the message.
-
-        Raises:
-            ConfigError: if it cannot be read, or has no key that can be used.
-        """
-        try:
-            keys: Any = orjson.loads(path.read_bytes())["keys"]
-            found = {str(key["kid"]): _public(key) for key in keys if key.get("use", "sig") == "sig"}
-        except OSError as error:
-            raise ConfigError(f"cannot read `{setting}`: {(error.strerror or str(error)).lower()}") from None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ConfigError(f"`{setting}` holds no keys that can be used: {error}") from None
-        if not found:
-            raise ConfigError(f"`{setting}` holds no key to verify with")
-        return cls(found)
+    def __init__(self, path: Path, setting: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path = path
+        self._setting = setting
+        self._clock = clock
+        self._lock = threading.Lock()
+        # Before reading: what is written meanwhile is seen as a change.
+        self._mark = _mark(path)
+        self._keys = _keys_of(path, setting)
+        self._next = clock() + LOOK_SECONDS
 
     def payload(self, token: str) -> bytes:
         """What a token says, if one of the keys has signed it.
@@ -81,7 +81,7 @@ class KeySet:
             header = msgspec.json.decode(_unbase64(parts[0]), type=_Header)
         except msgspec.DecodeError as error:
             raise ValueError(str(error)) from None
-        key = self._keys.get(header.kid)
+        key = self._current().get(header.kid)
         if key is None:
             raise ValueError(f"the provider has no key `{header.kid[:64]}`")
         # INVARIANT: the kind of the key says which algorithm there is; the token's own word only has to agree.
@@ -90,6 +90,43 @@ class KeySet:
         if not _is_signed(key, f"{parts[0]}.{parts[1]}".encode("ascii"), _unbase64(parts[2])):
             raise ValueError("the signature of the token is not that of the provider")
         return _unbase64(parts[1])
+
+    def _current(self) -> Mapping[str, PublicKey]:
+        """The keys, read again if the file has changed; as they were, if it cannot be read."""
+        with self._lock:
+            if self._clock() < self._next:
+                return self._keys
+            self._next = self._clock() + LOOK_SECONDS
+            mark = _mark(self._path)
+            if mark != self._mark:
+                self._mark = mark
+                try:
+                    self._keys = _keys_of(self._path, self._setting)
+                except ConfigError as error:
+                    _log.warning("the keys stay as they were: %s", error)
+            return self._keys
+
+
+def _mark(path: Path) -> tuple[int, int, int]:
+    """What a file is known by; all zero where it is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0, 0
+    return found.st_mtime_ns, found.st_ino, found.st_size
+
+
+def _keys_of(path: Path, setting: str) -> Mapping[str, PublicKey]:
+    try:
+        keys: Any = orjson.loads(path.read_bytes())["keys"]
+        found = {str(key["kid"]): _public(key) for key in keys if key.get("use", "sig") == "sig"}
+    except OSError as error:
+        raise ConfigError(f"cannot read `{setting}`: {(error.strerror or str(error)).lower()}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"`{setting}` holds no keys that can be used: {error}") from None
+    if not found:
+        raise ConfigError(f"`{setting}` holds no key to verify with")
+    return found
 
 
 def _public(key: dict[str, Any]) -> PublicKey:

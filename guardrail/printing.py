@@ -5,6 +5,7 @@ Not concerned with secrets: the trail masks those.
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import unicodedata
 from typing import Final
@@ -34,6 +35,14 @@ def visible(text: str) -> str:
     if clean.isascii() and clean.isprintable():
         return clean
     return "".join(f"\\u{ord(char):04x}" if unicodedata.category(char) in _HIDDEN else char for char in clean)
+
+
+def moment(us: int) -> str:
+    """A time in microseconds since 1970 as people read it, in UTC; `no time` if no calendar has it."""
+    try:
+        return dt.datetime.fromtimestamp(us / 1_000_000, dt.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    except (OverflowError, ValueError, OSError):
+        return "no time"
 
 
 def shortened(text: str, most: int) -> str:

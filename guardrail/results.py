@@ -110,7 +110,8 @@ class Results:
                 self._history.surprised(call.session, call.subject.id, surprises)
             for one in seen:
                 if self._trail is not None:
-                    self._trail.append(kernel_record(call, decision, one), durable=one.is_surprise)
+                    record = kernel_record(call, decision, one, trace_id=self._telemetry.trace_id)
+                    self._trail.append(record, durable=one.is_surprise)
         except (Fault, TrailError) as error:
             # What was tried was held.
             warnings.warn(f"what the kernel saw of a call is not recorded: {error}", RuntimeWarning, stacklevel=5)

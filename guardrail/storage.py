@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from guardrail.errors import Fault
+
 if TYPE_CHECKING:
     import sqlite3
 
@@ -59,6 +61,24 @@ class StateFile:
         with self.lock:
             self._end()
             self._db, self._pid = None, -1
+
+    @contextmanager
+    def use(self, problem: str) -> Generator[sqlite3.Connection]:
+        """The connection of this process, which nobody else uses meanwhile.
+
+        Args:
+            problem: what could not be done if this fails, as the beginning of a sentence.
+
+        Raises:
+            Fault: if SQLite fails in it.
+        """
+        import sqlite3
+
+        with self.lock:
+            try:
+                yield self.connection()
+            except sqlite3.Error as error:
+                raise Fault(f"{problem}: {error}") from None
 
     def connection(self) -> sqlite3.Connection:
         """The connection of this process.

@@ -3,8 +3,9 @@
     python scripts/confine_matrix.py [--only NAME,…] [--peers PYTHON] [--totals] [MECHANISM …]
 
 Mechanisms: `bare` (nothing), `bwrap` (bubblewrap with the workspace writable, models hidden and the configuration bound
-read-only), `nono` (nono-py) and `sandlock`, which PYTHON has, and `floor`, `default` and `strict` of ours; by default
-all that are installed. As root everything runs under an ordinary user without a capability, who owns all the files.
+read-only), `nono` (nono-py) and `sandlock`, which PYTHON has, `floor`, `default` and `strict` of ours, and `pod`, which
+is `strict` in a stand-in for a restricted pod; by default all that are installed. As root everything runs under an
+ordinary user without a capability, who owns all the files.
 Cells: `held`, `OPEN`, with `+` where an event was told; others' own logs are not collected.
 """
 
@@ -22,9 +23,9 @@ sys.path[:0] = [str(ROOT)]
 
 from tests import confine_attacks as attacks  # noqa: E402 - the checkout comes first on the path
 from tests.confine_matrix import Column, confined, plain  # noqa: E402
-from tests.confine_support import HERE, SYSTEM, Arena, arena  # noqa: E402
+from tests.confine_support import HERE, SYSTEM, Arena, arena, lacking  # noqa: E402
 
-MECHANISMS = ("bare", "bwrap", "sandlock", "nono", "floor", "default", "strict")
+MECHANISMS = ("bare", "bwrap", "sandlock", "nono", "floor", "default", "strict", "pod")
 PEERS = {"nono": "nono_py", "sandlock": "sandlock"}
 
 
@@ -60,6 +61,8 @@ def column(mechanism: str, names: list[str], python: str) -> Column | None:
             if not _is_there(mechanism, python) or not plain(made, ["benign_ws"], prefix).open:
                 return None
             return plain(made, names, prefix)
+        if mechanism == "pod":
+            return confined(made, "strict", names, lacking("pod"))
         return confined(made, mechanism, names)
 
 
@@ -71,14 +74,14 @@ def _is_there(mechanism: str, python: str) -> bool:
 
 
 def main() -> int:
-    """Print the table; 1 if strict has an open cell, or honest work does not go on in a mode of ours."""
+    """Print the table; 1 if strict, in a pod or not, has an open cell, or honest work does not go on in one of ours."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("mechanisms", nargs="*", metavar="MECHANISM", default=list(MECHANISMS))
     options.add_argument("--only", help="names of attacks")
     options.add_argument("--peers", metavar="PYTHON", default=sys.executable, help="interpreter with others' packages")
     options.add_argument("--totals", action="store_true", help="only the last rows")
     args = options.parse_args()
-    every = [*attacks.ATTACKS, *attacks.FURTHER, *attacks.NEWER, *attacks.READERS, *attacks.BENIGN]
+    every = [*attacks.ATTACKS, *attacks.FURTHER, *attacks.NEWER, *attacks.LATEST, *attacks.READERS, *attacks.BENIGN]
     names = [name for name in every if not args.only or name in args.only.split(",")]
     columns = {
         mechanism: found for mechanism in args.mechanisms if (found := column(mechanism, names, args.peers)) is not None
@@ -91,15 +94,16 @@ def main() -> int:
         ("the first", attacks.ATTACKS),
         ("further", attacks.FURTHER),
         ("newer", attacks.NEWER),
+        ("latest", attacks.LATEST),
         ("readers", attacks.READERS),
     ):
         count = [str(len(set(one.open) & set(some))) for one in columns.values()]
         told = [str(len(set(one.told) & set(some))) for one in columns.values()]
         print(f"| **open of {title} {len(set(names) & set(some))}** | " + " | ".join(count) + " |")
         print("| **of these with an event** | " + " | ".join(told) + " |")
-    ours = [columns[mode] for mode in ("floor", "default", "strict") if mode in columns]
+    ours = [columns[mode] for mode in ("floor", "default", "strict", "pod") if mode in columns]
     honest = set(attacks.BENIGN) & set(names)
-    strict = set(columns["strict"].open) - set(attacks.BENIGN) if "strict" in columns else set[str]()
+    strict = {name for mode in ("strict", "pod") if mode in columns for name in columns[mode].open} - honest
     return 1 if strict or any(not honest <= set(one.open) for one in ours) else 0
 
 

@@ -223,7 +223,10 @@ def flips(root: Path, step: int) -> Counter[str]:
     directory = root / "flips"
     with Trail.open(directory, segment_bytes=SEGMENT_BYTES, timeout_seconds=60) as trail:
         for number in range(300):
-            trail.append({"kind": "x", "number": number, "pad": "y" * (number % 90)}, durable=number % 40 == 0)
+            # The verifier has two ways to read a leaf: of either kind there are as many.
+            word = "y" * (number % 90)
+            one = {"kind": "x", "pad": word} if number % 2 else {"kind": "decision", "session": word, "assets": [word]}
+            trail.append(one, durable=number % 40 == 0)
     for path in sorted(one for one in directory.rglob("*") if one.is_file()):
         if path.name in ("lock", "trail.key"):
             continue  # not evidence: the one is empty of meaning, without the other nothing is signed

@@ -33,6 +33,8 @@ FURTHER: dict[str, Attack] = {}
 """Found after those."""
 NEWER: dict[str, Attack] = {}
 """By other interfaces of the kernel, found after all of those."""
+LATEST: dict[str, Attack] = {}
+"""By leases, spellings and moments."""
 READERS: dict[str, Attack] = {}
 """By a process that may read the weights, to bring them elsewhere."""
 

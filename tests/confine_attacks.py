@@ -22,6 +22,7 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).resolve().parent)]
 
 import confine_attacks_further  # noqa: E402, F401 - these enter themselves in the tables
+import confine_attacks_latest  # noqa: E402, F401
 import confine_attacks_newer  # noqa: E402, F401
 import confine_readers  # noqa: E402, F401
 from confine_attack_kit import (  # noqa: E402 - after the directory that it lies in
@@ -29,6 +30,7 @@ from confine_attack_kit import (  # noqa: E402 - after the directory that it lie
     BASE,
     CONF,
     FURTHER,
+    LATEST,
     LINK,
     MODELS,
     NEWER,
@@ -404,7 +406,7 @@ BENIGN = {"benign_ws": benign_ws, "benign_conf_sibling": benign_conf_sibling}
 
 def main() -> None:
     try:
-        print("OPEN" if {**ATTACKS, **FURTHER, **NEWER, **READERS, **BENIGN}[sys.argv[1]]() else "held")
+        print("OPEN" if {**ATTACKS, **FURTHER, **NEWER, **LATEST, **READERS, **BENIGN}[sys.argv[1]]() else "held")
     except (OSError, subprocess.SubprocessError) as error:
         print("held", getattr(error, "strerror", None) or error)
 

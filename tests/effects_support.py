@@ -44,6 +44,10 @@ class NoFiles:
         path = posixpath.normpath(path)
         return "file" if path in self.files else "dir" if path.rstrip("/") in self.dirs else None
 
+    def missing(self, path: str) -> bool:
+        """All that was not given."""
+        return self.kind(path) is None
+
     def identity(self, path: str) -> str:
         """No links."""
         return posixpath.normpath(path)
@@ -60,6 +64,10 @@ class NoFiles:
         """By the given names."""
         names = [name.rpartition("/")[2] for name in (*self.files, *self.dirs)]
         return not any(name.startswith("-") or set(name) & set(" \t\n'\"\\*?[") for name in names)
+
+    def inert(self, path: str) -> bool:
+        """By the given names: letters and a few marks."""
+        return self.plain(path) and not any(set(name) & set(";&|$`(){}<>#!~") for name in (*self.files, *self.dirs))
 
     def writable(self, path: str) -> bool:
         """Every file that was given."""
@@ -86,6 +94,10 @@ class RealFiles:
         """Links followed."""
         return "dir" if os.path.isdir(path) else "file" if os.path.isfile(path) else None
 
+    def missing(self, path: str) -> bool:
+        """As the guard itself does it."""
+        return LiveFiles().missing(path)
+
     def identity(self, path: str) -> str:
         """Device and inode, or the resolved name."""
         try:
@@ -106,6 +118,10 @@ class RealFiles:
     def plain(self, path: str) -> bool:
         """As the guard itself does it."""
         return LiveFiles().plain(path)
+
+    def inert(self, path: str) -> bool:
+        """As the guard itself does it."""
+        return LiveFiles().inert(path)
 
     def writable(self, path: str) -> bool:
         """As the guard itself does it."""

@@ -99,8 +99,8 @@ def rules(decision: Decision) -> list[str]:
     return sorted({reason.rule for reason in decision.reasons})
 
 
-def mandated(base: Path, text: str, grant: dict[str, Any]) -> None:
-    """A configuration under which every agent may do one thing, without being asked again."""
+def mandated(base: Path, text: str, *grants: dict[str, Any]) -> None:
+    """A configuration under which every agent may do some things, without being asked again."""
     key = Ed25519PrivateKey.generate()
     order = {
         "id": "m1",
@@ -109,10 +109,10 @@ def mandated(base: Path, text: str, grant: dict[str, Any]) -> None:
         "not_before": "2026-01-01T00:00:00Z",
         "not_after": "2999-01-01T00:00:00Z",
         "text": "as ordered",
-        "grants": [{"targets": [], "approval": False} | grant],
+        "grants": [{"targets": [], "approval": False} | grant for grant in grants],
         "obligations": [],
     }
-    (base / "orders").mkdir()
+    (base / "orders").mkdir(exist_ok=True)
     (base / "orders/m1.mandate.json").write_bytes(sign(Mandate.from_json(json.dumps(order)), key))
     person = f'[[person]]\nname = "dana"\nkey = "{public_text(key)}"\n[mandates]\ndirectory = "orders"\n'
     (base / "guardrail.toml").write_text(text + person)

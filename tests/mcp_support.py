@@ -34,6 +34,7 @@ TOY = [sys.executable, str(ROOT / "tests/mcp_toy.py")]
 WAIT_SECONDS = 60
 """Longest wait for anything, in seconds: a machine may be busy."""
 
+TASKS = "io.modelcontextprotocol/tasks"
 STATELESS = {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}
 
 

@@ -4,7 +4,7 @@
 
 Tools: anything answers `ran NAME`, and with `{"take": "back"}` asks and takes it back; `fail` fails; `progress`
 reports some; `ask` asks its client first; `never` says nothing; `junk` prints what is no message, and answers of
-requests that nobody sent; `take` reads a model beside it that no argument names.
+requests that nobody sent; `take` reads a model beside it that no argument names, and `retire` renames it.
 """
 
 from __future__ import annotations
@@ -55,6 +55,11 @@ def call(identity: Any, params: dict[str, Any]) -> dict[str, Any] | None:
             name = f"take: {len((HERE / 'models/beta.safetensors').read_bytes())} bytes"
         except PermissionError:
             name = "take: nothing"
+    if name == "retire":
+        try:
+            (HERE / "models/beta.safetensors").rename(HERE / "models/retired.safetensors")
+        except PermissionError:
+            name = "retire: nothing"
     return {"id": identity, "result": text(f"ran {name}", error=name == "fail")}
 
 

@@ -21,11 +21,11 @@ import yaml
 
 from guardrail.errors import ConfigError
 from guardrail.policy import PolicyEngine
-from guardrail.policy._build import HOW_TO_GET_OPA, Opa
 from guardrail.policy._bundle import Bundle, load_bundle
 from guardrail.policy._conclude import Answer, read_answer
 from guardrail.policy._examples import expand
 from guardrail.policy._opa import server_command
+from guardrail.policy._opa_binary import HOW_TO_GET_OPA, Opa
 
 ROOT = Path(__file__).resolve().parent.parent
 POLICIES = ROOT / "policies"
@@ -88,8 +88,8 @@ def ask(engine: PolicyEngine, document: bytes, seconds: float = 10.0) -> Answer:
 
 
 def normal(answer: Answer) -> tuple[Any, ...]:
-    """An answer in a form that compares: hits come in any order."""
-    return answer.outcome, answer.revision, sorted(repr(hit) for hit in answer.hits)
+    """An answer in a form that compares: hits and uses come in any order."""
+    return answer.outcome, answer.revision, sorted(map(repr, answer.hits)), sorted(map(repr, answer.uses))
 
 
 def free_port() -> int:

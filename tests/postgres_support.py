@@ -328,7 +328,23 @@ class Wire:
         self._listener.listen()
         self.lose: str | None = None
         """What becomes of the next message with `marked` in it: `question`, `answer`, or nothing."""
+        self.swallows = False
+        """Whether nothing goes through, in either direction, and nobody is told."""
+        self._cut = False
+        self._carried: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        """End every connection, and take none until it is mended."""
+        self._cut = True
+        for near in self._carried:
+            with contextlib.suppress(OSError):
+                near.shutdown(socket.SHUT_RDWR)
+
+    def mend(self) -> None:
+        """Let everything through again; connections that were swallowed are ended."""
+        self.cut()
+        self._cut = self.swallows = False
 
     def url(self, store: str) -> str:
         """The same database, through here."""
@@ -344,18 +360,24 @@ class Wire:
                 near, _ = self._listener.accept()
             except OSError:
                 return
+            if self._cut:
+                near.close()
+                continue
+            self._carried.append(near)
             far = socket.socket(socket.AF_UNIX)
             far.connect(str(self._there))
             threading.Thread(target=self._carry, args=(near, far), daemon=True).start()
 
     def _carry(self, near: socket.socket, far: socket.socket) -> None:
         silent = False
-        with near, far:
+        with near, far, contextlib.suppress(OSError):  # the other end of one that was cut
             while True:
                 for ready in select.select([near, far], [], [])[0]:
                     data = ready.recv(1 << 16)
                     if not data:
                         return
+                    if self.swallows:
+                        continue
                     if ready is near and b"marked" in data and self.lose:
                         lost, self.lose = self.lose, None
                         if lost == "question":

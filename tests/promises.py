@@ -883,6 +883,18 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="audit.quick_and_strict",
+        source="issue 5",
+        behaviour="the records that a guard writes most are verified the quick way, which takes none that the slow way"
+        " refuses",
+        tests=(
+            "tests/test_audit_verify_usual.py::test_what_a_guard_writes_of_a_call_is_read_the_quick_way",
+            "tests/test_audit_verify_usual.py::test_the_fields_of_every_shape_stand_in_canonical_order",
+            "tests/test_audit_verify_usual.py::test_no_leaf_that_the_slow_way_refuses_is_taken_the_quick_way",
+            "tests/test_audit_verify_usual.py::test_one_flipped_byte_in_a_usual_record_is_found_in_it",
+        ),
+    ),
+    Promise(
         id="audit.standards",
         source="RFC 6962 section 2.1; C2SP signed-note",
         behaviour="tree roots and signed notes agree with the published vectors",
@@ -1986,6 +1998,7 @@ PROMISES: tuple[Promise, ...] = (
         source="issue 4",
         behaviour="what a session did outlives a restart, is shared by processes, bounded, and written in constant time",
         tests=(
+            "tests/test_history.py::test_a_guard_that_is_killed_has_lost_nothing_that_it_answered",
             "tests/test_history.py::test_a_restart_forgets_nothing",
             "tests/test_history.py::test_processes_that_share_a_history_see_each_other",
             "tests/test_history.py::test_processes_that_write_at_once_lose_nothing",
@@ -2323,6 +2336,12 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_effects_authored.py::test_the_file_of_a_module_is_found_as_node_finds_it",
             "tests/test_effects_authored.py::test_a_script_of_a_database_client_is_what_it_says",
             "tests/test_effects_authored.py::test_a_test_of_javascript_is_run_by_its_file_name_as_it_is_without",
+            "tests/test_effects_authored.py::test_what_tools_run_by_themselves_is_held_where_an_earlier_call_wrote_it",
+            "tests/test_effects_authored.py::test_settings_of_the_session_that_run_nothing_are_not_held",
+            "tests/test_effects_authored.py::test_settings_that_were_there_before_are_the_projects_own",
+            "tests/test_effects_authored.py::test_more_sources_than_are_looked_at_are_a_question",
+            "tests/test_effects_authored.py::test_more_programs_or_words_than_are_looked_into_are_a_question",
+            "tests/test_run_confined.py::test_a_hook_that_confined_code_plants_is_held_where_git_would_run_it",
             "tests/test_history.py::test_a_program_that_a_tool_built_of_sources_of_the_session_is_its_own",
         ),
     ),
@@ -2459,6 +2478,15 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_effects_live.py::test_a_list_that_the_call_itself_wrote_could_name_anything",
             "tests/test_effects_live.py::test_a_makefile_that_the_call_wrote_is_a_script_of_its_own",
             "tests/test_effects_live.py::test_many_slow_globs_end_in_a_bound",
+        ),
+    ),
+    Promise(
+        id="effects.seen_files",
+        source="ours",
+        behaviour="a path is looked at once for one call, and what was seen of it is what the live filesystem says",
+        tests=(
+            "tests/test_effects_live.py::test_what_was_seen_of_a_path_is_what_the_live_filesystem_has_there",
+            "tests/test_effects_live.py::test_a_call_looks_at_each_path_once",
         ),
     ),
     Promise(
@@ -2640,6 +2668,7 @@ PROMISES: tuple[Promise, ...] = (
         behaviour="one person is one, however their name is written, and nobody is let in by a name that looks or folds like another",
         tests=(
             "tests/test_review_attacks.py::test_nobody_approves_what_is_done_for_them_however_they_are_written",
+            "tests/test_review_attacks.py::test_one_person_under_two_names_is_not_two_people",
             "tests/test_review_oidc.py::test_who_is_registered_under_a_name_that_folds_to_another_is_not_that_person",
             "tests/test_mandate_orders.py::test_nobody_orders_what_is_done_for_them_however_they_are_written",
         ),
@@ -2652,6 +2681,24 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_review_attacks.py::test_a_second_signature_for_other_glass_breaks_none",
             "tests/test_review_attacks.py::test_the_same_first_word_sent_twice_breaks_glass_once",
             "tests/test_review_attacks.py::test_glass_is_not_broken_by_who_operates_the_agent",
+        ),
+    ),
+    Promise(
+        id="review.one_meaning",
+        source="issue 5; DSSE",
+        behaviour="what somebody signed as one thing counts as no other: orders, votes, words, revocations and certificates"
+        " are kept apart by their type, and a vote on record by all that it says",
+        tests=(
+            "tests/test_review_attacks.py::test_a_signature_over_one_kind_of_word_is_none_over_another",
+            "tests/test_review_attacks.py::test_only_the_vote_itself_passes_for_a_recorded_vote",
+        ),
+    ),
+    Promise(
+        id="audit.another_trail",
+        source="issue 5",
+        behaviour="a tile or a segment of another trail stands neither for what was pruned nor for what stays",
+        tests=(
+            "tests/test_audit_retention.py::test_what_comes_from_another_trail_does_not_stand_for_what_was_pruned_or_stays",
         ),
     ),
     Promise(
@@ -2802,6 +2849,9 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_assets_controls.py::test_an_edit_by_any_tool_is_judged_by_the_keys_it_changes",
             "tests/test_assets_controls.py::test_a_file_that_is_read_over_a_control_file_bears_on_it",
             "tests/test_assets_controls.py::test_a_variable_that_stands_for_a_control_is_a_change_of_it",
+            "tests/test_assets_controls.py::test_what_a_control_file_takes_in_is_a_part_of_it",
+            "tests/test_assets_controls.py::test_what_a_control_file_only_writes_or_speaks_of_is_no_part_of_it",
+            "tests/test_assets_controls.py::test_a_harmless_key_in_an_included_file_is_judged_as_in_the_file_itself",
             "tests/test_assets_controls.py::test_an_unknown_tool_that_is_given_a_control_by_name_is_asked_about",
         ),
     ),
@@ -2893,6 +2943,10 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_lineage.py::test_what_one_session_made_is_a_copy_of_the_asset_to_another",
             "tests/test_lineage.py::test_a_copy_of_a_copy_is_one_too",
+            "tests/test_lineage.py::test_an_object_in_a_repository_is_the_asset_to_another_session",
+            "tests/test_lineage.py::test_a_merge_is_each_of_the_assets_that_it_was_made_of",
+            "tests/test_lineage.py::test_what_a_person_let_a_tool_make_is_each_asset_that_went_into_it",
+            "tests/test_lineage.py::test_what_is_not_there_yet_is_known_by_the_name_that_it_was_given",
             "tests/test_lineage.py::test_a_tree_that_holds_what_was_made_of_an_asset_is_not_copied_unseen",
             "tests/test_lineage.py::test_a_file_that_gets_the_number_of_one_that_is_gone_is_another",
             "tests/test_lineage.py::test_names_that_are_known_in_part_count",
@@ -2912,6 +2966,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_dates.py::test_a_date_that_was_set_by_hand_holds_a_transfer_that_an_order_covers",
             "tests/test_dates.py::test_a_restored_file_and_a_copy_that_kept_its_date_are_no_forgeries",
+            "tests/test_dates.py::test_of_more_files_than_are_looked_at_any_may_have_a_false_date",
             "tests/test_dates.py::test_the_facts_of_an_asset_do_not_move_with_its_dates",
             "tests/test_dates.py::test_a_match_says_what_is_wrong_with_the_date",
             "tests/test_dates.py::test_a_date_is_compared_with_what_no_call_can_set",
@@ -3377,6 +3432,15 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="audit.case",
+        source="issue 7",
+        behaviour="what the kernel saw of a recorded call and the analysis did not becomes a case that can be judged again",
+        tests=(
+            "tests/test_run_confined.py::test_a_case_is_made_from_the_trail_too",
+            "tests/test_run_confined.py::test_what_was_missed_of_a_call_is_a_case_that_can_be_judged_again",
+        ),
+    ),
+    Promise(
         id="run.confined",
         source="issue 7",
         behaviour="with confinement a tool that the guard starts gets at no asset that its call was not judged to reach",
@@ -3405,6 +3469,21 @@ PROMISES: tuple[Promise, ...] = (
         behaviour="what the kernel saw is on record in the words of the text line, compared with what was judged",
         tests=("tests/test_run_confined.py::test_what_a_program_tries_unseen_is_on_record_and_asked_about_next",),
         gap="a read that Landlock denies, in `floor` and `default`, leaves no event that could be compared",
+    ),
+    Promise(
+        id="run.trial",
+        source="issue 7",
+        behaviour="a command on trial changes nothing; what it would have changed is judged as a call before it is made",
+        tests=(
+            "tests/test_trial.py::test_a_trial_changes_nothing_and_its_commit_does_what_a_run_would_have_done",
+            "tests/test_trial.py::test_what_nobody_ordered_of_an_asset_is_not_committed",
+            "tests/test_trial.py::test_what_could_not_be_done_again_is_said_and_can_only_be_dropped",
+            "tests/test_trial.py::test_what_has_changed_in_the_meantime_is_not_overwritten",
+            "tests/test_trial.py::test_what_a_trial_cannot_take_back_it_does_not_let_happen",
+            "tests/test_trial.py::test_a_host_that_lets_nobody_make_namespaces_starts_nothing_on_trial",
+            "tests/test_trial.py::test_an_ordinary_user_tries_in_a_namespace_of_users",
+            "tests/test_trial.py::test_the_command_line_shows_a_trial_and_commits_what_was_asked_for",
+        ),
     ),
     Promise(
         id="run.changes",
@@ -3595,6 +3674,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/adapters/test_mcp_stdio.py::test_a_server_that_is_confined_reaches_no_asset_that_its_calls_do_not_show",
             "tests/adapters/test_mcp_stdio.py::test_a_server_that_cannot_be_confined_as_asked_is_not_started",
+            "tests/adapters/test_mcp_stdio.py::test_what_a_confined_server_does_besides_waits_for_a_person",
         ),
         gap="a server that is meant to read weights cannot be held: its profile is made before any call is judged",
     ),
@@ -3629,6 +3709,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/adapters/test_mcp_http.py::test_what_headers_and_bodies_may_not_say",
             "tests/adapters/test_mcp_http.py::test_who_asks_is_what_a_token_says_that_was_made_out_for_the_relay",
+            "tests/test_jwks.py::test_keys_change_with_their_file_and_a_broken_one_changes_nothing",
             "tests/adapters/test_mcp_http.py::test_an_unsafe_address_is_refused_before_anything_starts",
         ),
     ),
@@ -3639,14 +3720,28 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/adapters/test_mcp_http.py::test_a_page_is_where_people_answer_and_a_client_s_word_is_no_approval",
             "tests/adapters/test_mcp_http.py::test_a_client_that_takes_tasks_polls_until_people_have_answered",
+            "tests/adapters/test_mcp_stdio.py::test_a_task_outlives_the_relay_that_began_it",
             "tests/adapters/test_mcp_http.py::test_a_client_that_goes_away_is_not_waited_for",
+        ),
+    ),
+    Promise(
+        id="adapters.sessions",
+        source="issue 6",
+        behaviour="a conversation in plain Python and a session of an MCP client take up what is owed, and their end shows what was not done",
+        tests=(
+            "tests/adapters/test_mcp_http.py::test_a_session_that_ends_shows_what_its_agent_has_not_done",
+            "tests/adapters/test_python.py::test_a_conversation_takes_up_what_is_owed_and_shows_what_was_not_done",
         ),
     ),
     Promise(
         id="mcp.many",
         source="issue 6 item 2",
         behaviour="several MCP servers behind one relay keep their names, and each call reaches the server that it names, judged under that name",
-        tests=("tests/adapters/test_mcp_many.py::test_servers_behind_one_relay_are_told_apart_by_name",),
+        tests=(
+            "tests/adapters/test_mcp_many.py::test_servers_behind_one_relay_are_told_apart_by_name",
+            "tests/adapters/test_mcp_many.py::test_servers_over_http_stand_beside_started_ones",
+            "tests/adapters/test_mcp_many.py::test_a_variable_that_is_not_set_starts_nothing",
+        ),
     ),
     Promise(
         id="mcp.import",
@@ -3656,6 +3751,8 @@ PROMISES: tuple[Promise, ...] = (
             "tests/adapters/test_mcp_many.py::test_a_client_s_file_is_taken_over_shown_first_and_given_back",
             "tests/adapters/test_mcp_many.py::test_a_file_of_codex_keeps_its_comments",
             "tests/adapters/test_mcp_many.py::test_a_file_that_cannot_be_read_is_left_as_it_is",
+            "tests/adapters/test_mcp_many.py::test_each_client_s_own_form_is_understood",
+            "tests/adapters/test_mcp_many.py::test_what_cannot_be_relayed_stays_and_is_named",
         ),
     ),
     Promise(
@@ -3665,7 +3762,6 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_confine_matrix.py::test_there_are_as_many_attacks_as_we_say",
             "tests/test_confine_matrix.py::test_no_attack_gets_at_an_asset_and_honest_work_goes_on",
-            "tests/test_confine.py::test_a_restricted_pod_gives_the_same_answers",
         ),
         gap="the pod is a stand-in: no real kubelet, no AppArmor beside it",
     ),
@@ -3803,14 +3899,80 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_observe.py::test_only_readers_open_an_asset_by_whatever_name",
             "tests/test_observe.py::test_nobody_who_reads_what_it_tells_is_no_leave",
             "tests/test_observe.py::test_without_enforcement_an_open_is_told_and_goes_on",
+            "tests/test_observe.py::test_a_place_that_nobody_can_name_ends_no_watch",
             "tests/test_observe.py::test_who_may_not_watch_is_told_what_it_takes",
         ),
-        gap="policies for Tetragon and KubeArmor are not generated",
+    ),
+    Promise(
+        id="confine.node_agents",
+        source="issue 7",
+        behaviour="policies for Tetragon and KubeArmor come from the inventory, and the observer has a DaemonSet",
+        tests=(
+            "tests/test_node_policy.py::test_tetragon_refuses_reads_by_others_and_every_write",
+            "tests/test_node_policy.py::test_kubearmor_blocks_what_it_does_not_allow_a_reader",
+            "tests/test_node_policy.py::test_what_no_node_agent_can_be_told_is_refused",
+            "tests/test_node_policy.py::test_the_observers_manifests_fit_the_schema",
+            "tests/test_node_policy.py::test_the_observer_is_given_what_it_needs_and_no_more",
+        ),
+        gap="their fields are checked; neither agent was run, and the DaemonSet in no cluster",
     ),
     Promise(
         id="confine.no_race",
         source="issue 7",
         behaviour="bytes behind a pointer that change while a call is made never lead a confined tool to what is protected",
         tests=("tests/test_confine_profiles.py::test_no_race_reaches_what_is_protected",),
+    ),
+    Promise(
+        id="central.orders",
+        source="issue 8",
+        behaviour="an order that is published at the centre counts at every guard by its signature alone, and a revocation ends it for good",
+        tests=(
+            "tests/test_central.py::test_an_order_counts_everywhere_at_once_and_so_does_its_revocation",
+            "tests/test_central.py::test_a_lost_notification_costs_one_poll",
+            "tests/test_central_processes.py::test_an_order_and_its_revocation_reach_every_sidecar_at_once",
+            "tests/test_central.py::test_an_order_that_is_changed_in_the_database_counts_nowhere",
+            "tests/test_central.py::test_a_revocation_outlives_its_row_and_the_centre",
+            "tests/test_central.py::test_an_order_that_is_withdrawn_is_gone_and_one_that_lies_there_by_hand_stays",
+            "tests/test_central.py::test_a_revocation_that_cannot_be_kept_ends_every_order_of_the_centre",
+            "tests/test_central.py::test_a_guard_has_no_more_rights_than_it_needs",
+            "tests/test_central.py::test_a_trail_may_have_its_name_from_the_environment",
+            "tests/test_central.py::test_a_centre_that_cannot_be_meant_is_refused",
+            "tests/test_central.py::test_without_a_centre_there_is_nothing_to_publish_to",
+            "tests/test_central.py::test_a_trail_is_needed_to_release_anything_in_common",
+        ),
+    ),
+    Promise(
+        id="central.uses",
+        source="issue 8",
+        behaviour="guards that have a centre use an order together as often as it says, and not at all where they cannot ask",
+        tests=(
+            "tests/test_central.py::test_the_uses_of_an_order_are_counted_over_all_guards",
+            "tests/test_central.py::test_a_common_count_that_was_put_back_gives_nothing_back",
+            "tests/test_central.py::test_a_centre_that_hangs_costs_one_wait_and_then_none",
+            "tests/test_central_processes.py::test_no_use_is_given_twice_by_three_sidecars_one_of_which_is_killed",
+        ),
+    ),
+    Promise(
+        id="central.trails",
+        source="issue 8",
+        behaviour="the centre records of each trail only what extends what it has seen, and whoever reads it verifies the signature",
+        tests=(
+            "tests/test_central.py::test_a_trail_that_was_rewritten_is_not_recorded_any_more_and_both_sides_know",
+            "tests/test_central.py::test_a_checkpoint_that_its_key_has_not_signed_is_shown",
+            "tests/test_central.py::test_the_database_proves_consistency_as_the_trail_does",
+        ),
+    ),
+    Promise(
+        id="central.cut",
+        source="issue 8",
+        behaviour="a guard that is cut off judges by what it has seen last, says so, and catches up when the way is back",
+        tests=(
+            "tests/test_central.py::test_a_guard_that_is_cut_off_goes_on_with_what_it_has_seen_and_counts_no_use",
+            "tests/test_central.py::test_a_guard_that_never_reached_the_centre_starts_with_no_order",
+            "tests/test_central.py::test_a_long_time_without_the_centre_ends_no_thread_and_silence_is_no_contact",
+            "tests/test_central.py::test_doctor_says_what_a_guard_would_find",
+            "tests/test_central_processes.py::test_a_way_that_is_cut_in_the_middle_of_an_escalation_lets_the_call_wait",
+            "tests/test_central_processes.py::test_every_trail_is_whole_and_recorded_to_its_end",
+        ),
     ),
 )

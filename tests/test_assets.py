@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from guardrail import config as config_module
 from guardrail.assets import Inventory, LiveFiles
-from guardrail.assets._files import locate
+from guardrail.assets._places import locate
 from guardrail.model import Edit, Effect, Op, Resource
 
 

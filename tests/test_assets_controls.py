@@ -178,3 +178,70 @@ def test_an_unknown_tool_that_is_given_a_control_by_name_is_asked_about(
     with Guard.open(world / "guardrail.toml", record=False) as guard:
         decision = guard.check(ToolCall(tool="configure_it", args=args, cwd=str(world)))
     assert ([reason.rule for reason in decision.reasons] == ["opaque.names_asset"]) is held
+
+
+TAKING = """
+[[asset]]
+id = "control:stop"
+class = "control"
+paths = ["etc/stop.sh"]
+[[asset]]
+id = "control:unit"
+class = "control"
+paths = ["etc/acme.service"]
+"""
+
+
+@pytest.fixture
+def taking(world: Path) -> Path:
+    """Control files that take in others: a script, a unit, and a file of settings."""
+    (world / "guardrail.toml").write_text(CONFIG + TAKING)
+    (world / "lib").mkdir()
+    files = {
+        "etc/stop.sh": '#!/bin/sh\n# source old.sh\n. "$(dirname "$0")/../lib/stop.sh"\npython3 lib/kill.py >> etc/l\n',
+        "lib/stop.sh": 'source "$LIB/deeper.sh"\nkill "$1"\n',
+        "lib/deeper.sh": "true\n",
+        "etc/lib/kill.py": "print()\n",
+        "etc/acme.service": f"[Service]\nEnvironmentFile=-{world}/etc/extra\nExecStart=/usr/bin/env {world}/x\n",
+        "etc/c.yaml": "shutdown_enabled: true\nlog: info\nlimits: {max: 100}\ninclude:\n  - base.yaml\n",
+        "etc/base.yaml": "log: info\n",
+        "etc/old.sh": "true\n",
+    }
+    for name, text in files.items():
+        (world / name).parent.mkdir(exist_ok=True)
+        (world / name).write_text(text)
+    return world
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "echo true > lib/stop.sh",
+        "rm lib/deeper.sh",
+        "mv lib other",
+        "chmod 000 lib/stop.sh",
+        "sed -i s/print/exit/ etc/lib/kill.py",
+        "echo ACME_STOP=off > etc/extra",
+        "ln -sf /dev/null etc/extra",
+        "echo 'shutdown_enabled: false' >> etc/base.yaml",
+    ],
+)
+def test_what_a_control_file_takes_in_is_a_part_of_it(taking: Path, command: str) -> None:
+    """Sourced, run, included or read as variables, also by what it takes in; whether it is there yet or not."""
+    found = judged(taking, command)
+    assert found
+    assert all(op != "mention" for op, _ in found)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["echo x >> etc/l", "rm etc/old.sh", "echo 'log: debug' > other.yaml", "cat lib/stop.sh", "touch etc/new"],
+)
+def test_what_a_control_file_only_writes_or_speaks_of_is_no_part_of_it(taking: Path, command: str) -> None:
+    """A log, a name in a comment, and what lies beside."""
+    assert judged(taking, command) == []
+
+
+def test_a_harmless_key_in_an_included_file_is_judged_as_in_the_file_itself(taking: Path) -> None:
+    """What is included is judged by the same controls."""
+    assert judged(taking, "sed -i s/info/debug/ etc/base.yaml") == HARMLESS

@@ -11,7 +11,7 @@ import pytest
 from guardrail import Guard, ToolCall
 from guardrail import config as config_module
 from guardrail.assets import Inventory
-from guardrail.assets._files import locate, locate_in
+from guardrail.assets._places import locate, locate_in
 from guardrail.model import Effect, Op, Outcome, Resource
 
 

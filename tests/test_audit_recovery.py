@@ -6,7 +6,6 @@ import os
 import random
 import re
 import shutil
-import signal
 import struct
 from pathlib import Path
 
@@ -16,21 +15,10 @@ from guardrail.audit import verify
 from guardrail.audit._segment import FRAME_BYTES, MAGIC, read_frame
 from guardrail.audit._verify import read_records
 from guardrail.errors import TrailError
+from scripts.trail_faults import kills
 from tests.audit_support import child, crashed_trail, denial, flip, make_trail, open_trail, segments
 
 KILLS = 10
-
-_WRITE_FOREVER = """
-import os, struct, sys, threading
-from guardrail.audit import Trail
-trail = Trail.open(sys.argv[1], segment_bytes=1 << 14, checkpoint_seconds=0.02, timeout_seconds=60)
-def work(lane):
-    while True:
-        seq = trail.append({"kind": "x", "lane": lane, "pad": "y" * (lane * 40)})
-        os.write(1, struct.pack(">QQ", seq, lane))
-for lane in range(4):
-    threading.Thread(target=work, args=(lane,)).start()
-"""
 
 _WRITE_UNTIL_ERROR = """
 import os, struct, sys
@@ -55,25 +43,9 @@ os._exit(code)
 
 def test_no_acknowledged_record_is_lost_to_a_kill(tmp_path: Path) -> None:
     """Ten SIGKILLs at random moments, four threads, through rotations and checkpoints, into the same trail."""
-    chance = random.Random(4711)
-    directory = tmp_path / "t"
-    known: dict[int, int] = {}
-    for _ in range(KILLS):
-        process = child(_WRITE_FOREVER, directory)
-        assert process.stdout is not None
-        heard = b""
-        for _ in range(chance.randint(1, 120)):
-            heard += os.read(process.stdout.fileno(), 16)
-        process.send_signal(signal.SIGKILL)
-        heard += process.communicate(timeout=60)[0]
-        known.update(struct.unpack_from(">QQ", heard, at) for at in range(0, len(heard) // 16 * 16, 16))
-        with open_trail(directory, segment_bytes=1 << 14) as trail:
-            assert trail.size > max(known)
-    found = {seq: record["lane"] for seq, record in read_records(directory)}
-    assert {seq: found[seq] for seq in known} == known
-    report = verify(directory)
-    assert report.ok, report.problems
-    assert len(known) > 50
+    count = kills(tmp_path, KILLS, random.Random(4711))
+    assert (count["lost"], count["not as written"], count["kills"]) == (0, 0, KILLS)
+    assert count["acknowledged records"] > 50
 
 
 def test_a_cut_at_any_byte_leaves_a_prefix(tmp_path: Path) -> None:

@@ -262,6 +262,27 @@ def test_whole_segments_go_by_the_order_of_two_people_and_every_later_proof_hold
     assert "no sealed segment" in capsys.readouterr().err
 
 
+def test_what_comes_from_another_trail_does_not_stand_for_what_was_pruned_or_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tile over pruned records and a segment that stays, each whole in itself and of a trail of the same name."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    house, other = House(tmp_path / "a"), House(tmp_path / "b")
+    for one in (house, other):
+        one.write_old(monkeypatch, 600)
+    assert house.run("prune", "--order", house.order("dana", "eli")) == 0
+    assert verify(house.trail).ok
+    tile, (kept, *_) = Path("tile/0/000"), segments(house.trail)
+    for place, theirs in ((tile, other.trail / tile), (Path(kept.name), segments(other.trail)[-2])):
+        mine = (house.trail / place).read_bytes()
+        (house.trail / place).write_bytes(theirs.read_bytes())
+        report = verify(house.trail)
+        assert any(str(place) == one.file or "are not those that were signed" in one.what for one in report.problems)
+        (house.trail / place).write_bytes(mine)
+    assert verify(house.trail).ok
+
+
 @pytest.mark.parametrize(
     ("signers", "why"),
     [

@@ -370,6 +370,7 @@ def test_the_configuration_page_has_every_setting_and_its_default() -> None:
         "[history]": config_module.HistoryConfig,
         "[trail]": config_module.TrailConfig,
         "[[trail.witness]]": config_module.WitnessConfig,
+        "[central]": config_module.CentralConfig,
         "[review]": config_module.ReviewConfig,
         "[review.groups.NAME]": config_module.GroupConfig,
         "[[review.webhook]]": config_module.WebhookConfig,

@@ -92,7 +92,8 @@ def test_the_configurations_of_the_host_load(services: Services) -> None:
     assert guard.service.socket == services["agent"]["environment"]["GUARDRAIL_SOCKET"]
     assert f"--addr={guard.policy.url}" in services["opa"]["command"]
     assert services["control"]["ports"][0]["target"] == control.service.port
-    assert (guard.trail, guard.policy, guard.assets) == (control.trail, control.policy, control.assets)
+    shared = [(one.trail, one.central, one.policy, one.assets) for one in (guard, control)]
+    assert shared[0] == shared[1]
     assert services["control"]["environment"]["GUARDRAIL_CONFIG"] in services["control"]["command"]
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from guardrail.confine.kernel import Confined, ConfineError, Executor, Profile
 from scripts.confine_flood import flood
-from tests.confine_matrix import confined, profile
+from tests.confine_matrix import profile
 from tests.confine_support import CONTROL, HERE, LAUNCHER, PYTHON, SYSTEM, WEIGHTS, Arena, arena, lacking, run
 
 BASH = "/bin/bash"
@@ -133,17 +133,6 @@ def test_a_host_that_can_hold_nothing_starts_nothing(made: Arena) -> None:
         assert host.report("default").mode == "off"
         with pytest.raises(ConfineError, match="can hold nothing"):
             host.open(profile(made, "default"))
-
-
-def test_a_restricted_pod_gives_the_same_answers(made: Arena) -> None:
-    """No namespaces, no mounts, no pidfd_getfd, no capability, no new privileges; a part of the matrix."""
-    names = (
-        "read_copy write_inplace unlink rename_parent utimens_protected conf_dirswap unix_daemon userns_bind tcp_send "
-        "hardlink_pre supervisor_memory_by_a_thread reader_shares_memory listening_without_a_bind benign_ws"
-    ).split()
-    column = confined(made, "strict", names, lacking("pod"))
-    assert column.open == ["benign_ws"]
-    assert column.harmed == []
 
 
 def test_a_supervisor_that_is_killed_takes_its_tool_with_it(session: Confined, made: Arena) -> None:

@@ -246,6 +246,13 @@ def test_an_ancestor_of_an_asset_is_neither_moved_nor_removed() -> None:
     """Who moves the directory above moves what lies in it; writing beside it is another matter."""
     assert judge(TOOL, PROTECTED, "rename", [Found("/ws", (1, 5))], entry=True).why == "ancestor"
     assert judge(TOOL, PROTECTED, "create", [Found("/ws/other.yaml", None)]).answer == "allow"
+    mounted = ProtectedSet(roots={"/srv/ws/conf": "control:c"}, identities={}, holders={(1, 5): "control:c"})
+    by_another_mount = [Found("/ws/other", (1, 5))]
+    assert judge(TOOL, mounted, "rename", by_another_mount, entry=True) == Verdict("deny", "control:c", "ancestor")
+    assert (
+        judge(TOOL, ProtectedSet.from_plain(mounted.to_plain()), "delete", by_another_mount, entry=True).answer
+        == "deny"
+    )
 
 
 def test_what_was_granted_is_done_and_nothing_besides() -> None:

@@ -6,9 +6,9 @@ import pytest
 
 from tests import confine_attacks as attacks
 from tests.confine_matrix import confined
-from tests.confine_support import arena
+from tests.confine_support import LAUNCHER, arena, lacking
 
-EVERY = (*attacks.ATTACKS, *attacks.FURTHER, *attacks.NEWER, *attacks.READERS, *attacks.BENIGN)
+EVERY = (*attacks.ATTACKS, *attacks.FURTHER, *attacks.NEWER, *attacks.LATEST, *attacks.READERS, *attacks.BENIGN)
 
 KNOWN = {
     "default": {
@@ -24,15 +24,21 @@ def test_there_are_as_many_attacks_as_we_say() -> None:
     assert len(attacks.ATTACKS) == 49
     assert len(attacks.FURTHER) == 19
     assert len(attacks.NEWER) == 42
+    assert len(attacks.LATEST) == 20
     assert len(attacks.READERS) == 19
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["default", "strict"])
-def test_no_attack_gets_at_an_asset_and_honest_work_goes_on(mode: str) -> None:
-    """What is open is named; nothing that is protected changes in content, times, mode, owner, links or place."""
+@pytest.mark.parametrize(("mode", "launcher"), [
+    ("default", LAUNCHER), ("strict", LAUNCHER), pytest.param("strict", lacking("pod"), id="strict-restricted-pod"),
+])  # fmt: skip
+def test_no_attack_gets_at_an_asset_and_honest_work_goes_on(mode: str, launcher: tuple[str, ...]) -> None:
+    """What is open is named; nothing that is protected changes in content, times, mode, owner, links or place.
+
+    A stand-in for a restricted pod has no namespaces, no mounts, no pidfd_getfd and no new privileges.
+    """
     with arena() as made:
-        column = confined(made, mode, EVERY)
+        column = confined(made, mode, EVERY, launcher)
     assert set(column.open) == KNOWN[mode] | set(attacks.BENIGN), {name: column.said[name] for name in column.open}
     assert column.harmed == []
     told = set(column.told) & set(attacks.ATTACKS)

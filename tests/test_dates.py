@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from guardrail.assets._birth import birth_ns
 from guardrail.assets._dates import contradiction, says
-from guardrail.assets._files import locate
+from guardrail.assets._places import locate
 from guardrail.cli import main
 from guardrail.guard import Guard
 from guardrail.model import Outcome, ToolCall
@@ -82,6 +82,18 @@ def test_a_restored_file_and_a_copy_that_kept_its_date_are_no_forgeries(world: P
     assert judged(world, "cp dr/kept.safetensors dr/y") == ALLOWED
     os.utime(world / "dr/kept.safetensors", (OLD + 5, OLD + 5))
     assert judged(world, "cp dr/kept.safetensors dr/y") == HELD
+
+
+def test_of_more_files_than_are_looked_at_any_may_have_a_false_date(
+    world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A directory over the bound is a question, and one at the bound is not."""
+    monkeypatch.setattr("guardrail.assets._forged.MAX_DATED", 3)
+    for number in range(2):
+        (world / f"models/part-{number}").write_bytes(b"x")
+    assert judged(world, "cp -r models dr/x") == ALLOWED
+    (world / "models/part-2").write_bytes(b"x")
+    assert judged(world, "cp -r models dr/x") == HELD
 
 
 def test_the_facts_of_an_asset_do_not_move_with_its_dates(world: Path) -> None:

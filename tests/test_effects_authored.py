@@ -10,6 +10,7 @@ import pytest
 
 from guardrail import Outcome, Subject, ToolCall
 from guardrail.effects import analyse
+from guardrail.effects.code._handed import MAX_HANDED, MAX_SOURCES, MAX_WORDS
 from guardrail.model import Effect
 from guardrail.parse import ShellText
 from tests.corpus_support import World, why
@@ -57,10 +58,10 @@ def run(command: str, files: dict[str, str], *, before: dict[str, str] | None = 
         before: what some of those held when it came.
         rest: other files of the project, as `name`, by blanks.
     """
-    content = {f"/w/{name}": code.encode() for name, code in files.items()}
+    content = {posixpath.join("/w", name): code.encode() for name, code in files.items()}
     others = {f"/w/{name}": b"import app\n" for name in rest.split()}
     folders = {posixpath.dirname(path) for path in (*content, *others)}
-    old = {f"/w/{name}": code.encode() for name, code in (before or {}).items()}
+    old = {posixpath.join("/w", name): code.encode() for name, code in (before or {}).items()}
     session = Session({path: old.get(path) for path in content})
     view = NoFiles({"/models/a": b"w", **others, **content}, tuple(folders | {"/w", "/models"}))
     operation = ShellText(text=command)
@@ -711,3 +712,134 @@ def test_a_test_of_javascript_is_run_by_its_file_name_as_it_is_without(runner: s
     assert held(written(OTHER_TEST))
     assert held(written(PLAIN_TEST, f"cat > e.txt <<'E'\n{OTHER_TEST}E\nmv e.txt a.test.js\n"))
     assert held(run(f"cat > c.js <<'E'\n{OTHER_TEST}E\n{runner} --config c.js", {}))
+
+
+RUN_BY_TOOLS = [
+    ("git status", {".git/config": '[core]\n\tfsmonitor = "./watch --now"\n'}),
+    ("git fetch", {".git/config": "[core]\n\tsshCommand = ./reach\n"}),
+    ("git add .", {".git/config": '[filter "x"]\n\tclean = ./tidy %f\n'}),
+    ("git st", {".git/config": '[alias]\n\tst = "!perl -e unlink+shift"\n'}),
+    ("git log", {"/home/a/.gitconfig": "[core]\n\tpager = ./page --all\n"}),
+    ("git log", {".git/config": "[include]\n\tpath = ../more\n", "more": "[core]\n\tpager = ./page --all\n"}),
+    ("git log", {".git/config": "no settings"}),
+    ("git --git-dir=other status", {"other/config": "[core]\n\tfsmonitor = ./watch --now\n"}),
+    (
+        "git commit -m x",
+        {".git/config": "[core]\n\thooksPath = mine\n", "mine/pre-commit": "#!/usr/bin/env node\nx()\n"},
+    ),
+    ("git status", {".git/hooks/post-index-change": "#!/usr/bin/env node\nx()\n"}),
+    ("git fetch", {".git/hooks/reference-transaction": "#!/usr/bin/env node\nx()\n"}),
+    ("git merge other", {".git/hooks/pre-merge-commit": "#!/usr/bin/env node\nx()\n"}),
+    ("cd src && git commit -m x", {".git/hooks/post-commit": "#!/usr/bin/env node\nx()\n", "src/a": "x"}),
+    ("npm test", {".npmrc": "script-shell = ./shell\n"}),
+    ("pip install .", {"pyproject.toml": '[build-system]\nbuild-backend = "own"\nbackend-path = ["."]\n'}),
+    ("terraform apply", {"main.tf": 'resource "x" "y" {\n  provisioner "local-exec" {\n    command = "./x"\n  }\n}\n'}),
+    ("poe all", {"pyproject.toml": "[tool.poe.tasks]\nall = ['one']\none = 'perl -e unlink+shift'\n"}),
+    ("composer install", {"composer.json": '{"scripts": {"post-install-cmd": "perl -e unlink+shift"}}'}),
+    ("code .", {".vscode/tasks.json": "{}"}),
+    ("npx next build", {"next.config.mjs": "export default build()"}),
+]
+"""Commands, and files of the session's that they run or that say what they run."""
+
+
+@pytest.mark.parametrize(("command", "files"), RUN_BY_TOOLS)
+def test_what_tools_run_by_themselves_is_held_where_an_earlier_call_wrote_it(
+    command: str, files: dict[str, str]
+) -> None:
+    """Settings, hooks and tasks that no word of the command names."""
+    assert _asked(command, files)
+
+
+def _asked(command: str, files: dict[str, str]) -> list[str]:
+    """What policy asks about, scripts of the session's among it: whose those are is for the history to say."""
+    found = run(command, {".git/HEAD": "", **files})
+    own = {posixpath.join("/w", name) for name in files}
+    scripts = [posixpath.normpath(e.resource.path or "") for e in found if e.attrs.get("code") == "script"]
+    return [*held(found), *own.intersection(scripts)]
+
+
+HEEDED = [
+    ("git status", {".git/config": "[user]\n\tname = A\n[core]\n\teditor = vim # mine\n[push]\n\tdefault = current\n"}),
+    (
+        "git co main",
+        {
+            "/home/a/.gitconfig": '[alias]\n\tco = checkout\n[url "git@example.com:"]\n\tinsteadOf = https://example.com/\n'
+        },
+    ),
+    ("git add .", {".git/config": '[filter "lfs"]\n\tclean = git-lfs clean -- %f\n\trequired = true\n'}),
+    ("npm ci", {".npmrc": "save-exact = true\n"}),
+    ("pip install -e .", {"pyproject.toml": '[project]\nname = "x"\ndependencies = ["requests"]\n'}),
+    ("terraform plan", {"main.tf": 'resource "x" "y" {}\n'}),
+    ("poe all", {"pyproject.toml": "[tool.poe.tasks]\nall = ['one']\none = 'ruff check .'\n"}),
+]
+"""Commands, and files of the session's in which nothing runs that is not known."""
+
+
+@pytest.mark.parametrize(("command", "files"), HEEDED)
+def test_settings_of_the_session_that_run_nothing_are_not_held(command: str, files: dict[str, str]) -> None:
+    """Honest work sets names, editors, addresses and dependencies."""
+    assert _asked(command, files) == []
+
+
+def test_settings_that_were_there_before_are_the_projects_own() -> None:
+    """Of a file that the session changed, what it did not change is not its own."""
+    before = '[core]\n\tfsmonitor = "./watch --now"\n'
+    files = {".git/HEAD": "", ".git/config": before + "[user]\n\tname = A\n"}
+    assert held(run("git status", files, before={".git/config": before})) == []
+
+
+@pytest.mark.parametrize("command", ["npm test", "cmake --build ."])
+def test_more_sources_than_are_looked_at_are_a_question(command: str) -> None:
+    """At a bound the answer is opaque: the last one may name the asset."""
+    files = {f"src/{number}.js": "x" for number in range(MAX_SOURCES + 1)}
+    assert held(run(command, files))
+    del files["src/0.js"]
+    assert held(run(command, files)) == []
+
+
+def test_more_programs_or_words_than_are_looked_into_are_a_question() -> None:
+    """One too many of the session's programs among the words, or too many words."""
+    files = {f"p{number}.sh": "#!/bin/sh\ntrue\n" for number in range(MAX_HANDED + 1)}
+    few = " ".join(list(files)[:MAX_HANDED])
+    assert held(run(f"frobnicate {few}", files)) == []
+    assert held(run(f"frobnicate {few} p{MAX_HANDED}.sh", files))
+    assert held(run("frobnicate" + " x" * (MAX_WORDS + 1), files))
+
+
+ASSEMBLED = [
+    ("npx jest", "src/x.test.js", "const p = process.env.A + process.env.B\nrequire('fs').rmSync(p)\n"),
+    ("npx jest", "src/x.test.js", "fs.cpSync(Buffer.from('L3M=', 'base64').toString(), 'y')\n"),
+    ("go test ./...", "x_test.go", 'func TestX(t *testing.T) { p := os.Getenv("A") + "/x"; os.RemoveAll(p) }\n'),
+    (
+        "cargo test",
+        "tests/x.rs",
+        'fn x() { let p = std::env::var("A").unwrap();\nstd::fs::remove_file(p).unwrap(); }\n',
+    ),
+    ("rspec", "spec/x_spec.rb", 'a = ENV["A"]\nb = a + "x"\nFile.delete(b)\n'),
+    ("prove -l", "t/x.t", "unlink $ENV{A}.$ENV{B};\n"),
+    ("vendor/bin/phpunit", "tests/XTest.php", '<?php $p = getenv("A") . getenv("B");\nunlink($p);\n'),
+    ("npx tailwindcss build", "src/x.js", "import(process.env.A + process.env.B)\n"),
+]
+"""Commands, and sources of the session's in which a name is put together of what does not stand there."""
+
+
+@pytest.mark.parametrize(("command", "name", "text"), ASSEMBLED)
+def test_a_name_that_no_source_says_is_held_where_something_is_done_to_it(command: str, name: str, text: str) -> None:
+    """In any language: of the environment, or undone from a code, also through names."""
+    assert held(run(command, {name: text}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "const db = process.env.DATABASE_URL\nbeforeAll(() => connect(db))\nfs.writeFileSync('out.json', '{}')\n",
+        "app.listen(process.env.PORT || 3000)\nconst t = fs.readFileSync(path.join(__dirname, 'a.html'))\n",
+        "spawn('node', ['x.js'], { env: { ...process.env, A: '1' } })\n",
+        "const r = items.reverse()\nfs.writeFileSync('out.json', JSON.stringify(r))\n",
+        "const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'x-'))\nfs.rmSync(dir, { recursive: true })\n",
+        "const key = fs.readFileSync('a.png').toString('base64')\n",
+    ],
+)
+def test_a_source_that_says_its_names_and_looks_at_the_environment_is_not_held(text: str) -> None:
+    """Tests of servers and of files do."""
+    assert held(run("npx jest", {"src/x.test.js": text})) == []

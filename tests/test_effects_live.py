@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
+from collections import Counter
+from pathlib import Path
+from typing import Literal
 
 import pytest
 
+from guardrail.assets import LiveFiles
 from guardrail.effects import analyse
+from guardrail.effects.domain._seen import SeenFiles
 from guardrail.model import Effect
 from guardrail.parse import FileOperation
 from tests.effects_support import LIMITS, NoFiles, codes, effects_of, said, text
@@ -158,3 +164,64 @@ def test_many_slow_globs_end_in_a_bound() -> None:
 
     found = effects_of("ls " + " ".join(f"/usr/*/{i}*" for i in range(200)), view=Slow())
     assert any(e.attrs.get("bound") for e in found if e.op == "exec_opaque")
+
+
+def test_what_was_seen_of_a_path_is_what_the_live_filesystem_has_there(tmp_path: Path) -> None:
+    """Links that lead nowhere, in a circle or up again, several names of one file, and all that may be missing."""
+    (tmp_path / "d/e").mkdir(parents=True)
+    (tmp_path / "f").write_text("x")
+    os.link(tmp_path / "f", tmp_path / "d/twin")
+    for name, target in {"to": "d", "up": "d/e/..", "gone": "nowhere/x", "loop": "loop", "far": "/proc/self"}.items():
+        (tmp_path / name).symlink_to(target)
+    names = "f d d/ d/twin to to/twin to/new to/new/er up up/new gone gone/x loop loop/x far far/new f/x f/x/y".split()
+    names += "no no/ no/no no/../f no/no/../../to/new d//new d/./new d/e/../new /new / //new ./. to/../x".split()
+    live, seen = LiveFiles(), SeenFiles(LiveFiles())
+    for path in [name if name[:1] == "/" else f"{tmp_path}/{name}" for name in names] * 2:
+        assert (path, seen.real(path)) == (path, live.real(path))
+        assert (path, seen.identity(path)) == (path, live.identity(path))
+        assert (path, seen.kind(path), seen.read(path, 9)) == (path, live.kind(path), live.read(path, 9))
+        assert (path, seen.missing(path)) == (path, live.missing(path))
+
+
+def test_a_call_looks_at_each_path_once() -> None:
+    """However many of its commands, and parts of the analysis, ask what is there."""
+    asked: Counter[tuple[str, str]] = Counter()
+
+    class Counted(NoFiles):
+        def kind(self, path: str) -> Literal["file", "dir", "other"] | None:
+            asked["kind", path] += 1
+            return super().kind(path)
+
+        def missing(self, path: str) -> bool:
+            asked["missing", path] += 1
+            return False
+
+        def real(self, path: str) -> str:
+            asked["real", path] += 1
+            return super().real(path)
+
+    effects_of("echo 'all: ; cp a b' > Makefile; make && make all; cp Makefile a/b; ln -s a c; cat c/b", view=Counted())
+    assert asked["kind", "/w/Makefile"] == 1
+    assert {count for _, count in asked.items()} == {1}
+
+
+def test_a_name_in_the_text_of_a_shell_is_a_word_where_none_that_is_there_is_more() -> None:
+    """What is there says whether a name could be code; what the call makes itself is not there yet."""
+    command = "find . -name '*.log' | xargs -I{} sh -c 'gzip -c {} > {}.gz'"
+    plain = NoFiles({"/w/a.log": b""}, ("/w",))
+    assert "dynamic" not in codes(command, view=plain)
+    assert any("write /w/" in one for one in said(command, view=plain))
+    for name in ("/w/a;x.log", "/w/$(x).log", "/w/a b.log"):
+        assert "dynamic" in codes(command, view=NoFiles({name: b""}, ("/w",)))
+    assert "dynamic" in codes(f"touch 'a;x.log'; {command}", view=plain)
+    assert "dynamic" in codes("find . -name '*.log' | xargs -I{} sh -c \"echo '{}'\"", view=plain)
+
+
+@pytest.mark.parametrize(
+    ("expression", "held"),
+    [("s/a/b/", False), (r"s/\.jpeg$/.jpg/", False), ("uc", False), ('unlink "x"', True), ("s/a/x()/e", True)],
+)
+def test_what_parallel_evaluates_for_each_job_is_code(expression: str, held: bool) -> None:
+    """Unless it only changes the letters of the word."""
+    assert ("inline" in codes(f"parallel 'echo {{= {expression} =}}' ::: a b")) is held
+    assert "mention /models/a" in said("parallel 'echo {= unlink \"/models/a\" =}' ::: a")

@@ -12,7 +12,8 @@ from guardrail import Decision, Guard, Outcome, ToolCall
 from guardrail.assets import LiveFiles
 from guardrail.effects import Shells, analyse
 from guardrail.effects._shells import MAX_SHELLS, MAX_VARIABLES, directory_left
-from guardrail.effects.domain._values import State, Value
+from guardrail.effects.domain._state import State
+from guardrail.effects.domain._values import Value
 from guardrail.parse import ShellText
 from tests.effects_support import LIMITS, NoFiles
 

@@ -16,9 +16,11 @@ from guardrail import Guard, Outcome, ToolCall
 from guardrail.errors import ConfigError, Fault
 from guardrail.history import History, HistoryStore
 from guardrail.history import _store as store_module
-from guardrail.history._sessions import MAX_SEEN
+from guardrail.history._memory import MAX_SEEN
+from guardrail.history._sessions import MAX_UNSAVED_CALLS
 from guardrail.history._store import Fact
 from guardrail.model import Effect, Origin, Resource
+from scripts import history_kills
 
 
 @pytest.fixture
@@ -58,27 +60,29 @@ def weights(_asset: str) -> str:
 
 
 def test_a_restart_forgets_nothing(path: Path) -> None:
-    """Labels, authored files, copies, what was seen, and the counts."""
+    """Labels, authored files, what was seen, and the counts."""
     first = History(store=HistoryStore(path))
-    copy = Effect(
-        op="copy",
-        resource=Resource(kind="file", path="/m/w", real="/m/w", asset="model:beta"),
-        target=Resource(kind="file", path="/t/k", real="/t/k"),
-    )
-    first.released("s", [read("model:beta", "/m/w"), write("/t/x.sh"), copy], weights)
+    first.released("s", [read("model:beta", "/m/w"), write("/t/x.sh")], weights)
     first.denied("s")
-    before = first.facts("s"), first.seen("s"), first.annotate("s", [runs("/t/x.sh"), read(None, "/t/k")])
+    before = first.facts("s"), first.seen("s"), first.annotate("s", [runs("/t/x.sh")])
     first.close()
 
     second = History(store=HistoryStore(path))
-    assert (second.facts("s"), second.seen("s"), second.annotate("s", [runs("/t/x.sh"), read(None, "/t/k")])) == before
-    facts, seen, (script, taken) = before
+    assert (second.facts("s"), second.seen("s"), second.annotate("s", [runs("/t/x.sh")])) == before
+    facts, seen, (script,) = before
     assert (facts.labels, facts.calls, facts.denied) == (("model:beta",), 1, 1)
     assert seen == {"model:beta": ("/m/w",)}
     assert script.attrs["authored"] is True
-    assert taken.resource.asset == "model:beta"
     assert second.facts("another").calls == 0
     second.close()
+
+
+def test_a_guard_that_is_killed_has_lost_nothing_that_it_answered(tmp_path: Path) -> None:
+    """With SIGKILL, at any call: the next one knows each file, host, model and refusal of session and agent."""
+    told = history_kills.kills(tmp_path.resolve(), 2, 48, seed=3)
+    assert told.answered > 20
+    assert told.lost == ()
+    assert told.uncounted < MAX_UNSAVED_CALLS
 
 
 def test_processes_that_share_a_history_see_each_other(history: History, path: Path) -> None:
@@ -141,7 +145,7 @@ def test_a_call_costs_the_same_in_a_long_session(history: History) -> None:
     for number in range(2_000):
         history.released("s", [write(f"/t/{number % 500}")], weights)
     changes: list[int] = []
-    db = history._store._connection()  # type: ignore[union-attr]
+    db = history._store._file.connection()  # type: ignore[union-attr]
     for _ in range(3):
         before = db.total_changes
         history.released("s", [write("/t/1"), write(f"/new/{before}")], weights)

@@ -177,7 +177,7 @@ def test_what_is_told_does_not_grow_with_what_was_done(history: History) -> None
         effects = [on("write", real=f"/t/{number}"), to(f"ssh://h{number}/x"), on("copy", f"m:{number}")]
         history.released(f"s{number % 50}", effects, weights, agent="a")
     assert len(orjson.dumps(told(history, to("ssh://new/x"), session="s1", assets=("m:1",)))) < 8_000
-    db = history._store._connection()  # type: ignore[union-attr]
+    db = history._store._file.connection()  # type: ignore[union-attr]
     before = db.total_changes
     history.released("s1", [on("write", real="/another"), to("ssh://h1/x"), on("copy", "m:1")], weights, agent="a")
     assert db.total_changes - before <= 3

@@ -498,6 +498,27 @@ def test_a_scan_finds_each_model_once_and_in_its_stores(tmp_path: Path) -> None:
     assert found.unreadable == ()
 
 
+def test_a_scan_finds_every_format_by_what_is_in_it(tmp_path: Path) -> None:
+    """Under names that say nothing; what may hold anything, such as a pickle, only if it is large."""
+    some = weights(1, 2)
+    in_torch_zip(tmp_path / "a1", some)
+    npz(tmp_path / "a2.npz", some)
+    with zipfile.ZipFile(tmp_path / "a3", "w") as keras:
+        keras.writestr("metadata.json", "{}")
+    wanted = {"a1": "torch", "a2.npz": "npz", "a3": "keras"}
+    for number, kind in enumerate(("torch", "onnx", "hdf5", "tflite", "executorch", "pickle", "npy", "ggml", "nemo")):
+        (tmp_path / f"b{number}").write_bytes(HEADS[kind] + bytes(1024 * 1024))
+        wanted[f"b{number}"] = kind
+    saved = tmp_path / "c1"
+    (saved / "variables").mkdir(parents=True)
+    (saved / "saved_model.pb").write_bytes(b"x" * 100)
+    (saved / "variables/variables.data-00000-of-00001").write_bytes(b"x" * 5000)
+    wanted["c1"] = "saved-model"
+    found = {os.path.basename(one.paths[0]): one for one in scan(str(tmp_path)).proposals}
+    assert {name: one.kind for name, one in found.items()} == wanted
+    assert found["c1"].size == 5100
+
+
 def test_a_scan_goes_through_no_link_and_waits_for_no_pipe(tmp_path: Path) -> None:
     """A loop, a fifo and a link to the whole filesystem are nothing to it."""
     (tmp_path / "loop").symlink_to(tmp_path)

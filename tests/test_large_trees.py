@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from guardrail.assets import LiveFiles
-from guardrail.assets._files import locate
 from guardrail.assets._mounts import Mounts, _parsed
+from guardrail.assets._places import locate
 from guardrail.assets._trees import Trees, Unseen
 from guardrail.guard import Guard
 from guardrail.model import Outcome, ToolCall

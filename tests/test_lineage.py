@@ -12,7 +12,7 @@ import pytest
 
 from guardrail.assets import Inventory, Lineage
 from guardrail.assets._birth import birth_ns
-from guardrail.assets._files import locate
+from guardrail.assets._places import locate
 from guardrail.config import parse
 from guardrail.errors import AnalysisFault, ConfigError
 from guardrail.guard import Guard
@@ -62,6 +62,7 @@ def outcome(world: Path, command: str, session: str, *, run: bool = False) -> tu
         "head -c 3000 models/beta.safetensors > scratch/x.tar",
         "cp models/beta.safetensors scratch/x.tar",
         "xxd models/beta.safetensors scratch/x.tar",
+        "openssl enc -aes-256-cbc -pbkdf2 -pass pass:x -in models/beta.safetensors -out scratch/x.tar",
     ],
 )
 def test_what_one_session_made_is_a_copy_of_the_asset_to_another(world: Path, made: str) -> None:
@@ -76,6 +77,94 @@ def test_what_one_session_made_is_a_copy_of_the_asset_to_another(world: Path, ma
     os.link(world / "innocent.txt", world / "other.txt")
     assert outcome(world, "cat other.txt > /tmp/out", "fifth")[0] is Outcome.DENY
     assert outcome(world, "rm innocent.txt", "sixth")[0] is Outcome.ALLOW
+
+
+def test_an_object_in_a_repository_is_the_asset_to_another_session(world: Path) -> None:
+    """By the repository, by its directory of objects, and by the object itself."""
+    outcome(world, "git init -q scratch/r", "first", run=True)
+    outcome(world, "git -C scratch/r hash-object -w ../../models/beta.safetensors", "first", run=True)
+    (packed,) = (world / "scratch/r/.git/objects").glob("??/*")
+    for command in (
+        "cp -r scratch/r /tmp/out",
+        "tar czf /tmp/out.tgz scratch/r/.git",
+        f"cp {packed.relative_to(world)} /tmp/out",
+        "git -C scratch/r push https://git.example.com/r main",
+    ):
+        assert outcome(world, command, command)[0] is Outcome.DENY, command
+
+
+TWO = """
+[[asset]]
+id = "model:gamma"
+class = "weights"
+paths = ["models/gamma.safetensors"]
+"""
+
+
+@pytest.fixture
+def two(world: Path) -> Path:
+    """Another model, which anybody may take to `open`; both may be packed."""
+    (world / "models/gamma.safetensors").write_bytes(os.urandom(5000))
+    (world / "open").mkdir()
+    recipe = "".join(f" - model: {world}/models/{name}.safetensors\n" for name in ("gamma", "beta"))
+    (world / "merge.yml").write_text(f"models:\n{recipe}merge_method: linear\n")
+    mandated(
+        world,
+        CONFIG + TWO,
+        {"effects": ["copy"], "assets": ["model:*"], "targets": [f"{world}/scratch/**"]},
+        {"effects": ["copy"], "assets": ["model:gamma"], "targets": [f"{world}/open/**"]},
+    )
+    return world
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "cat models/gamma.safetensors models/beta.safetensors > scratch/x",
+        "cat models/beta.safetensors models/gamma.safetensors > scratch/x",
+        "cp models/gamma.safetensors scratch/x; cat models/beta.safetensors >> scratch/x",
+        "cd scratch; cp ../models/gamma.safetensors g; cp ../models/beta.safetensors b; cat g b > x; cd ..",
+    ],
+)
+def test_a_merge_is_each_of_the_assets_that_it_was_made_of(two: Path, made: str) -> None:
+    """Leave to take one of them is none to take the merge, in the same call and in any later one."""
+    assert outcome(two, "cp models/gamma.safetensors open/x", "before")[0] is Outcome.ALLOW
+    assert outcome(two, f"{made}; cp scratch/x open/x", "at once")[0] is not Outcome.ALLOW
+    outcome(two, made, "first", run=True)
+    assert outcome(two, "cp scratch/x open/x", "second") == (Outcome.DENY, ["copy.unsanctioned"])
+    os.rename(two / "scratch/x", two / "innocent.txt")
+    assert outcome(two, "cp innocent.txt open/x", "third") == (Outcome.DENY, ["copy.unsanctioned"])
+
+
+@pytest.mark.parametrize(
+    ("command", "assets"),
+    [
+        ("mergekit-yaml merge.yml scratch/x", ("model:gamma", "model:beta")),
+        ("llama-quantize models/beta.safetensors scratch/x Q4_K_M", ("model:beta",)),
+    ],
+)
+def test_what_a_person_let_a_tool_make_is_each_asset_that_went_into_it(
+    two: Path, command: str, assets: tuple[str, ...]
+) -> None:
+    """Merged and quantised: no byte of it need be one of theirs."""
+    with Guard.open(two / "guardrail.toml") as guard:
+        held = guard.check(ToolCall(tool="bash", args={"command": command}, cwd=str(two)))
+        assert held.outcome is not Outcome.ALLOW
+        guard.lineage.released(held.effects, lambda _: "weights")
+        (two / "scratch/x").write_bytes(b"made")
+        guard.lineage.settle()
+        os.rename(two / "scratch/x", two / "innocent.txt")
+    with Guard.open(two / "guardrail.toml") as guard:
+        assert guard.lineage.assets_of(locate(str(two / "innocent.txt"))) == assets
+        taken = guard.check(ToolCall(tool="bash", args={"command": "cp innocent.txt open/x"}, cwd=str(two)))
+    assert taken.outcome is Outcome.DENY
+
+
+def test_what_is_not_there_yet_is_known_by_the_name_that_it_was_given(world: Path) -> None:
+    """A harness may judge several calls before it carries out the first."""
+    assert outcome(world, "cp models/beta.safetensors scratch/later", "1")[0] is Outcome.ALLOW
+    assert outcome(world, "cp scratch/later /tmp/out", "2") == (Outcome.DENY, ["copy.unsanctioned"])
+    assert outcome(world, "python3 train.py --out scratch/later", "3")[0] is Outcome.ALLOW
 
 
 def test_a_copy_of_a_copy_is_one_too(world: Path) -> None:
@@ -145,7 +234,7 @@ def test_a_file_that_gets_the_number_of_one_that_is_gone_is_another(world: Path)
         lineage.settle()
         moved = world / "moved"
         path.rename(moved)
-        assert lineage.asset_of(locate(str(moved))) == "model:beta"
+        assert lineage.assets_of(locate(str(moved))) == ("model:beta",)
         place = locate(str(moved))
         moved.unlink()
         moved.write_bytes(b"other")
@@ -153,7 +242,7 @@ def test_a_file_that_gets_the_number_of_one_that_is_gone_is_another(world: Path)
             import msgspec
 
             again = msgspec.structs.replace(locate(str(moved)), dev=place.dev, ino=place.ino)
-            assert lineage.asset_of(again) is None
+            assert lineage.assets_of(again) == ()
     finally:
         lineage.close()
 
@@ -176,8 +265,8 @@ def lineage(tmp_path: Path) -> Iterator[Lineage]:
 def test_names_that_are_known_in_part_count(lineage: Lineage, tmp_path: Path) -> None:
     """`split` names its parts itself."""
     lineage.released([made_of("m", "", pattern=f"{tmp_path}/part-*")], lambda _: "checkpoint")
-    for name, wanted in (("part-aa", "m"), ("parts", None), ("part-aa/x", "m")):
-        assert lineage.asset_of(locate(str(tmp_path / name))) == wanted
+    for name, wanted in (("part-aa", ("m",)), ("parts", ()), ("part-aa/x", ("m",))):
+        assert lineage.assets_of(locate(str(tmp_path / name))) == wanted
 
 
 def test_only_what_is_worth_carrying_away_is_remembered(lineage: Lineage, tmp_path: Path) -> None:
@@ -191,9 +280,9 @@ def test_another_process_knows_at_once(lineage: Lineage, tmp_path: Path) -> None
     """Two guards of one configuration."""
     other = Lineage(tmp_path / "lineage.db")
     try:
-        assert other.asset_of(locate(f"{tmp_path}/x")) is None
+        assert other.assets_of(locate(f"{tmp_path}/x")) == ()
         lineage.released([made_of("m", f"{tmp_path}/x")], lambda _: "weights")
-        assert other.asset_of(locate(f"{tmp_path}/x")) == "m"
+        assert other.assets_of(locate(f"{tmp_path}/x")) == ("m",)
     finally:
         other.close()
 
@@ -207,7 +296,7 @@ def test_past_the_bound_directories_count_and_then_nothing_more_is_made(
     for number in range(5):
         lineage.released([made_of("m", f"{tmp_path}/d/{number}")], lambda _: "weights")
     assert len(lineage) == 4
-    assert lineage.asset_of(locate(f"{tmp_path}/d/unseen")) == "m"
+    assert lineage.assets_of(locate(f"{tmp_path}/d/unseen")) == ("m",)
     with pytest.raises(AnalysisFault, match="more than 6 files"):
         for number in range(5):
             lineage.released([made_of("m", f"{tmp_path}/e{number}/x")], lambda _: "weights")
@@ -221,7 +310,7 @@ def test_a_lineage_that_cannot_be_read_stops_the_guard(tmp_path: Path) -> None:
     opened = Lineage(tmp_path / "fine.db")
     opened.close()
     with pytest.raises(AnalysisFault, match="cannot be read"):
-        opened.asset_of(locate(str(tmp_path)))
+        opened.assets_of(locate(str(tmp_path)))
 
 
 def test_a_guard_without_a_trail_judges_by_what_others_noted(world: Path) -> None:
@@ -279,7 +368,7 @@ def test_parts_that_a_tool_names_itself_are_known_by_their_inodes_too(lineage: L
     (tmp_path / "part-aa").write_text("x")
     lineage.settle()
     (tmp_path / "part-aa").rename(tmp_path / "innocent")
-    assert lineage.asset_of(locate(f"{tmp_path}/innocent")) == "m"
+    assert lineage.assets_of(locate(f"{tmp_path}/innocent")) == ("m",)
 
 
 def test_what_never_comes_keeps_nothing_else_from_being_seen(lineage: Lineage, tmp_path: Path) -> None:
@@ -294,11 +383,11 @@ def test_what_never_comes_keeps_nothing_else_from_being_seen(lineage: Lineage, t
         (tmp_path / name).write_text("x")
     lineage.settle()
     (tmp_path / "made").rename(tmp_path / "b")
-    assert lineage.asset_of(locate(f"{tmp_path}/b")) == "m"
+    assert lineage.assets_of(locate(f"{tmp_path}/b")) == ("m",)
     for _ in range(100):
         lineage.settle()
     (tmp_path / "early").rename(tmp_path / "a")
-    assert lineage.asset_of(locate(f"{tmp_path}/a")) == "m"
+    assert lineage.assets_of(locate(f"{tmp_path}/a")) == ("m",)
 
 
 def test_each_process_looks_for_what_was_made_last_first(tmp_path: Path) -> None:
@@ -314,7 +403,7 @@ def test_each_process_looks_for_what_was_made_last_first(tmp_path: Path) -> None
     try:
         last.settle()
         (tmp_path / "99").rename(tmp_path / "moved")
-        assert last.asset_of(locate(f"{tmp_path}/moved")) == "m"
+        assert last.assets_of(locate(f"{tmp_path}/moved")) == ("m",)
     finally:
         last.close()
 
@@ -335,4 +424,4 @@ def test_what_could_not_be_kept_is_looked_for_again(
             lineage.settle()
     lineage.settle()
     (tmp_path / "x").rename(tmp_path / "y")
-    assert lineage.asset_of(locate(f"{tmp_path}/y")) == "m"
+    assert lineage.assets_of(locate(f"{tmp_path}/y")) == ("m",)

@@ -17,7 +17,7 @@ from guardrail.cli import mandates as verb
 from guardrail.config import parse
 from guardrail.errors import ConfigError, Fault
 from guardrail.mandates import MandateBook, MandateLedger, Zones
-from guardrail.mandates import _book as book_module
+from guardrail.mandates import _directory as directory_module
 from guardrail.mandates._ledger import Use
 from guardrail.model import Resource
 from tests.mandate_support import AGENT, Place, rules
@@ -100,6 +100,12 @@ def test_a_revocation_that_cannot_be_read_may_be_about_any_order(tmp_path: Path)
         assert "so no mandate counts" in guard.mandates.problems[0].reason
         bad.unlink()
         assert guard.check(place.bash(DELETE))
+    ledger = MandateLedger(tmp_path / "trail.orders.db")
+    ledger.keep("another", "0" * 64, b"damaged")
+    ledger.close()
+    with place.guard() as guard:
+        assert not guard.check(place.bash(DELETE))
+        assert "no mandate counts: a revocation that was kept is damaged" in guard.mandates.problems[0].reason
 
 
 def test_a_revocation_must_fit_the_order_in_it(tmp_path: Path) -> None:
@@ -115,7 +121,7 @@ def test_a_revocation_must_fit_the_order_in_it(tmp_path: Path) -> None:
 
 def test_with_too_many_revocations_no_order_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bound is a refusal, never a choice among them."""
-    monkeypatch.setattr(book_module, "MAX_REVOCATIONS", 1)
+    monkeypatch.setattr(directory_module, "MAX_REVOCATIONS", 1)
     place = Place(tmp_path)
     place.order()
     place.revocation("a")
@@ -452,7 +458,7 @@ def test_an_order_is_written_signed_used_and_revoked_from_the_command_line(
     assert guardrail("revoke", "gone", "--key", tmp_path / "dana.pem", "--config", place.toml, "--reason", "done") == 0
     capsys.readouterr()
     assert guardrail("verify", signed, "--config", place.toml) == 1
-    assert "revoked: `dana` revoked it on" in capsys.readouterr().out
+    assert "(`dana` revoked it on" in capsys.readouterr().out
     for file in place.orders.glob("*.revocation.json"):
         file.unlink()
     assert guardrail("list", "--config", place.toml) == 0

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from guardrail.config import Config, MandateConfig, PersonConfig
 from guardrail.errors import ConfigError
 from guardrail.mandates import Mandate, MandateBook, MandateGrant, Obligation, new_key, sign
-from guardrail.mandates import _book as book_module
+from guardrail.mandates import _directory as directory_module
 from guardrail.mandates._mandate import microseconds
 from guardrail.mandates._signing import PAYLOAD_TYPE, key_id, load_key, open_envelope, pae, public_text, read_public
 from guardrail.model import Subject
@@ -57,7 +57,7 @@ class Desk:
 
     def age(self) -> None:
         """Wait until file clocks have certainly ticked, so that nothing is read again for that reason alone."""
-        until = time.time_ns() + book_module.SETTLED_NS
+        until = time.time_ns() + directory_module.SETTLED_NS
         while time.time_ns() <= until:
             os.stat(self.directory)
 
@@ -290,7 +290,7 @@ def test_files_that_are_no_mandates_are_refused_or_passed_over(desk: Desk) -> No
 
 def test_too_many_mandates_count_as_none(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bound is a refusal, never a choice among them."""
-    monkeypatch.setattr(book_module, "MAX_FILES", 2)
+    monkeypatch.setattr(directory_module, "MAX_FILES", 2)
     for name in ("a", "b", "c"):
         desk.put(name)
     book = MandateBook(desk.config)
@@ -396,15 +396,15 @@ def test_with_many_files_a_change_in_place_is_noticed_within_its_bound(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each file is looked at again after `STAT_SECONDS`; the directory on every call."""
-    for number in range(book_module.EAGER_FILES + 3):
+    for number in range(directory_module.EAGER_FILES + 3):
         path = desk.put(f"m{number}")
     desk.age()
     book = MandateBook(desk.config)
-    assert len(current(book)) == book_module.EAGER_FILES + 3
+    assert len(current(book)) == directory_module.EAGER_FILES + 3
     with path.open("r+b") as stream:
         stream.write(b"x")
-    monkeypatch.setattr(book_module, "STAT_SECONDS", 0.0)
-    assert len(current(book)) == book_module.EAGER_FILES + 2
+    monkeypatch.setattr(directory_module, "STAT_SECONDS", 0.0)
+    assert len(current(book)) == directory_module.EAGER_FILES + 2
 
 
 def test_a_directory_that_goes_away_takes_its_mandates_along(desk: Desk) -> None:
@@ -429,7 +429,7 @@ def test_an_unchanged_directory_is_not_read_again(desk: Desk, monkeypatch: pytes
     def never(*_: object) -> None:
         raise AssertionError("read again")
 
-    monkeypatch.setattr(MandateBook, "_read", never)
+    monkeypatch.setattr(directory_module.MandateDirectory, "_read", never)
     assert all(len(current(book)) == 6 for _ in range(100))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -14,9 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+
+from guardrail.assets import Inventory
+from guardrail.config import load
+from guardrail.confine.kernel import ConfineError, protect
+from guardrail.confine.observer import Observer
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs CAP_SYS_ADMIN: run the tests as root")
 
+
+MANIFEST = Path(__file__).resolve().parent.parent / "deploy/kustomize/observer/daemonset.yaml"
+"""What it is given on a node is what it is tried with here."""
 
 COMMAND = (sys.executable, "-m", "guardrail", "observe", "--config")
 
@@ -41,7 +51,17 @@ def place(tmp_path: Path) -> Path:
 @contextlib.contextmanager
 def observing(place: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
     """`guardrail observe`, ready; ended by a signal, well."""
-    command = [*COMMAND, str(place / "guardrail.toml"), *options]
+    (container,) = yaml.safe_load(MANIFEST.read_text())["spec"]["template"]["spec"]["containers"]
+    given = container["securityContext"]["capabilities"]["add"]
+    kept = ",".join(("-all", *(f"+{name.lower()}" for name in given)))
+    command = [
+        "setpriv",
+        f"--bounding-set={kept}",
+        "--inh-caps=-all",
+        *COMMAND,
+        str(place / "guardrail.toml"),
+        *options,
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process
@@ -64,7 +84,8 @@ def opened(*argv: str | Path) -> bool:
 def test_only_readers_open_an_asset_by_whatever_name(place: Path) -> None:
     """Root is refused too, by another hard link, and for a file that came later; the reader and others go on."""
     weights = place / "models/inner/w"
-    with observing(place, "--enforce", "--reader", str(place / "server")) as process:
+    digest = hashlib.sha256((place / "server").read_bytes()).hexdigest()
+    with observing(place, "--enforce", "--reader", f"sha256:{digest}") as process:
         assert next_of(process)["marked"] == 3
         assert not opened("/bin/cat", weights)
         told = next_of(process)
@@ -98,6 +119,30 @@ def test_without_enforcement_an_open_is_told_and_goes_on(place: Path) -> None:
         assert next_of(process)["enforce"] is False
         assert opened("/bin/cat", place / "models/inner/w")
         assert next_of(process)["outcome"] == "observe"
+
+
+def test_a_place_that_nobody_can_name_ends_no_watch(place: Path) -> None:
+    """Whoever nests directories until no path leads there has that told of, and the rest is marked all the same."""
+    at = os.open(place / "models", os.O_RDONLY)
+    for _ in range(20):  # longer than any path may be
+        os.mkdir("d" * 250, dir_fd=at)
+        deeper = os.open("d" * 250, os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = deeper
+    os.close(at)
+    inventory = Inventory(load(place / "guardrail.toml"))
+    told: list[ConfineError] = []
+    with Observer(inventory, [], enforce=False, told=lambda _: None) as observer:
+        with pytest.raises(ConfineError, match="cannot look into"):
+            observer.mark()
+        assert observer.mark(told.append) > 3
+        os.link(place / "site.yaml", place / "models/last")  # opening it here would wait for an answer
+        before = observer.mark(told.append)
+        os.replace(place / "models/last", place / "models/inner/w")
+        assert observer.mark(told.append) == before - 1, "what is gone is not counted as marked"
+    assert len(told) == 3
+    with pytest.raises(ConfineError, match="cannot look into"):
+        protect(inventory)
 
 
 def test_who_may_not_watch_is_told_what_it_takes(place: Path) -> None:

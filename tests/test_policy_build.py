@@ -18,7 +18,10 @@ from guardrail.cli import main
 from guardrail.errors import ConfigError
 from guardrail.model import Op
 from guardrail.policy import _build as builder
-from guardrail.policy._build import OPA_VERSION, RELEASE, Family, Opa
+from guardrail.policy._build import RELEASE
+from guardrail.policy._capabilities import portable_capabilities
+from guardrail.policy._opa_binary import OPA_VERSION, Opa
+from guardrail.policy._settings import Family, read_settings
 from tests.policy_support import POLICIES, ROOT, bundle, find_opa
 
 DIGEST_LENGTH = 64
@@ -56,12 +59,12 @@ def test_the_artefact_was_built_from_these_sources() -> None:
 def test_a_changed_source_is_noticed_without_opa(copy: Path) -> None:
     """One more comment, one more rule or one fewer: the artefact is stale, and the sources are named."""
     manifest = bundle().manifest
-    (copy / "guardrail/rules/copy.rego").write_text("package guardrail.rules.copy\n")
+    (copy / "guardrail/rules/assets/copy.rego").write_text("package guardrail.rules.assets.copy\n")
     (copy / "guardrail/rules/mine.rego").write_text("package guardrail.rules.mine\n")
-    (copy / "guardrail/rules/times.rego").unlink()
+    (copy / "guardrail/rules/assets/times.rego").unlink()
     (copy / RELEASE).write_text("{}")
     assert builder.stale_sources(copy, manifest) == (
-        RELEASE, "guardrail/rules/copy.rego", "guardrail/rules/mine.rego", "guardrail/rules/times.rego",
+        RELEASE, "guardrail/rules/assets/copy.rego", "guardrail/rules/assets/times.rego", "guardrail/rules/mine.rego",
     )  # fmt: skip
 
 
@@ -80,7 +83,7 @@ def test_the_manifest_names_everything() -> None:
 
 def test_every_operation_has_a_family_that_rules_know() -> None:
     """The words of the model, of the settings and of the rules are the same words."""
-    settings = builder.read_settings(builder.read_sources(POLICIES))
+    settings = read_settings(builder.read_sources(POLICIES))
     assert settings.ops.keys() == set(get_args(Op))
     shape = (POLICIES / "guardrail/lib/shape.rego").read_text(encoding="utf-8")
     listed = shape.partition("families := {")[2].partition("}")[0]
@@ -103,7 +106,7 @@ def test_settings_that_are_not_understood_are_refused(copy: Path, old: str, new:
     """A slip in data.json never ships as a rule that does not fire."""
     edit(copy / "data.json", old, new)
     with pytest.raises(ConfigError, match=why):
-        builder.read_settings(builder.read_sources(copy))
+        read_settings(builder.read_sources(copy))
 
 
 def test_a_directory_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
@@ -162,7 +165,7 @@ def test_a_rebuild_elsewhere_gives_the_same_bytes(opa: Opa, copy: Path) -> None:
 
 def test_the_capabilities_are_those_of_the_portable_dialect(opa: Opa) -> None:
     """The committed file is what this OPA gives, cut down to what every engine answers alike."""
-    assert (POLICIES / "capabilities.json").read_bytes() == builder.portable_capabilities(opa)
+    assert (POLICIES / "capabilities.json").read_bytes() == portable_capabilities(opa)
 
 
 def test_the_rego_tests_pass(opa: Opa) -> None:
@@ -187,16 +190,16 @@ def test_every_family_of_rules_has_its_tests() -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new", "why"),
     [
-        ("guardrail/rules/copy.rego", "claim.family ==", "sprintf(`%v`, [1]) ==", "undefined function sprintf"),
-        ("guardrail/rules/copy.rego", "claim.family ==", "time.now_ns() ==", "undefined function time"),
+        ("guardrail/rules/assets/copy.rego", "claim.family ==", "sprintf(`%v`, [1]) ==", "undefined function sprintf"),
+        ("guardrail/rules/assets/copy.rego", "claim.family ==", "time.now_ns() ==", "undefined function time"),
         ("guardrail/lib/sanction.rego", "input.context.mandates", "input.contxt.mandates", "undefined ref"),
-        ("guardrail/rules/copy.rego", "some claim in", "unused := 1; some claim in", "unused"),
-        ("guardrail/rules/copy.rego", "\tsome claim", "  some claim", "opa fmt --write"),
-        ("guardrail/rules/copy.rego", "severity: critical", "severity: awful", "METADATA .* is not complete"),
-        ("guardrail/rules/copy.rego", "stops:", "halts:", "METADATA .* is not complete"),
-        ("guardrail/rules/copy.rego", "id: copy.unsanctioned", "id: move.unsanctioned", "two rules with the id"),
-        ("guardrail/rules/copy.rego", "to `{target}`", "to `{aim}`", "names `aim`"),
-        ("guardrail/rules/copy.rego", '"none"', '"nobody"', "does not answer its example number 1; if `data.json`"),
+        ("guardrail/rules/assets/copy.rego", "some claim in", "unused := 1; some claim in", "unused"),
+        ("guardrail/rules/assets/copy.rego", "\tsome claim", "  some claim", "opa fmt --write"),
+        ("guardrail/rules/assets/copy.rego", "severity: critical", "severity: awful", "METADATA .* is not complete"),
+        ("guardrail/rules/assets/copy.rego", "stops:", "halts:", "METADATA .* is not complete"),
+        ("guardrail/rules/assets/copy.rego", "id: copy.unsanctioned", "id: move.unsanctioned", "two rules with the id"),
+        ("guardrail/rules/assets/copy.rego", "to `{target}`", "to `{aim}`", "names `aim`"),
+        ("guardrail/rules/assets/copy.rego", '"none"', '"nobody"', "does not answer its example number 1; if `data"),
         ("data.json", '"schedule": "lifecycle"', '"schedule": "inspect"', "so it is with `lifecycle.unsanctioned`; if"),
         ("data.json", '"moved": []', '"moved": ["x"]', "names the rule `x`"),
         ("data.json", '"opaque.code"', '"opaque.cod"', "names the rule `opaque.cod`"),

@@ -13,7 +13,7 @@ import pytest
 from guardrail.cli import main
 from guardrail.guard import Guard
 from guardrail.model import Subject, ToolCall
-from guardrail.policy._build import Opa
+from guardrail.policy._opa_binary import Opa
 from guardrail.policy.bundles._archive import unpack
 from tests.bundle_support import EC_KEY, KEY, NOW, archive, members, private, public, revision_of, signed, stricter
 from tests.policy_support import POLICIES, bundle, find_opa, opa_server
@@ -162,7 +162,7 @@ def test_test_runs_rego_tests_and_examples(opa: Opa, capsys: pytest.CaptureFixtu
 
 def test_a_rule_without_examples_fails_the_test(opa: Opa, copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A rule that nothing shows to fire, and to stay silent, is named."""
-    file = copy / "guardrail/rules/times.rego"
+    file = copy / "guardrail/rules/assets/times.rego"
     text = file.read_text()
     head, _, rest = text.partition("#   examples:\n")
     file.write_text(head + rest[rest.index("hits contains") :])

@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from guardrail.model import Outcome, strictest
-from guardrail.policy._build import read_settings, read_sources
+from guardrail.policy._build import read_sources
 from guardrail.policy._examples import expand
 from guardrail.policy._opa import OpaEngine
+from guardrail.policy._settings import read_settings
 from guardrail.policy._wasm import WasmEngine
 from tests.policy_support import ask, bundle, corpus, normal, opa_server
 

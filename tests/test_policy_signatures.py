@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from guardrail.cli import main
 from guardrail.errors import ConfigError
-from guardrail.policy._build import Opa
+from guardrail.policy._opa_binary import Opa
 from guardrail.policy.bundles._archive import MAX_UNPACKED_BYTES, pack, read_directory, unpack
 from guardrail.policy.bundles._make import Signing, wasm_bundle, write_bundle
 from guardrail.policy.bundles._make import signed as signed_by_opa

@@ -20,10 +20,10 @@ import wasmtime
 from guardrail.config import Config, PolicyConfig
 from guardrail.errors import ConfigError, EngineFault
 from guardrail.policy import PolicyEngine, cache_directory, open_engine
-from guardrail.policy._build import Opa
 from guardrail.policy._bundle import ENTRYPOINT, Bundle
 from guardrail.policy._examples import expand
 from guardrail.policy._instance import Compiled, Instance
+from guardrail.policy._opa_binary import Opa
 from guardrail.policy._wasm import WasmEngine
 from tests.policy_support import ROOT, ask, bundle, corpus, find_opa
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import datetime as dt
+import hashlib
+import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +15,28 @@ import msgspec
 import pytest
 
 from guardrail import Denied, Escalated, Grant, Guard, Outcome, Subject, ToolCall
-from guardrail.review import Case, Inbox, Refused, Scope
-from guardrail.review._statements import CancelStatement, GlassStatement, sign_statement
+from guardrail.audit import retention
+from guardrail.audit._verify_kept import ORDER_TYPE
+from guardrail.canonical import canonical
+from guardrail.errors import ConfigError, TrailError
+from guardrail.mandates import seal
+from guardrail.mandates._revocation import REVOCATION_TYPE, Revocation, open_revocation
+from guardrail.mandates._signing import PAYLOAD_TYPE as MANDATE
+from guardrail.mandates._signing import open_envelope, pae, public_text
+from guardrail.mandates._word import WORD_TYPE, Word, open_word
+from guardrail.obligations._certificate import PAYLOAD_TYPE as CERTIFICATE
+from guardrail.obligations._certificate import PREDICATE_TYPE, STATEMENT_TYPE, check_certificate
+from guardrail.review import Case, Inbox, Refused, Scope, Vote
+from guardrail.review._statements import PAYLOAD_TYPE as VOTE
+from guardrail.review._statements import (
+    CancelStatement,
+    GlassStatement,
+    ReviewStatement,
+    VoteStatement,
+    is_signed,
+    open_statement,
+    sign_statement,
+)
 from guardrail.review._view import lines
 from tests.mandate_support import AGENT, Place
 from tests.review_support import say, vote
@@ -329,3 +354,115 @@ def test_what_is_no_file_in_the_inbox_keeps_no_vote_out(place: Place) -> None:
         case = guard.desk.find(held.held.id)
         assert case is not None
         assert case.state == "approved"
+
+
+# ── what somebody signed for something else ───────────────────────────────────────────────────────────────────────────
+
+
+def test_only_the_vote_itself_passes_for_a_recorded_vote(place: Place) -> None:
+    """Whoever writes the trail shows somebody's no, cancellation, wider or narrower yes as the yes on record."""
+    key, people = place.keys["dana"], keys_of(place)
+    with place.guard() as guard:
+        held = [guard.check(place.bash(command)) for command in ("rm models/beta.safetensors", OPAQUE)]
+        case, other = (guard.desk.find(one.escalation or "") for one in held)
+        assert case is not None
+        assert other is not None
+    name, now = case.held.id, time.time_ns() // 1000
+    signed = {
+        "yes": vote(case, "dana", key),
+        "no": vote(case, "dana", key, "deny"),
+        "scoped": vote(case, "dana", key, scope=Scope(uses=9, seconds=60)),
+        "other": vote(other, "dana", key),
+        "cancelled": sign_statement(CancelStatement(voter="dana", t_us=now, escalation=name), key),
+        "reviewed": sign_statement(ReviewStatement(voter="dana", t_us=now, escalation=name), key),
+        "glass": glass(place, "dana"),
+    }
+    passed = [
+        what
+        for what, envelope in signed.items()
+        if is_signed(Vote(voter="dana", verdict="approve", at_us=now, envelope=envelope.decode()), case.held, people)
+    ]
+    assert passed == ["yes"]
+
+
+KINDS: dict[str, str] = {
+    "mandate": MANDATE,
+    "vote": VOTE,
+    "word": WORD_TYPE,
+    "revocation": REVOCATION_TYPE,
+    "prune": ORDER_TYPE,
+    "certificate": CERTIFICATE,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_signature_over_one_kind_of_word_is_none_over_another(place: Place, kind: str) -> None:
+    """The same bytes, signed by the right key as anything else, and called what they were to be afterwards."""
+    openers = opener(place)
+    payload, opens = openers[kind]
+    key = place.keys["dana"]
+    opens(seal(KINDS[kind], payload, key))
+    for other in KINDS.values():
+        if other == KINDS[kind]:
+            continue
+        for said in (other, KINDS[kind]):
+            wrong = json.loads(seal(other, payload, key)) | {"payloadType": said}
+            with pytest.raises((ConfigError, TrailError, Refused), match=r"signature|payload type|not signed|order"):
+                opens(json.dumps(wrong).encode())
+
+
+def opener(place: Place) -> dict[str, tuple[bytes, Callable[[bytes], object]]]:
+    """For each kind of word a good one, and what takes its envelope or refuses it."""
+    people = keys_of(place)
+    when = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    word = Word(obligation="m/gone", asset="model:beta", by="dana", at=when)
+    said = VoteStatement(voter="dana", t_us=1, escalation="e", subject="sha256:00", verdict="approve")
+    order = json.loads(retention.write_order(retention.draft("guardrail.local/trail", 1, "r")))
+    eve = {"name": "eve", "key": public_text(place.keys["eve"])}
+
+    def prune(envelope: bytes) -> object:
+        (one,) = json.loads(envelope)["signatures"]
+        dana = {"name": "dana", "key": public_text(place.keys["dana"]), "sig": one["sig"]}
+        message = pae(ORDER_TYPE, base64.b64decode(order["payload"]))
+        second = eve | {"sig": base64.b64encode(place.keys["eve"].sign(message)).decode()}
+        both = json.dumps({**order, "signatures": [dana, second]}).encode()
+        return retention.check_order(retention.read_order(both), "guardrail.local/trail", people)
+
+    raw = b"\x01" + place.keys["dana"].public_key().public_bytes_raw()
+    vkey = f"l+{hashlib.sha256(b'l' + bytes([10]) + raw).hexdigest()[:8]}+{base64.b64encode(raw).decode()}"
+
+    def certificate(envelope: bytes) -> object:
+        sealed = json.loads(envelope)
+        (one,) = sealed["signatures"]
+        named = {**sealed, "signatures": [one | {"keyid": "+".join(vkey.split("+", 2)[:2])}]}
+        return check_certificate(json.dumps(named).encode(), vkey)
+
+    deleted = {"_type": STATEMENT_TYPE, "predicateType": PREDICATE_TYPE, "predicate": {}}
+    return {
+        "mandate": (json_of(place.signed("m", **DELETE)), lambda data: open_envelope(data, people)),
+        "vote": (canonical(msgspec.to_builtins(said)), lambda data: open_statement(data, people)),
+        "word": (word.to_json(), lambda data: open_word(data, people)),
+        "revocation": (
+            canonical(msgspec.to_builtins(Revocation(mandate="m", by="dana", at=when))),
+            lambda data: open_revocation(data, people, ("dana",)),
+        ),
+        "prune": (base64.b64decode(order["payload"]), prune),
+        "certificate": (json.dumps(deleted).encode(), certificate),
+    }
+
+
+def keys_of(place: Place) -> dict[str, bytes]:
+    """Whose key is whose."""
+    return {name: key.public_key().public_bytes_raw() for name, key in place.keys.items()}
+
+
+def json_of(envelope: bytes) -> bytes:
+    """The payload of an envelope."""
+    return base64.b64decode(json.loads(envelope)["payload"])
+
+
+@pytest.mark.parametrize("again", ["Dana", "user:dana", "ｄａｎａ", "dana "])
+def test_one_person_under_two_names_is_not_two_people(tmp_path: Path, again: str) -> None:
+    """With a key for each spelling they could be both of the two who prune, or break glass."""
+    with pytest.raises(ConfigError, match="could be one"):
+        Place(tmp_path, people=("dana", again)).guard()

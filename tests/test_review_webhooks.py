@@ -23,7 +23,8 @@ from guardrail.errors import ConfigError
 from guardrail.review import MemoryLedger, ReviewDesk, TrailLedger, Vote
 from guardrail.review._notices import Endpoint
 from guardrail.service import create_app
-from guardrail.service._webhooks import RETRY_SECONDS, Webhooks, send
+from guardrail.service._post import send
+from guardrail.service._webhooks import RETRY_SECONDS, Webhooks
 from tests.test_review_desk import held
 
 KEY = b"k" * 32
@@ -44,9 +45,9 @@ class Outside:
         self.answers = list(answers)
         self.sent: list[tuple[str, dict[str, str], bytes]] = []
 
-    def __call__(self, url: str, headers: dict[str, str], body: bytes) -> int:
+    def __call__(self, url: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
         self.sent.append((url, headers, body))
-        return self.answers.pop(0) if self.answers else 200
+        return (self.answers.pop(0) if self.answers else 200), b""
 
 
 @pytest.fixture
@@ -167,8 +168,8 @@ def test_messages_arrive_at_a_real_server_and_follow_nobody_elsewhere(desk: Revi
     assert Webhooks(desk, []).tell(endpoint(url=f"http://127.0.0.1:{port}/hook")) == 1
     assert Webhooks(desk, []).tell(endpoint(name="moved", url=f"http://127.0.0.1:{port}/moved")) == 0
     assert [path for path, _, _ in receiver.seen] == ["/hook", "/moved"]
-    for nowhere in ("http://127.0.0.1:1/x", f"https://{'a' * 64}.example/x", "https://h/\u00e9"):
-        assert send(nowhere, {}, b"") == 0
+    for nowhere in ("http://127.0.0.1:1/x", f"https://{'a' * 64}.example/x", "https://h/\u00e9", "http://h:99999/"):
+        assert send(nowhere, {}, b"") == (0, b"")
 
 
 async def test_an_endpoint_that_does_not_answer_keeps_no_other_from_being_told(desk: ReviewDesk) -> None:
@@ -177,12 +178,12 @@ async def test_an_endpoint_that_does_not_answer_keeps_no_other_from_being_told(d
     told, over = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
 
-    def post(url: str, _: dict[str, str], __: bytes) -> int:
+    def post(url: str, _: dict[str, str], __: bytes) -> tuple[int, bytes]:
         if url == "https://slow/x":
             over.wait(20)
         else:
             loop.call_soon_threadsafe(told.set)
-        return 204
+        return 204, b""
 
     hooks = Webhooks(desk, [endpoint(name="slow", url="https://slow/x"), endpoint()], post=post)
     running = asyncio.create_task(hooks.run(0.01))

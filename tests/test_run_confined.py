@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
+import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
 
 from guardrail import ConfigError, Escalated, Guard, Outcome, ToolCall
 from guardrail.audit._verify import read_records
@@ -47,15 +53,36 @@ def world(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(
-    world: Path, mode: str, *words: str, stdin: str = "", options: tuple[str, ...] = ()
-) -> subprocess.CompletedProcess[str]:
-    """The command line, as an agent's harness would use it."""
-    command = [sys.executable, "-m", "guardrail", "run", "--config", str(world / "guardrail.toml")]
-    return subprocess.run(
-        [*command, "--session", f"{mode}-{time.monotonic_ns()}", "--confine", mode, *options, "--", *words],
-        cwd=world / "work", input=stdin, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """What a command line came to."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(world: Path, mode: str, *words: str, stdin: str = "", options: tuple[str, ...] = ()) -> Done:
+    """The command line, as an agent's harness would use it, but in this process: starting another takes far longer."""
+    command = ["run", "--config", str(world / "guardrail.toml"), "--cwd", str(world / "work"), "--confine", mode]
+    session = f"{mode}-{time.monotonic_ns()}"
+    given = sys.stdin
+    with contextlib.ExitStack() as held:
+        files = [held.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
+        files[0].write(stdin.encode())
+        files[0].seek(0)
+        for fd, file in enumerate(files):
+            kept = os.dup(fd)
+            held.callback(os.close, kept)
+            held.callback(os.dup2, kept, fd)
+            os.dup2(file.fileno(), fd)
+        said = held.enter_context(contextlib.redirect_stderr(io.StringIO()))
+        held.callback(setattr, sys, "stdin", given)
+        sys.stdin = held.enter_context(open(0, closefd=False))
+        code = main([*command, "--session", session, *options, "--", *words])
+        for file in files:
+            file.seek(0)
+        return Done(returncode=code, stdout=files[1].read().decode(), stderr=files[2].read().decode() + said.getvalue())
 
 
 def facts(world: Path) -> dict[str, Any]:
@@ -193,6 +220,23 @@ def test_what_unseen_code_can_write_is_the_sessions_work(world: Path) -> None:
         assert guard.check(reads).outcome is Outcome.ESCALATE
 
 
+def test_a_hook_that_confined_code_plants_is_held_where_git_would_run_it(world: Path) -> None:
+    """The kernel lets it write into the repository, and holds nothing of what git starts later, unconfined."""
+    subprocess.run(["git", "init", "-q", "-b", "main"], cwd=world / "work", check=True, timeout=60)
+    hook = world / "work/.git/hooks/post-checkout"
+    text = f'#!/bin/sh\nd={world}/mod\nrm -rf "$(printf %s%s "$d" "$(printf sle | rev)")"\n'
+    plant = hidden(f"echo {base64.b64encode(text.encode()).decode()} | base64 -d > {hook}; chmod +x {hook}")
+    checkout = ToolCall(tool="bash", args={"command": "git checkout main"}, cwd=str(world / "work"), session="s")
+    with Guard.open(_with(world, 'confine = "strict"')) as guard:
+        assert guard.check(checkout).outcome is Outcome.ALLOW
+        planted = ToolCall(tool="bash", args={"command": plant}, cwd=str(world / "work"), session="s")
+        assert execute(guard, planted, lambda _, chunk: None).ended.exit_code == 0
+        assert hook.read_text() == text
+        held = guard.check(checkout)
+        assert held.outcome is Outcome.ESCALATE
+        assert "opaque.authored_script" in {reason.rule for reason in held.reasons}
+
+
 def test_nothing_rests_on_the_kernel_where_an_asset_has_copies(world: Path) -> None:
     """The text line follows what was made from an asset; the kernel is told of what was declared alone."""
     call = ToolCall(tool="bash", args={"command": hidden("true")}, cwd=str(world / "work"))
@@ -210,7 +254,8 @@ def test_what_a_program_tries_unseen_is_on_record_and_asked_about_next(world: Pa
     program = hidden("cat ../models/w > made")
     with Guard.open(_with(world, 'confine = "strict"')) as guard:
         call = ToolCall(tool="bash", args={"command": program}, cwd=str(world / "work"), id="c1", session="s")
-        done = execute(guard, call, lambda _, chunk: None)
+        with TracerProvider().get_tracer("agent").start_as_current_span("work") as span:
+            done = execute(guard, call, lambda _, chunk: None)
         assert done.ended.exit_code != 0
         assert [one.is_surprise for one in done.ended.observed if one.asset] == [True]
         with pytest.raises(Escalated) as again:
@@ -224,6 +269,8 @@ def test_what_a_program_tries_unseen_is_on_record_and_asked_about_next(world: Pa
     intents = {seq: record for seq, record in read_records(world / "trail") if record["kind"] == "intent"}
     assert (first["source"], first["call"], first["session"]) == ("kernel", "c1", "s")
     assert intents[first["intent"]]["decision_id"] == first["decision_id"]
+    assert first["trace_id"] == f"{span.get_span_context().trace_id:032x}"
+    assert "trace_id" not in second, "made in no trace"
     seen = first["kernel"]
     assert (seen["op"], seen["asset"], seen["outcome"], seen["rule"], seen["severity"]) == (
         "read", "model:b", "deny", "kernel.unpredicted", "high",
@@ -304,6 +351,39 @@ def test_what_was_missed_of_a_call_is_a_case_that_can_be_judged_again(
     place.write_text("{}")
     assert judged_again()[0] == 2
     assert "is no case" in capsys.readouterr().err
+
+
+def test_a_case_is_made_from_the_trail_too(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same call to the letter and the same effects as at once; of what is not kept or not there, nothing."""
+    settings, kept_cases = world / "guardrail.toml", [world / "at-once.json", world / "later.json"]
+    assert run(world, "strict", *hidden("cat ../models/w"), options=("--subject", "other")).returncode != 0
+    without = kept(world, "kernel")[0]["seq"]
+    settings.write_text(settings.read_text().replace("[trail]\n", '[trail]\ndisclose = ["args"]\n'))
+    assert run(world, "strict", *hidden("cat ../models/w"), options=("--case", str(kept_cases[0]))).returncode != 0
+    seq = kept(world, "kernel")[-1]["seq"]
+
+    def case(number: int, *more: object) -> int:
+        words = ["audit", "case", number, "--config", settings, "-o", kept_cases[1], "--json", *more]
+        return main(list(map(str, words)))
+
+    assert case(seq, "--cwd", world / "work") == 0
+    assert json.loads(capsys.readouterr().out)["exact"]
+    assert json.loads(kept_cases[1].read_text()) == json.loads(kept_cases[0].read_text())
+    for number, code, why in (
+        (seq, 1, "file exists"),
+        (without, 1, "are not kept"),
+        (0, 2, "is about no call that was released"),
+    ):
+        assert case(number) == code
+        assert why in capsys.readouterr().err
+    kept_cases[1].unlink()
+    assert case(seq) == 0
+    told = capsys.readouterr()
+    assert not json.loads(told.out)["exact"]
+    assert "is not to the letter the call" in told.err
+    shutil.rmtree(world / "trail/disclosed")
+    assert case(seq) == 1
+    assert "is no longer there" in capsys.readouterr().err
 
 
 def _with(world: Path, settings: str) -> Path:

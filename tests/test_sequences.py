@@ -6,6 +6,7 @@ The cases are our own, in tests/cases/sequences; each is one run of an agent aga
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,9 +17,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from guardrail import Guard, Outcome, Subject, ToolCall
 from guardrail.mandates import Mandate, sign
 from guardrail.mandates._signing import public_text
+from guardrail.policy import PolicyEngine
+from guardrail.policy._opa import OpaEngine
+from guardrail.policy._shadow import ShadowEngine
+from guardrail.policy._wasm import WasmEngine
 from tests.mandate_support import rules
+from tests.policy_support import bundle, opa_server
 
 CASES = Path(__file__).parent / "cases" / "sequences"
+MEMORY = 64 * 1024 * 1024
 AGENT = Subject(id="jay-1", model="acme/jay")
 
 CONFIG: Final = """
@@ -155,14 +162,40 @@ def cases() -> list[Any]:
     ]
 
 
+class Shared:
+    """An engine that many guards ask, one after the other."""
+
+    def __init__(self, engine: PolicyEngine) -> None:
+        self.engine = engine
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.engine, name)
+
+    def close(self) -> None:
+        """It is closed by whoever made it."""
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The module in this process and a real OPA server, each asked about every step."""
+    url = f"unix://{tmp_path_factory.mktemp('opa')}/s"
+    with opa_server(url):
+        engine = ShadowEngine(WasmEngine(bundle(), memory_bytes=MEMORY), OpaEngine(bundle(), url=url, token=""))
+        yield Shared(engine)
+        engine.close()
+
+
 @pytest.mark.parametrize("case", cases())
-def test_what_nobody_ordered_is_held_by_its_name_and_the_rest_is_let_be(tmp_path: Path, case: dict[str, Any]) -> None:
-    """Step by step, with the history and the duties of that run."""
+def test_what_nobody_ordered_is_held_by_its_name_and_the_rest_is_let_be(
+    tmp_path: Path, case: dict[str, Any], both: Any
+) -> None:
+    """Step by step, with the history and the duties of that run, and by every engine alike."""
     run = Run(tmp_path, case["orders"])
-    with Guard.open(tmp_path / "guardrail.toml") as guard:
+    with Guard.open(tmp_path / "guardrail.toml", engine=both) as guard:
         for step in case["steps"]:
             decision = guard.check(run.call(step))
             said = f"{step['call']}: {decision.outcome.value} {rules(decision)}"
+            assert (decision.engine, decision.mismatch) == ("shadow", None), said
             assert (decision.outcome is Outcome.ALLOW) is bool(step.get("pass")), said
             assert set(step.get("hold", ())) <= set(rules(decision)), said
             assert not step.get("only") or step["hold"] == rules(decision), said

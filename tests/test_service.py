@@ -52,6 +52,7 @@ class Guard:
         self.engine = Engine()
         self.inventory: list[str] = []
         self.trail: Any = SimpleNamespace(checkpoint=lambda: None)
+        self.central = None
         self.decision_log = None
         self.desk = ReviewDesk(MemoryLedger())
         self.gate: asyncio.Event | None = None

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -52,6 +52,22 @@ class _Step:
     def request(self, request: Any, call: ToolCall) -> Any:
         return request.override(tool_call={**self.asked.raw, "args": call.args})
 
+    @contextmanager
+    def released_to(self, call: ToolCall) -> Generator[None]:
+        """The tool runs within the block: a second door of ours, and the tripwire, let exactly this call by."""
+        token = _RELEASED.set((*_RELEASED.get(), self.asked.key))
+        leave = PASS.set(Pass(call.tool, call.args))
+        try:
+            yield
+        except GraphBubbleUp as asks:
+            # Tell the trail that a tool which asks a question of its own has not failed.
+            with suppress(AttributeError):
+                cast("Any", asks).guardrail_result = "paused"
+            raise
+        finally:
+            PASS.reset(leave)
+            _RELEASED.reset(token)
+
 
 class Enforcing:
     """The second hook of the gate, for plain and for coroutine code.
@@ -82,17 +98,8 @@ class Enforcing:
         ran = Ran()
 
         def carry_out(call: ToolCall) -> Any:
-            token = _RELEASED.set((*_RELEASED.get(), step.asked.key))
-            leave = PASS.set(Pass(call.tool, call.args))
-            try:
+            with step.released_to(call), ran.watch():
                 ran.value = execute(step.request(request, call))
-                ran.done = True
-            except BaseException as error:
-                ran.error = _marked(error)
-                raise
-            finally:
-                PASS.reset(leave)
-                _RELEASED.reset(token)
             return ran.value
 
         try:
@@ -114,17 +121,8 @@ class Enforcing:
         ran = Ran()
 
         async def carry_out(call: ToolCall) -> Any:
-            token = _RELEASED.set((*_RELEASED.get(), step.asked.key))
-            leave = PASS.set(Pass(call.tool, call.args))
-            try:
+            with step.released_to(call), ran.watch():
                 ran.value = await execute(step.request(request, call))
-                ran.done = True
-            except BaseException as error:
-                ran.error = _marked(error)
-                raise
-            finally:
-                PASS.reset(leave)
-                _RELEASED.reset(token)
             return ran.value
 
         try:
@@ -227,14 +225,6 @@ def _blocked(asked: Asked, outcome: Outcome, decision_id: str, site: Site) -> To
         return _wire.blocked(asked.raw, outcome, decision_id)
     _log.warning("the call `%s` was held and nobody was asked: %s", asked.call.id, NOT_RESUMABLE)
     return _wire.blocked(asked.raw, outcome, decision_id, reason=NOT_RESUMABLE)
-
-
-def _marked(error: BaseException) -> BaseException:
-    """Tell the trail that a tool which asks a question of its own has not failed."""
-    if isinstance(error, GraphBubbleUp):
-        with suppress(AttributeError):
-            cast("Any", error).guardrail_result = "paused"
-    return error
 
 
 def _faulted(raw: Mapping[str, Any], error: Exception) -> ToolMessage:

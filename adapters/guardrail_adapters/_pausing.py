@@ -131,11 +131,8 @@ class Pausing:
         async def tool(own: ToolCall) -> Any:
             token = _RUNNING.set((*_RUNNING.get(), _name(call)))
             try:
-                ran.value = await execute(own)
-                ran.done = True
-            except BaseException as error:
-                ran.error = error
-                raise
+                with ran.watch():
+                    ran.value = await execute(own)
             finally:
                 _RUNNING.reset(token)
             return ran.value

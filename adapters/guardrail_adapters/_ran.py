@@ -24,6 +24,16 @@ class Ran:
         self.value: Any = None
         self.error: BaseException | None = None
 
+    @contextmanager
+    def watch(self) -> Generator[None]:
+        """Note how the tool ends, which is reached and run within the block."""
+        try:
+            yield
+        except BaseException as error:
+            self.error = error
+            raise
+        self.done = True
+
 
 def is_fault(decision: Decision) -> bool:
     """Whether a call was denied because judging it failed, which may pass."""

@@ -11,13 +11,13 @@ from __future__ import annotations
 import logging
 import threading
 from contextvars import ContextVar
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from langchain_core.tracers.context import register_configure_hook
 
 from guardrail import GuardrailError
 from guardrail_adapters._callbacks import Quiet
+from guardrail_adapters._undo import Undoable
 
 _log: Final = logging.getLogger("guardrail.adapters")
 
@@ -89,7 +89,7 @@ _HANDLER: Final = _Handler()
 register_configure_hook(ContextVar("guardrail_tripwire", default=_HANDLER), inheritable=True)
 
 
-class Tripwire:
+class Tripwire(Undoable):
     """The handle of `tripwire`: `undo` it, or use it as a context manager."""
 
     def __init__(self) -> None:
@@ -103,14 +103,6 @@ class Tripwire:
             if self._taut:
                 self._taut = False
                 _HANDLER.holders -= 1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.undo()
 
 
 def tripwire() -> Tripwire:

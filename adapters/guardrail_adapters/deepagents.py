@@ -39,6 +39,7 @@ from guardrail import Blocked, ConfigError, Outcome, ToolCall
 from guardrail.model import NEUTRAL
 from guardrail_adapters._calls import CallReader, Options, Site
 from guardrail_adapters._guard import GuardLike
+from guardrail_adapters._ran import Ran
 from guardrail_adapters._tripwire import PASS
 
 __all__ = ["GuardLike", "Options", "guard_backend"]
@@ -59,10 +60,11 @@ class _Gate:
         """Act, or give back what `refused` makes of the neutral text."""
         if self._released(tool, args):
             return act()
-        ran = _Ran()
+        ran = Ran()
 
         def carry_out(_: ToolCall) -> Any:
-            ran.value = ran.watch(act)
+            with ran.watch():
+                ran.value = act()
             return None  # contents of files are not the result of a call, and not for the trail
 
         try:
@@ -100,25 +102,6 @@ class _Gate:
 
 
 _PATHS: Final = frozenset({"path", "file_path"})
-
-
-class _Ran:
-    """What happened inside `Guard.run`, to tell the backend's own errors from the guard's."""
-
-    def __init__(self) -> None:
-        self.done = False
-        self.value: Any = None
-        self.error: BaseException | None = None
-
-    def watch(self, act: Callable[[], Any]) -> Any:
-        """Act, and note how it ended."""
-        try:
-            value = act()
-        except BaseException as error:
-            self.error = error
-            raise
-        self.done = True
-        return value
 
 
 class _Files(BackendProtocol):

@@ -10,8 +10,7 @@ import functools
 import inspect
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from types import TracebackType
-from typing import Any, Final, Self, TypeVar, Unpack, cast
+from typing import Any, Final, TypeVar, Unpack, cast
 
 try:
     from langchain_core.tools import BaseTool
@@ -29,6 +28,7 @@ from guardrail_adapters._duties import Duties, DutiesHandler, everywhere
 from guardrail_adapters._gate import Gate
 from guardrail_adapters._guard import GuardLike
 from guardrail_adapters._tripwire import Tripwire, Unguarded, tripwire
+from guardrail_adapters._undo import Undoable
 
 __all__ = [
     "AnswerKind",
@@ -214,7 +214,7 @@ _lock: Final = threading.Lock()
 _active: Instrumented | None = None
 
 
-class Instrumented:
+class Instrumented(Undoable):
     """The handle of `instrument`: `undo` it, or use it as a context manager.
 
     Nodes that were built while it was active stay guarded.
@@ -247,14 +247,6 @@ class Instrumented:
                 setattr(ToolNode, name, original)
             _active = None
             everywhere(None)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.undo()
 
     def _patch(self) -> None:
         originals = {name: getattr(ToolNode, name) for name in ("__init__", "_func", "_afunc")}

@@ -15,8 +15,7 @@ import functools
 import importlib
 import inspect
 import threading
-from types import TracebackType
-from typing import Any, Final, Self, Unpack
+from typing import Any, Final, Unpack
 
 try:
     # Where the type checkers run it is not installed, so its parts are looked up and not imported.
@@ -32,6 +31,7 @@ from guardrail import ConfigError
 from guardrail_adapters._guard import GuardLike
 from guardrail_adapters._openai_tools import Door, Options
 from guardrail_adapters._owed import Owed
+from guardrail_adapters._undo import Undoable
 
 __all__ = ["GuardLike", "Instrumented", "Options", "check_sdk", "duties", "instrument"]
 
@@ -100,7 +100,7 @@ _lock: Final = threading.Lock()
 _active: Instrumented | None = None
 
 
-class Instrumented:
+class Instrumented(Undoable):
     """The handle of `instrument`: `undo` it, or use it as a context manager.
 
     Tools that an agent used while it was active stay guarded.
@@ -126,14 +126,6 @@ class Instrumented:
                 raise ConfigError("`AgentBase.get_all_tools` was patched by something else after the guard: undo that")
             _agent.AgentBase.get_all_tools = self._original
             _active = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.undo()
 
     def _patch(self) -> None:
         original, door = self._original, self._door

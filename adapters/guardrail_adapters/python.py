@@ -8,11 +8,12 @@ A call that needs a person raises `Escalated`; made again once people have appro
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import inspect
 import os
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, Unpack, cast
 
 from guardrail import Blocked, ConfigError, Denied, Escalated, ToolCall
@@ -20,7 +21,7 @@ from guardrail_adapters._caller import Caller, Options
 from guardrail_adapters._guard import require
 from guardrail_adapters._host import GuardedPath, Shutil, Subprocess
 
-__all__ = ["Blocked", "Denied", "Escalated", "GuardLike", "Host", "Options", "guarded", "shell"]
+__all__ = ["Blocked", "Denied", "Escalated", "GuardLike", "Host", "Options", "Session", "guarded", "session", "shell"]
 
 if TYPE_CHECKING:
     from guardrail import Guard
@@ -151,7 +152,7 @@ def shell(guard: Guard, *, confine: Mode | None = None, **options: Unpack[Option
 
         printed: list[bytes] = []
         call = caller.call("bash", {"command": command})
-        with confining(guard, call.cwd, confine) as held:
+        with confining(guard, call.cwd, confine, call=call) as held:
             done = execute(guard, call, lambda _, chunk: printed.append(chunk), confinement=held)
         text = b"".join(printed).decode("utf-8", "replace")
         return text if done.ended.exit_code == 0 else f"{text}\n[exit code {done.ended.exit_code}]"
@@ -179,3 +180,47 @@ class Host:
     def path(self, *parts: str | os.PathLike[str]) -> GuardedPath:
         """A path that asks the guard first; it has the methods of `pathlib.Path` that read, write and delete."""
         return GuardedPath(self._run, self._caller, pathlib.Path(*parts))
+
+
+class Session:
+    """One conversation of one agent: its tools have the same subject, session and cwd. Made by `session`.
+
+    Args:
+        guard: what judges, runs and keeps what is owed.
+        options: subject, session and cwd.
+    """
+
+    def __init__(self, guard: Guard, options: Options) -> None:
+        self._guard = guard
+        self._options = options
+        self.host = Host(guard, **options)
+        """Parts of the standard library that ask first; see `Host`."""
+
+    def guarded(self, *, tool: str = "") -> Callable[[_F], _F]:
+        """`guarded`, in this conversation."""
+        return guarded(self._guard, tool=tool, **self._options)
+
+    def shell(self, *, confine: Mode | None = None) -> Callable[[str], str]:
+        """`shell`, in this conversation."""
+        return shell(self._guard, confine=confine, **self._options)
+
+
+@contextlib.contextmanager
+def session(guard: Guard, **options: Unpack[Options]) -> Generator[Session]:
+    """What an agent owes is taken up before the block, and looked at after it, however it ends: doing nothing is seen.
+
+    Args:
+        guard: what judges, runs and keeps what is owed.
+        options: subject, session and cwd.
+
+    Yields:
+        The conversation, with the tools of this module.
+
+    Raises:
+        TrailError: if the trail cannot take the records.
+        Fault: if what is owed cannot be kept.
+    """
+    require(guard, "run", "arun", "session")
+    caller = Caller.of(options)
+    with guard.session(caller.subject, session=caller.session):
+        yield Session(guard, options)

@@ -7,26 +7,14 @@ is scripted, so neither a key nor a network is needed.
 from __future__ import annotations
 
 import asyncio
-import tempfile
-from pathlib import Path
 
 from agents import Agent, Runner, RunState, function_tool, set_tracing_disabled
 from agents.testing import ScriptedModel, assistant_message, function_call
 
+from examples.place import place
 from guardrail import Guard
-from guardrail.config import parse
 from guardrail_adapters.openai_agents import duties, instrument
 
-CONFIG = """
-[[asset]]
-id = "model:beta"
-class = "weights"
-paths = ["weights"]
-[trail]
-directory = "trail"
-[limits]
-decision_ms = 60000
-"""
 COPY = "cp -r weights /tmp/mine"
 UNKNOWN = """python3 -c 'import os; exec(os.getenv("JOB", "print(1)"))'"""
 RAN: list[str] = []
@@ -87,11 +75,8 @@ async def act(guard: Guard, folder: str) -> None:
 def main() -> None:
     """Look, copy, ask."""
     set_tracing_disabled(True)
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "weights").mkdir()
-        (Path(folder) / "weights/w.safetensors").write_bytes(b"W")
-        with Guard.open(parse(CONFIG, base=folder)) as guard:
-            asyncio.run(act(guard, folder))
+    with place() as folder, Guard.open(folder / "guardrail.toml") as guard:
+        asyncio.run(act(guard, str(folder)))
 
 
 if __name__ == "__main__":

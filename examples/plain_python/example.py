@@ -5,41 +5,24 @@ Run it with `python -m examples.plain_python.example`; it ends with an error if 
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
+from examples.place import place
 from guardrail import Guard
-from guardrail.config import parse
 from guardrail.review import Vote
 from guardrail_adapters.python import Denied, Escalated, Host, guarded
-
-CONFIG = """
-[[asset]]
-id = "model:beta"
-class = "weights"
-paths = ["models/beta"]
-[trail]
-directory = "trail"
-[limits]
-decision_ms = 60000
-"""
 
 UNKNOWN = """python3 -c 'import os; exec(os.getenv("JOB", "print(6 * 7)"))'"""
 
 
 def main() -> None:
     """Look, copy, ask."""
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "models/beta").mkdir(parents=True)
-        (Path(folder) / "models/beta/w.safetensors").write_bytes(b"W")
-        with Guard.open(parse(CONFIG, base=folder)) as guard:
-            act(guard, folder)
+    with place() as folder, Guard.open(folder / "guardrail.toml") as guard:
+        act(guard, str(folder))
 
 
 def act(guard: Guard, folder: str) -> None:
     """What the agent does."""
     host = Host(guard, subject="ops-agent", cwd=folder)
-    listing = host.subprocess.check_output(["ls", "models/beta"], text=True)
+    listing = host.subprocess.check_output(["ls", "weights"], text=True)
     print(f"allowed: ls shows {listing.strip()}")
 
     @guarded(guard, tool="copy_file", subject="ops-agent", cwd=folder)
@@ -47,7 +30,7 @@ def act(guard: Guard, folder: str) -> None:
         raise SystemExit(f"the copy of {source} to {destination} ran although nobody ordered it")
 
     try:
-        copy_file("models/beta/w.safetensors", "mine")
+        copy_file("weights/w.safetensors", "mine")
         raise SystemExit("the copy was not denied")
     except Denied as error:
         print(f"denied: {error}")

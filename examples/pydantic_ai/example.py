@@ -6,27 +6,14 @@ a function, so neither a key nor a network is needed.
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 from pydantic_ai import Agent, DeferredToolRequests, DeferredToolResults, ToolApproved
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart
 from pydantic_ai.models.function import AgentInfo, FunctionModel
 
+from examples.place import place
 from guardrail import Guard
-from guardrail.config import parse
 from guardrail_adapters.pydantic_ai import Guardrail
 
-CONFIG = """
-[[asset]]
-id = "model:beta"
-class = "weights"
-paths = ["weights"]
-[trail]
-directory = "trail"
-[limits]
-decision_ms = 60000
-"""
 COPY = "cp -r weights /tmp/mine"
 UNKNOWN = """python3 -c 'import os; exec(os.getenv("JOB", "print(1)"))'"""
 EDITED = "python3 -c 'print(1)'"
@@ -74,11 +61,8 @@ def act(guard: Guard, folder: str) -> None:
 
 def main() -> None:
     """Look, copy, ask."""
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "weights").mkdir()
-        (Path(folder) / "weights/w.safetensors").write_bytes(b"W")
-        with Guard.open(parse(CONFIG, base=folder)) as guard:
-            act(guard, folder)
+    with place() as folder, Guard.open(folder / "guardrail.toml") as guard:
+        act(guard, str(folder))
 
 
 if __name__ == "__main__":

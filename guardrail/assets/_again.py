@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from guardrail.assets._files import locate
+from guardrail.assets._places import locate
 
 if TYPE_CHECKING:
     from guardrail.assets._recognition import Recognition

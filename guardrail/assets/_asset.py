@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from guardrail.assets._controls import ControlKeys, control_keys
-from guardrail.assets._files import Place
+from guardrail.assets._places import Place
 from guardrail.config import AssetConfig, RecordConfig, dotted
 from guardrail.model import AssetClass
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from guardrail.assets._files import Place, found_at, locate
 from guardrail.assets._index import AssetIndex
 from guardrail.assets._look import Look
+from guardrail.assets._places import Place, found_at, locate
 from guardrail.assets._trees import Trees, Unseen
 from guardrail.model import Effect, Resource
 

@@ -210,14 +210,6 @@ def _spelled(text: Any, safe: Any) -> bool:
     return text == (safe if isinstance(safe, str) else str(safe))
 
 
-def over(effect: Effect) -> Effect:
-    """What moves or copies a file of known content over a control file, as the write that it is."""
-    target = effect.target or effect.resource
-    return msgspec.structs.replace(
-        effect, op="write", resource=target, target=None, attrs={**effect.attrs, "by": effect.op}
-    )
-
-
 def returned(effects: Sequence[Effect]) -> tuple[Effect, ...]:
     """Copies of a control file into a file that then takes its place, and goes nowhere else, are an edit of it.
 

@@ -19,6 +19,8 @@ from guardrail.config import Weakens
 Direction = Literal["weakens", "strengthens", "unknown", "same"]
 """What a change does to a control; `unknown` is a question for a person."""
 
+_Way = Literal["weakens", "strengthens"]
+
 MAX_LIST_ITEMS: Final = 10_000
 """Most items of a list that are compared, one by one; a longer one is `unknown`."""
 
@@ -116,14 +118,7 @@ _BYTES: Final[Mapping[str, float]] = {
 }  # fmt: skip
 
 
-def _of_amount(
-    old: Any,
-    new: Any,
-    more: Literal["weakens", "strengthens"],
-    less: Literal["weakens", "strengthens"],
-    *,
-    typed: bool,
-) -> Direction:
+def _of_amount(old: Any, new: Any, more: _Way, less: _Way, *, typed: bool) -> Direction:
     left, right = _amount(old, typed=typed), _amount(new, typed=typed)
     if left is None or right is None or left[1] != right[1]:
         return "unknown"
@@ -166,14 +161,7 @@ def _amount(value: Any, *, typed: bool) -> tuple[float, str] | None:
 # -- members
 
 
-def _of_members(
-    old: Any,
-    new: Any,
-    more: Literal["weakens", "strengthens"],
-    less: Literal["weakens", "strengthens"],
-    *,
-    typed: bool,
-) -> Direction:
+def _of_members(old: Any, new: Any, more: _Way, less: _Way, *, typed: bool) -> Direction:
     if isinstance(new, bool) or (isinstance(old, bool) and not isinstance(new, list)):
         # `allow_all: true` is the widest of all lists, and `approvals: false` the shortest.
         on = _switch(new, typed=typed)

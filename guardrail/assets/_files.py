@@ -1,25 +1,21 @@
-"""The live filesystem: what a path really is, asked once and by the kernel.
+"""What analysis may ask of the live filesystem: which names there are, of what kind, and small contents.
 
-Not concerned with assets. Blind spot: every answer is true when given and may be stale a moment later, so a decision
-names what was resolved, and confinement (where there is any) holds the call to it.
+Not concerned with where a path leads, which `_places` knows, nor with assets.
 """
 
 from __future__ import annotations
 
-import errno
 import fnmatch
 import os
 import re
 import stat
 import struct
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from functools import lru_cache
-from itertools import islice
 from typing import Final, Literal
 
-import msgspec
-
+from guardrail.assets._places import locate
 from guardrail.assets._trees import Trees, Unseen
 
 MAX_GLOB_SECONDS: Final = 0.3
@@ -28,264 +24,6 @@ analysis treats as unknown.
 
 Some hundred thousand names, however busy the host is: what is held must not depend on that.
 """
-
-_O_PATH: Final = os.O_PATH | os.O_CLOEXEC
-
-
-class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """What a path turned out to be.
-
-    Args:
-        real: absolute path without symbolic links; for a missing path its nearest existing parent,
-            resolved, and the rest.
-        exists: whether something is there.
-        dev: device number, if it exists.
-        ino: inode number, if it exists.
-        links: number of names of the inode, if it exists.
-        ctime_ns: when the inode last changed, if it exists; no call can set it.
-        mtime_ns: when the content is said to have changed, if it exists; anybody can set it.
-        size: size in bytes, if it exists.
-        directory: whether it is a directory.
-        regular: whether it is a file with content of its own, and no device or pipe.
-        hidden: this process may not look there, so a link on the way would not be seen.
-    """
-
-    real: str
-    exists: bool = False
-    dev: int | None = None
-    ino: int | None = None
-    links: int = 0
-    ctime_ns: int = 0
-    mtime_ns: int = 0
-    size: int = -1
-    directory: bool = False
-    regular: bool = False
-    hidden: bool = False
-
-
-def locate(path: str, *, nofollow: bool = False) -> Place:
-    """Resolve a path on the live filesystem.
-
-    Args:
-        path: absolute path; `..` is resolved by the kernel, not as text.
-        nofollow: the last component is meant itself, even if it is a symbolic link (unlink, rename).
-
-    Returns:
-        Where it is. A path that cannot be looked at is resolved as far as it goes.
-    """
-    # A trailing slash makes the kernel follow the link: `rm link/` is about the directory.
-    follow = not nofollow or path.endswith("/")
-    try:
-        descriptor = os.open(path, _O_PATH if follow else _O_PATH | os.O_NOFOLLOW)
-    except (OSError, ValueError) as error:
-        return _missing(path, error)
-    try:
-        status = os.fstat(descriptor)
-        real = os.readlink(f"/proc/self/fd/{descriptor}")
-    except OSError:
-        # /proc is not mounted: slower, and correct.
-        return _by_walk(path, nofollow=not follow)
-    finally:
-        os.close(descriptor)
-    if not real.startswith("/"):
-        real = os.path.realpath(path)
-    return found_at(real, status)
-
-
-def locate_in(folder: Place, path: str, name: str, *, nofollow: bool = False) -> Place:
-    """`locate`, where the directory is known.
-
-    Args:
-        folder: the directory that the path is in, as it is there.
-        path: absolute path.
-        name: its last component, which is no `.` or `..`.
-        nofollow: the name is meant itself, even if it is a symbolic link.
-
-    Returns:
-        As `locate`.
-    """
-    try:
-        status = os.lstat(path)
-    except FileNotFoundError:
-        return Place(real=f"{folder.real.rstrip('/')}/{name}")
-    except (OSError, ValueError):
-        return locate(path, nofollow=nofollow)
-    if stat.S_ISLNK(status.st_mode) and not nofollow:
-        return locate(path)
-    return found_at(f"{folder.real.rstrip('/')}/{name}", status)
-
-
-def found_at(real: str, status: os.stat_result) -> Place:
-    """The place of something that is there."""
-    return Place(
-        real=real,
-        exists=True,
-        dev=status.st_dev,
-        ino=status.st_ino,
-        links=status.st_nlink,
-        ctime_ns=status.st_ctime_ns,
-        mtime_ns=status.st_mtime_ns,
-        size=status.st_size,
-        directory=stat.S_ISDIR(status.st_mode),
-        regular=stat.S_ISREG(status.st_mode),
-    )
-
-
-_PROCESS: Final = re.compile(r"/proc/(?:self|thread-self|\d+)(?:/task/\d+)?")
-_MAX_HOPS: Final = 40
-"""Most symbolic links on one path, as in the kernel."""
-
-
-def of_process(path: str, *, nofollow: bool = False) -> str | None:
-    """The path, if it means the same in the agent's process as in this one.
-
-    `/proc/self/cwd`, `/proc/self/fd/3` and the like, also behind other links, name different things in each process:
-    resolved here they would be the guard's, and a command may have changed its directory since its call began.
-
-    Args:
-        path: absolute path.
-        nofollow: the last component is meant itself.
-
-    Returns:
-        The path as it is if it leads through no process, without `/proc/self/root` if it only leads through that, and
-        None if only the agent's process, or another one, knows where it leads.
-    """
-    left = path.split("/")[::-1]
-    here, hops, through = "", 0, False
-    while left:
-        name = left.pop()
-        if name in ("", "."):
-            continue
-        if name == "..":
-            here = here.rpartition("/")[0]
-            continue
-        if _PROCESS.fullmatch(here):
-            if name == "root" and not here[6:7].isdigit():
-                here, through = "", True
-                continue
-            if name in ("cwd", "root", "exe", "fd", "map_files", "ns"):
-                return None
-        here = f"{here}/{name}"
-        if here in ("/proc/self", "/proc/thread-self") or (nofollow and not any(left)):
-            continue
-        try:
-            target = os.readlink(here)
-        except (OSError, ValueError):
-            continue
-        hops += 1
-        if hops > _MAX_HOPS:
-            return None
-        if target.startswith("/"):
-            here = ""
-        else:
-            here = here.rpartition("/")[0]
-        left.extend(target.split("/")[::-1])
-    return (here or "/") if through else path
-
-
-def _missing(path: str, error: OSError | ValueError) -> Place:
-    number = error.errno if isinstance(error, OSError) else None
-    place = _below_existing(path) if number == errno.ENOENT else None
-    if number == errno.ENAMETOOLONG:
-        place = _by_steps(path)
-    if place is not None:
-        return place
-    if number in (errno.EACCES, errno.EPERM):
-        return Place(real=os.path.normpath(path), hidden=True)
-    try:
-        return Place(real=os.path.realpath(path))
-    except (OSError, ValueError):
-        return Place(real=os.path.normpath(path.replace("\0", "")))
-
-
-def _below_existing(path: str) -> Place | None:
-    """A missing path under its nearest existing parent; None where only a walk from link to link can tell."""
-    head, rest = path.rstrip("/"), ""
-    while head:
-        head, _, name = head.rpartition("/")
-        if name in (".", ".."):
-            return None
-        if name == "":
-            continue
-        rest = f"/{name}{rest}"
-        try:
-            descriptor = os.open(head or "/", _O_PATH | os.O_DIRECTORY)
-        except OSError as error:
-            if error.errno == errno.ENOENT:
-                continue
-            return None
-        try:
-            parent = os.readlink(f"/proc/self/fd/{descriptor}")
-        except OSError:
-            return None
-        finally:
-            os.close(descriptor)
-        # A dangling link is missing to open() and yet there: where it points is what would be made.
-        if not parent.startswith("/") or os.path.islink(f"{head}/{name}"):
-            return None
-        return Place(real=f"{parent.rstrip('/')}{rest}")
-    return None
-
-
-def _by_steps(path: str) -> Place | None:
-    """A path that is too long for one call of the kernel: a shell that has changed its directory can still go there."""
-    names = [name for name in path.split("/") if name not in ("", ".")]
-    descriptor = os.open("/", _O_PATH | os.O_DIRECTORY)
-    try:
-        for index, name in enumerate(names):
-            last = index == len(names) - 1
-            try:
-                following = os.open(name, _O_PATH if last else _O_PATH | os.O_DIRECTORY, dir_fd=descriptor)
-            except (OSError, ValueError):
-                rest = "/".join(names[index:])
-                return Place(real=f"{_name_of(descriptor, names[:index]).rstrip('/')}/{rest}")
-            os.close(descriptor)
-            descriptor = following
-        return found_at(_name_of(descriptor, names), os.fstat(descriptor))
-    finally:
-        os.close(descriptor)
-
-
-def _name_of(descriptor: int, names: Sequence[str]) -> str:
-    try:
-        return os.readlink(f"/proc/self/fd/{descriptor}")
-    except OSError:
-        # Longer than a page: the inodes on the way are known, the resolved name is not.
-        return "/" + "/".join(names)
-
-
-def _by_walk(path: str, *, nofollow: bool) -> Place:
-    head, tail = os.path.split(path.rstrip("/"))
-    real = os.path.join(os.path.realpath(head), tail) if nofollow else os.path.realpath(path)
-    try:
-        status = os.lstat(real) if nofollow else os.stat(real)
-    except OSError:
-        return Place(real=real)
-    return found_at(real, status)
-
-
-def walk_files(root: str, limit: int) -> Iterator[tuple[str, os.stat_result]]:
-    """Regular files at or below `root`, links not followed, at most `limit` of them."""
-    yield from islice(_walk(root), limit)
-
-
-def _walk(root: str) -> Iterator[tuple[str, os.stat_result]]:
-    try:
-        status = os.stat(root)
-    except OSError:
-        return
-    if stat.S_ISREG(status.st_mode):
-        yield root, status
-        return
-    for folder, _, names in os.walk(root):
-        for name in names:
-            path = os.path.join(folder, name)
-            try:
-                status = os.lstat(path)
-            except OSError:
-                continue
-            if stat.S_ISREG(status.st_mode):
-                yield path, status
 
 
 @lru_cache(maxsize=1024)
@@ -377,12 +115,24 @@ class LiveFiles:
     def kind(self, path: str) -> Literal["file", "dir", "other"] | None:
         """What is at a path, links followed; None if nothing is, or it cannot be looked at."""
         try:
+            if not os.access(path, os.F_OK):
+                return None  # what most words name is not there, and this costs less than to raise that
             mode = os.stat(path).st_mode
         except (OSError, ValueError):
             return None
         if stat.S_ISREG(mode):
             return "file"
         return "dir" if stat.S_ISDIR(mode) else "other"
+
+    def missing(self, path: str) -> bool:
+        """Whether nothing has that name, not even a link that leads nowhere, and that is certain."""
+        try:
+            os.lstat(path)
+        except FileNotFoundError:
+            return True
+        except (OSError, ValueError):
+            return False
+        return False
 
     def identity(self, path: str) -> str:
         """One text for all names of the same file; of a missing one, where it would be."""
@@ -424,6 +174,13 @@ class LiveFiles:
         """Whether the names below a directory are words as they are, and there are not too many to look at."""
         try:
             return not self.trees.odd(path)
+        except Unseen:
+            return False
+
+    def inert(self, path: str) -> bool:
+        """Whether the names below a directory are words also in the text of a shell, and not too many to look at."""
+        try:
+            return not self.trees.coded(path)
         except Unseen:
             return False
 

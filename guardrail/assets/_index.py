@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final
 from guardrail.assets._addresses import Addresses
 from guardrail.assets._asset import Asset
 from guardrail.assets._controls import Overrides, watched_name
-from guardrail.assets._files import Place, locate, walk_files
 from guardrail.assets._mounts import Coordinates, Mounts
+from guardrail.assets._places import Place, locate, walk_files
 
 if TYPE_CHECKING:
     from guardrail.assets._recognition import Recognition

@@ -1,12 +1,12 @@
 """The declared assets, and which of them an effect bears on.
 
-Not concerned with where assets lie, which `_index` knows, nor with what a pattern can mean: that is for `_patterns`.
+Not concerned with where assets lie, which `_index` knows, nor with what a pattern can mean, which
+`_patterns` does, nor with what an edit changes, which `_edits` does.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,15 +15,17 @@ import msgspec
 from guardrail.assets._addresses import is_this_process, process_name
 from guardrail.assets._asset import CODE, NAME, PACKAGE, PROCESS, Asset, declared_asset, names_of, own_asset
 from guardrail.assets._beneath import Beneath
-from guardrail.assets._controls import key_effects, keyed, over, returned, variable_effect
-from guardrail.assets._dates import contradiction
-from guardrail.assets._files import LiveFiles, Place, found_at, locate, walk_files
+from guardrail.assets._controls import returned, variable_effect
+from guardrail.assets._edits import Edits
+from guardrail.assets._files import LiveFiles
+from guardrail.assets._forged import ForgedDates
+from guardrail.assets._inclusions import taken_in
 from guardrail.assets._index import MAX_INDEXED_FILES, AssetIndex
 from guardrail.assets._lineage import TAKING, Lineage
 from guardrail.assets._look import MAX_ASSETS_PER_EFFECT, NO_ARGS, Found, Look, split
 from guardrail.assets._onward import TREES, is_repository, last_of, onward
 from guardrail.assets._patterns import Patterns
-from guardrail.assets._records import called_record, record_effects
+from guardrail.assets._places import Place, locate, walk_files
 from guardrail.config import Config
 from guardrail.errors import AnalysisFault
 from guardrail.model import Effect, Resource
@@ -35,23 +37,17 @@ if TYPE_CHECKING:
 _WHOLE: Final = frozenset({"read", "copy", "net_send"})
 """Ops that take the content of every file in a tree, under whatever name it lies there."""
 
-_TRANSFERS: Final = frozenset({"copy", "link", "rename", "net_send", "api_copy"})
-"""Ops by which a model gets elsewhere, for which its age may be the reason."""
-
-MAX_DATED: Final = 256
-"""Most files of a directory whose dates are looked at."""
-
 LOOKING: Final = frozenset({"read", "list", "net_recv", "env", "exec", "exec_opaque", "remote_exec", "mention"})
 """Ops that change nothing by themselves."""
+
+_TAKING_IT: Final = frozenset({"read", "copy", "link", "rename", "net_send", "api_copy"})
+"""Ops on a file that was to be made from an asset, and is not there yet, that will find it there."""
 
 _NAMED_KINDS: Final = frozenset({"object", "service", "net"})
 """Kinds of things elsewhere that may be what an asset is called here."""
 
-_EDITING: Final = frozenset({"write", "append", "create", "truncate"})
-"""Ops whose edit is the new content of their own resource."""
-
-_BRINGING: Final = frozenset({"rename", "copy", "link"})
-"""Ops whose edit is the content that their target gets."""
+_TAKING: Final = frozenset(("control", "criteria"))
+"""Classes of assets of which what they take in is a part."""
 
 _DOWNWARD: Final = frozenset({"rename", "delete", "mount", "mention"})
 """Ops on a directory that reach what lies in it, even where the command does not say `-r`."""
@@ -59,10 +55,6 @@ _DOWNWARD: Final = frozenset({"rename", "delete", "mount", "mention"})
 _STANDARD_STREAMS: Final = frozenset(
     {"/dev/null", "/dev/stdout", "/dev/stderr", "/dev/stdin", "/dev/tty", "/dev/zero", "/dev/urandom", "/dev/random"}
 )
-
-
-_SEVERAL: Final = re.compile(r"[a-z0-9][._-][a-z0-9]|[a-z][A-Z]")
-"""A name of several words."""
 
 
 class Inventory:
@@ -88,13 +80,16 @@ class Inventory:
         self._recognition = recognition
         self._lineage = lineage
         self._files = files or LiveFiles(config.limits.expansions)
-        self._script_bytes = config.limits.script_bytes
         self._index = AssetIndex(recognition)
         self._beneath = Beneath(self._index, self._files.trees, recognition)
         self._patterns = Patterns(self._index, self._beneath)
+        self._edits = Edits(self._index, self._files, config.limits.script_bytes)
+        self._forged = ForgedDates(self._index, recognition)
         here = str(config.path(""))
         for declared in config.assets:
             spelled = [os.path.join(here, os.path.expanduser(path)) for path in declared.paths]
+            if declared.asset_class in _TAKING:
+                spelled += [other for path in spelled for other in taken_in(path)]
             places = [locate(path) for path in spelled]
             self._index.add(declared_asset(declared, places), spelled, places)
             for uri in declared.uris:
@@ -167,7 +162,7 @@ class Inventory:
                 # Who may enter or change a directory decides who reaches what lies in it, and who can delete it.
                 resolved.extend(self._resolve_one(msgspec.structs.replace(effect, op="mention"), look))
             if self._index.by_key and effect.op == "exec_opaque" and (effect.resource.uri or "").startswith("tool:"):
-                resolved.extend(self._by_control(effect, args))
+                resolved.extend(self._edits.named_in(effect, args))
         if any(effect.resource.asset is not None for effect in resolved):
             resolved = onward(_deleted(resolved), self._class_of)
         return returned(resolved)
@@ -198,8 +193,7 @@ class Inventory:
             target.anything or there is None or there.asset is not None or there.uri is not None
         ):
             return None
-        side = there if effect.op in _BRINGING else here if effect.op in _EDITING else None
-        if side is not None and self._index.overrides.of(side.real) is not None:
+        if self._edits.overridden(effect, here, there) is not None:
             return None
         return msgspec.structs.replace(effect, resource=here, target=there, edit=None)
 
@@ -220,7 +214,7 @@ class Inventory:
             if not sources and not any_source:
                 return
             sources = sources or [effect.resource]
-        sources = self._controlled(effect) or sources
+        sources = self._edits.controlled(effect) or sources
         attrs = effect.attrs
         more += max(len(sources) - MAX_ASSETS_PER_EFFECT, 0) + max(len(targets) - MAX_ASSETS_PER_EFFECT, 0)
         if more:
@@ -228,7 +222,7 @@ class Inventory:
             attrs = {**attrs, "assets_more": more}
         if any_source or any_target or more:
             attrs = {**attrs, "any": True}
-        attrs = {**attrs, **self._dated(effect, sources, look)}
+        attrs = {**attrs, **self._forged.told(effect, sources[:MAX_ASSETS_PER_EFFECT], look)}
         if effect.attrs.get("follows"):
             yield from self._beneath.followed(effect, sources[0], targets[0], attrs, look)
         if effect.resource.recursive and effect.op in _WHOLE:
@@ -236,7 +230,7 @@ class Inventory:
         for here in sources[:MAX_ASSETS_PER_EFFECT]:
             for there in targets[:MAX_ASSETS_PER_EFFECT]:
                 one = msgspec.structs.replace(effect, resource=here, target=there, attrs=attrs)
-                yield from self._with_keys(self._over(one))
+                yield from self._edits.changes(one)
         yield from self._by_name(effect, sources, targets)
 
     def _sources(self, effect: Effect, downward: bool, look: Look) -> Found:
@@ -245,45 +239,16 @@ class Inventory:
             found = found._replace(resources=list(self._made_of(effect, found.resources, look)))
         return found
 
-    def _dated(self, effect: Effect, sources: Sequence[Resource], look: Look) -> dict[str, Any]:
-        """What the date of what is taken away says of it, if it cannot be true."""
-        if effect.op not in _TRANSFERS:
-            return {}
-        for source in sources[:MAX_ASSETS_PER_EFFECT]:
-            if source.asset is None or source.path is None:
-                continue
-            place = look.at(source.path, nofollow=source.nofollow)
-            found = self._forged(source.asset, place) if place is not None and place.exists else None
-            if found is not None:
-                return {"forged_time": found}
-        return {}
-
-    def _forged(self, asset_id: str, place: Place) -> str | None:
-        if place.directory:
-            places = [found_at(path, status) for path, status in walk_files(place.real, MAX_DATED)]
-        else:
-            places = [place]
-        for one in places:
-            found = contradiction(one.real, one)
-            # A copy that kept the date of the file it was made from, or a file that was restored before it was
-            # declared, has an old date and no false one.
-            if found is not None and one.mtime_ns not in self._known_dates(asset_id):
-                return found
-        return None
-
-    def _known_dates(self, asset_id: str) -> frozenset[int]:
-        registered = self._recognition.dates(asset_id) if self._recognition is not None else frozenset[int]()
-        if registered:
-            return registered
-        return frozenset(mtime_ns for owner, _, mtime_ns in self._index.inodes.values() if owner == asset_id)
-
     def _made_of(self, effect: Effect, sources: Sequence[Resource], look: Look) -> Iterator[Resource]:
         """The same; what was made from an asset is taken from that asset."""
         for source in sources:
             place = None
             if source.asset is None and source.path is not None and source.path not in _STANDARD_STREAMS:
                 place = look.at(source.path, nofollow=source.nofollow)
-            if self._lineage is None or (place is None and source.pattern is None) or (place and not place.exists):
+            if self._lineage is None or (place is None and source.pattern is None):
+                yield source
+                continue
+            if place is not None and not place.exists and effect.op not in _TAKING_IT:
                 yield source
                 continue
             if place is None:
@@ -294,43 +259,16 @@ class Inventory:
                 if not known:
                     yield source
                 continue
-            asset = self._lineage.asset_of(place)
-            held = [asset] if asset is not None else []
+            held = list(self._lineage.assets_of(place))
             named = effect.op == "mention" and not effect.attrs.get("cwd")
             tree = named or effect.op in TREES or (source.recursive and effect.op in _WHOLE)
-            if asset is None and place.directory and (tree or is_repository(effect)):
+            if not held and place.directory and (tree or is_repository(effect)):
                 held = [*self._lineage.below(place.real if tree else f"{place.real}/.git")]
             known = [one for one in held if one in self._index.assets]
             for one in known:
                 yield msgspec.structs.replace(source, asset=one)
             if not known:
                 yield source
-
-    def _controlled(self, effect: Effect) -> list[Resource]:
-        """Control configs that have a key of this name, where a tool changes settings without saying of which file."""
-        if effect.op != "set_key" or not (effect.resource.uri or "").startswith("config:"):
-            return []
-        key = effect.attrs.get("key")
-        found = self._index.by_key.get(key, ()) if isinstance(key, str) else ()
-        return [msgspec.structs.replace(effect.resource, asset=asset) for asset in found]
-
-    def _by_control(self, effect: Effect, args: Mapping[str, Any]) -> Iterator[Effect]:
-        """Mentions of the control configs that an argument of an unknown tool is called like a key of.
-
-        A name of one word is that of many things; what is called `shutdown_enabled` is not.
-        """
-        known = self._index.by_key
-        texts = dict.fromkeys(text for text in strings(args, keys=True) if text in known and _SEVERAL.search(text))
-        for asset in dict.fromkeys(asset for text in texts for asset in known[text]):
-            named = msgspec.structs.replace(effect.resource, asset=asset)
-            yield msgspec.structs.replace(
-                effect,
-                op="mention",
-                resource=named,
-                attrs={"key": next(iter(texts))},
-                precision="opaque",
-                modality="may",
-            )
 
     def _by_name(
         self, effect: Effect, sources: Sequence[Resource], targets: Sequence[Resource | None]
@@ -349,72 +287,12 @@ class Inventory:
                     effect, op="mention", resource=named, target=None, attrs=attrs, precision="opaque", modality="may"
                 )
 
-    def _over(self, effect: Effect) -> Effect:
-        """The same; what is put over a control from a file beside it bears on that control."""
-        side = effect.target if effect.op in _BRINGING else effect.resource if effect.op in _EDITING else None
-        asset = self._index.overrides.of(side.real) if side is not None and side.asset is None else None
-        if side is None or asset is None:
-            return effect
-        attrs = {**effect.attrs, "override": True}
-        named = msgspec.structs.replace(side, asset=asset)
-        unknown = effect.edit is None and (side.real or "").endswith("/.env")
-        if effect.op in _BRINGING:
-            return msgspec.structs.replace(effect, target=named, attrs=attrs)
-        # A file of variables is mostly for other things: a change that is not known is a question, not an answer.
-        precision = "opaque" if unknown else effect.precision
-        return msgspec.structs.replace(effect, resource=named, attrs=attrs, precision=precision)
-
     def _is_named(self, resource: Resource) -> bool:
         asset = self._index.assets.get(resource.asset or "")
         if asset is None or asset.asset_class != "guard":
             return asset is not None
         real = resource.real or ""
         return any(real == root or real.startswith(root + "/") for root in asset.roots)
-
-    def _with_keys(self, effect: Effect) -> Iterator[Effect]:
-        asset = self._index.assets.get(effect.resource.asset or "")
-        if asset is not None and effect.op == "set_key" and effect.resource.uri is not None:
-            yield keyed(effect, asset.controls)
-            return
-        if asset is not None and effect.op == "record_score" and asset.record is not None:
-            yield called_record(effect, asset.record, asset.facts["model"])
-            return
-        # INVARIANT: only an op that changes the resource's own content is judged by its edit; what is moved, copied or
-        # linked carries the content of its target.
-        known = effect.edit if effect.op in _EDITING else None
-        if effect.op in _BRINGING and effect.edit is not None and self._is_edit_of_target(effect):
-            yield from self._brought(effect)
-            return
-        if asset is None or known is None or not asset.is_read_by_key or effect.resource.real is None:
-            yield effect if effect.edit is None else msgspec.structs.replace(effect, edit=None)
-            return
-        before = self._files.read(effect.resource.real, self._script_bytes)
-        if before is None and effect.resource.ino is not None:
-            # It is there and cannot be read, or is too large: what an edit makes of it is not known.
-            yield msgspec.structs.replace(effect, edit=None)
-            return
-        if asset.record is not None:
-            yield from record_effects(effect, known, before, asset.record, asset.facts["model"])
-            return
-        yield from key_effects(effect, known, before, asset.controls)
-
-    def _is_edit_of_target(self, effect: Effect) -> bool:
-        """A regular file that is no asset, moved or copied over one that is judged by its keys."""
-        target = self._index.assets.get(effect.target.asset or "") if effect.target is not None else None
-        source = effect.resource
-        if target is None or not target.is_read_by_key or source.asset is not None or source.path is None:
-            return False
-        # INVARIANT: a link that is moved brings what it leads to, whoever may change that.
-        return not os.path.islink(source.path)
-
-    def _brought(self, effect: Effect) -> Iterator[Effect]:
-        """The keys that change, and the move or copy itself, which then is of no asset."""
-        target = effect.target
-        if target is None:
-            return
-        plain = msgspec.structs.replace(target, asset=None)
-        yield msgspec.structs.replace(effect, target=plain, edit=None, attrs={**effect.attrs, "over": target.asset})
-        yield from self._with_keys(over(effect))
 
     def _look_up(self, resource: Resource, downward: bool, look: Look) -> Found:
         """Resources with their assets, and whether it could be anything at all."""

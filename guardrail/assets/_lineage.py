@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from guardrail.assets._birth import birth_ns
-from guardrail.assets._files import Place, walk_files
+from guardrail.assets._places import Place, walk_files
 from guardrail.errors import AnalysisFault, ConfigError
 from guardrail.model import Effect
 from guardrail.storage import StateFile, remedy, transaction
@@ -65,6 +65,9 @@ create table if not exists inodes (id integer primary key, dev integer not null,
 _Where = tuple[str, str]
 """A kind of name, `path` or `pattern`, and the name."""
 
+_Assets = dict[str, None]
+"""Ids of assets, each once, in the order in which they were noted: a merge is made of several."""
+
 
 class _Inode(NamedTuple):
     """A derived file as it was when it was first seen; `birth` is -1 where the filesystem does not say."""
@@ -98,12 +101,12 @@ class Lineage:
         self._closed = False
         self._seen = (0, 0)
         self._version = -1
-        self._paths: dict[str, str] = {}
-        self._patterns: dict[str, dict[str, str]] = {}
+        self._paths: dict[str, _Assets] = {}
+        self._patterns: dict[str, dict[str, _Assets]] = {}  # by the directory that they begin in
         self._inodes: dict[tuple[int, int], list[_Inode]] = {}
         self._above: dict[str, dict[str, None]] = {}
-        self._pending: dict[_Where, tuple[str, int]] = {}
-        self._late: dict[_Where, tuple[str, int]] = {}
+        self._pending: dict[_Where, tuple[_Assets, int]] = {}
+        self._late: dict[_Where, tuple[_Assets, int]] = {}
         if self._file is None:
             return
         import sqlite3
@@ -146,8 +149,8 @@ class Lineage:
             self._refresh()
             return bool(self._paths or self._patterns)
 
-    def asset_of(self, place: Place) -> str | None:
-        """The asset that what is at a place was made from; None if it was made from none.
+    def assets_of(self, place: Place) -> Sequence[str]:
+        """The assets that what is at a place was made from; a place at which nothing is yet is known by its name.
 
         Raises:
             AnalysisFault: if that cannot be told because the file cannot be read.
@@ -155,11 +158,11 @@ class Lineage:
         with self._lock:
             self._refresh()
             if not self._paths and not self._patterns:
-                return None
+                return ()
             if place.dev is not None and place.ino is not None and not place.directory:
-                for known in self._inodes.get((place.dev, place.ino), ()):
-                    if _is_same(known, place):
-                        return known.asset
+                known = self._inodes.get((place.dev, place.ino), ())
+                if found := tuple(dict.fromkeys(one.asset for one in known if _is_same(one, place))):
+                    return found
             return self._by_name(place.real)
 
     def below(self, real: str) -> Sequence[str]:
@@ -176,7 +179,7 @@ class Lineage:
         """
         with self._lock:
             self._refresh()
-            return tuple(path for path, asset in self._paths.items() if asset == asset_id)
+            return tuple(path for path, assets in self._paths.items() if asset_id in assets)
 
     def named_below(self, real: str, name: str) -> Sequence[str]:
         """The assets of which something was made below a directory, of which a file could have such a name.
@@ -192,26 +195,27 @@ class Lineage:
                 return ()
             found = [
                 asset
-                for path, asset in self._paths.items()
+                for path, assets in self._paths.items()
                 if path.startswith(head) and (fnmatch.fnmatchcase(os.path.basename(path), name) or os.path.isdir(path))
+                for asset in assets
             ]
             for folder, patterns in self._patterns.items():
                 if f"{folder.rstrip('/')}/".startswith(head):
-                    found += patterns.values()
+                    found += itertools.chain.from_iterable(patterns.values())
         return tuple(dict.fromkeys(found))
 
-    def _by_name(self, real: str) -> str | None:
+    def _by_name(self, real: str) -> Sequence[str]:
+        """What is known of a path, else of what its name may be one of, else of the directory that it lies in."""
         path = real
         while path:
-            asset = self._paths.get(path)
-            if asset is not None:
-                return asset
+            if path in self._paths:
+                return tuple(self._paths[path])
             folder = path.rpartition("/")[0]
-            for pattern, made_of in self._patterns.get(folder or "/", {}).items():
-                if fnmatch.fnmatchcase(real, pattern):
-                    return made_of
+            patterns = self._patterns.get(folder or "/", {}).items()
+            if found := [assets for pattern, assets in patterns if fnmatch.fnmatchcase(real, pattern)]:
+                return tuple(dict.fromkeys(itertools.chain.from_iterable(found)))
             path = folder
-        return None
+        return ()
 
     # -- noting
 
@@ -235,8 +239,7 @@ class Lineage:
             for kind, place, asset, op in facts:
                 if len(self) + len(kept) >= MAX_DERIVED:
                     kind, place = "path", os.path.dirname(place.partition("*")[0]) or "/"
-                known = self._paths.get(place) if kind == "path" else None
-                if known != asset:
+                if kind != "path" or asset not in self._paths.get(place, ()):
                     kept.append((kind, place, asset, op))
                 self._await((kind, place), asset, now)
             if len(self) + len(kept) > MAX_KEPT:
@@ -257,11 +260,11 @@ class Lineage:
         with self._lock:
             rows: list[tuple[Any, ...]] = []
             seen: list[_Where] = []
-            for where, (asset, since) in self._looked_for():
+            for where, (assets, since) in self._looked_for():
                 made = list(_made(*where, since))
                 if made:
                     seen.append(where)
-                rows += [(*identity, name, asset) for name, identity in made]
+                rows += [(*identity, name, asset) for name, identity in made for asset in assets]
             if not rows:
                 return
             self._write(
@@ -277,8 +280,10 @@ class Lineage:
 
     def _await(self, where: _Where, asset: str, since: int) -> None:
         """Look for what is made at a place from now on; what never comes keeps nothing else from being seen."""
+        # What was to come there before may have come, or come still: it is one of both.
+        assets, earlier = self._pending.get(where) or self._late.get(where) or ({}, since)
         self._forget(where)
-        self._pending[where] = (asset, since)
+        self._pending[where] = ({**assets, asset: None}, min(earlier, since))
         while len(self._pending) > MAX_PENDING:
             oldest = next(iter(self._pending))
             self._late[oldest] = self._pending.pop(oldest)
@@ -289,7 +294,7 @@ class Lineage:
         self._pending.pop(where, None)
         self._late.pop(where, None)
 
-    def _looked_for(self) -> list[tuple[_Where, tuple[str, int]]]:
+    def _looked_for(self) -> list[tuple[_Where, tuple[_Assets, int]]]:
         late = list(itertools.islice(self._late.items(), MAX_LATE))
         for where, what in late:
             del self._late[where]
@@ -300,11 +305,11 @@ class Lineage:
 
     def _take(self, kind: str, place: str, asset: str) -> None:
         if kind == "path":
-            self._paths.setdefault(place, asset)
+            self._paths.setdefault(place, {})[asset] = None
             folder = place
         else:
             folder = os.path.dirname(place.partition("*")[0]) or "/"
-            self._patterns.setdefault(folder, {}).setdefault(place, asset)
+            self._patterns.setdefault(folder, {}).setdefault(place, {})[asset] = None
         while folder:
             self._above.setdefault(folder, {})[asset] = None
             folder = folder.rpartition("/")[0]
@@ -338,8 +343,7 @@ class Lineage:
             for number, kind, place, asset, at in db.execute(query, (derived,)).fetchall():
                 self._take(kind, place, asset)
                 derived = number
-                if (kind, place) not in self._pending and (kind, place) not in self._late:
-                    self._await((kind, place), asset, at * 1000)
+                self._await((kind, place), asset, at * 1000)
             query = "select id, dev, ino, birth, size, ctime, place, asset from inodes where id > ? order by id"
             for number, dev, ino, birth, size, ctime, place, asset in db.execute(query, (inodes,)).fetchall():
                 self._take_inode(_unsigned(dev), _unsigned(ino), _Inode(birth, size, ctime, asset))

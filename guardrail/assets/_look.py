@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
-from guardrail.assets._files import Place, locate, locate_in, of_process
+from guardrail.assets._places import Place, locate, locate_in, of_process
 from guardrail.model import Resource
 
 _T = TypeVar("_T")

@@ -7,8 +7,9 @@ known to `_lineage`.
 from __future__ import annotations
 
 import fnmatch
+import itertools
 import posixpath
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -34,31 +35,41 @@ def onward(effects: list[Effect], class_of: Callable[[str], str | None]) -> list
     Raises:
         AnalysisFault: if there are more than `MAX_ROUNDS` steps from an asset to what is made of it.
     """
-    made = {place: asset for _, place, asset, _ in derived(effects, class_of)}
+    made = _by_place(derived(effects, class_of))
     if not made:
         return effects
     # What is copied with all that lies in it lies there under any name.
     trees = frozenset(one.target.real for one in effects if one.target is not None and one.resource.recursive)
-    fresh = made
     for _ in range(MAX_ROUNDS):
-        effects = [_taken(effect, fresh, trees) for effect in effects]
-        found = derived(effects, class_of)
-        fresh = {place: asset for _, place, asset, _ in found if place not in made}
-        if not fresh:
-            return _remounted(effects)
-        made |= fresh
+        taken = [one for effect in effects for one in _taken(effect, made, trees)]
+        more = _by_place(derived(taken, class_of))
+        if more == made:
+            return _remounted(taken)
+        made = more
     # INVARIANT: what is not followed to its end is not let go on.
     raise AnalysisFault(f"a call copies what it made of an asset on and on, more than {MAX_ROUNDS} times: split it")
 
 
-def _taken(effect: Effect, made: Mapping[str, str], trees: Collection[str | None]) -> Effect:
+def _by_place(found: Iterable[tuple[str, str, str, str]]) -> dict[str, dict[str, None]]:
+    """Place -> the assets that something there is made of: of a merge, several."""
+    made: dict[str, dict[str, None]] = {}
+    for _, place, asset, _ in found:
+        made.setdefault(place, {})[asset] = None
+    return made
+
+
+def _taken(effect: Effect, made: Mapping[str, Mapping[str, None]], trees: Collection[str | None]) -> Iterator[Effect]:
+    """The effect, once on each asset that what it takes is made of."""
     source = effect.resource
     if effect.op not in TAKING or source.asset is not None or source.real is None:
-        return effect
-    asset = next((asset for place, asset in made.items() if _is_of(effect, place, place in trees)), None)
-    if asset is None:
-        return effect
-    return msgspec.structs.replace(effect, resource=msgspec.structs.replace(source, asset=asset))
+        yield effect
+        return
+    found = (assets for place, assets in made.items() if _is_of(effect, place, place in trees))
+    assets = dict.fromkeys(itertools.chain.from_iterable(found))
+    if not assets:
+        yield effect
+    for asset in assets:
+        yield msgspec.structs.replace(effect, resource=msgspec.structs.replace(source, asset=asset))
 
 
 def _is_of(effect: Effect, place: str, tree: bool) -> bool:

@@ -15,9 +15,10 @@ from typing import Final
 import msgspec
 
 from guardrail.assets._beneath import Beneath
-from guardrail.assets._files import Place, found_at, locate, matcher, walk_files
+from guardrail.assets._files import matcher
 from guardrail.assets._index import AssetIndex
 from guardrail.assets._look import Found, Look, split
+from guardrail.assets._places import Place, found_at, locate, walk_files
 from guardrail.assets._trees import Unseen
 from guardrail.model import ANY_DEPTH, Resource
 

@@ -15,8 +15,8 @@ from typing import Any, Final
 import msgspec
 
 from guardrail.assets._disguise import disguised, readable
-from guardrail.assets._files import walk_files
 from guardrail.assets._inventory import Inventory
+from guardrail.assets._places import walk_files
 from guardrail.model import Effect, Origin, Resource
 from guardrail.parse import strings
 

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from guardrail.assets._files import Place
+from guardrail.assets._places import Place
 from guardrail.errors import AnalysisFault, ConfigError
 
 if TYPE_CHECKING:

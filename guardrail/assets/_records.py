@@ -1,115 +1,25 @@
-"""Edits of evaluation records as changes of scores: what was measured, of whom, by whom, and what follows from it.
+"""A file of evaluation records as it is read: the records by their names, what stands beside them, and each score.
 
-Not concerned with which change is permitted: rules say that, from `edited`, `crosses`, `dropped`, `criteria`, `outlier`
-and the models that are named.
+Not concerned with what an edit changes in it: `_scores` is.
 """
 
 from __future__ import annotations
 
-import fnmatch
 import math
 import re
-import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from typing import Any, Final, Literal, TypeGuard
 
 import msgspec
 
-from guardrail.canonical import canonical
 from guardrail.config import RecordConfig
-from guardrail.effects import Unclear, apply, read_records
-from guardrail.model import Edit, Effect
+from guardrail.effects import Unclear, read_records
 
-MAX_RECORD_EFFECTS: Final = 64
-"""Most changed records of one edit that are told one by one; the others are told together."""
-
-MAX_NAMED_ITEMS: Final = 16
-"""Most records that are named where they are told together."""
-
-MAX_NAMED_SUBJECTS: Final = 256
-"""Most models that are named there; of more of them, any could be meant."""
-
-_MAD_SCALE: Final = 0.6745
-"""Makes the median of deviations comparable with a standard deviation (Iglewicz and Hoaglin 1993, section 3)."""
-
-_ABSENT: Final = object()
+ABSENT: Final = object()
+"""Stands for what is not there."""
 
 Bound = Literal["min", "max"]
-
-
-def record_effects(
-    effect: Effect, edit: Edit, before: bytes | None, record: RecordConfig, model: str | None
-) -> Iterator[Effect]:
-    """Turn a write with known content into `record_score` effects.
-
-    Args:
-        effect: the write or append, on an evaluation record.
-        edit: the new content.
-        before: the file's content now; None if there is no file.
-        record: which key of a record is what.
-        model: the model that the asset belongs to, where a record does not say whose score it is.
-
-    Yields:
-        One effect for each score that is new or another, one for what is dropped, a `set_key` for every other key that
-        changes; the write itself, without its content, when the result of the edit cannot be computed.
-    """
-    bare = msgspec.structs.replace(effect, edit=None)
-    after = apply(edit, before)
-    path = effect.resource.real or effect.resource.path or ""
-    if after is None:
-        yield bare
-        return
-    try:
-        old = _Records(_read(path, before, record) if before else None, record, model)
-        new = _Records(_read(path, after, record) if after.strip() else None, record, model)
-        found = [*_changes(old, new, record), *_left_out(old, new, record, grows=effect.op == "append")]
-    except Unclear:
-        yield bare
-        return
-    for op, attrs in found[:MAX_RECORD_EFFECTS]:
-        yield msgspec.structs.replace(bare, op=op, attrs={**bare.attrs, **attrs})
-    if len(found) > MAX_RECORD_EFFECTS:
-        yield msgspec.structs.replace(
-            bare, op="record_score", attrs={**bare.attrs, **_together([a for _, a in found[MAX_RECORD_EFFECTS:]])}
-        )
-    if not found:
-        yield msgspec.structs.replace(bare, op="read", attrs={**bare.attrs, "unchanged": True})
-
-
-def called_record(effect: Effect, record: RecordConfig, model: str | None) -> Effect:
-    """What rules may know of a score that is sent to an address: its arguments stand in for the keys of a record.
-
-    Args:
-        effect: the score that is recorded.
-        record: which argument is what, by the same names as keys.
-        model: the model that the asset belongs to.
-    """
-    known = effect.attrs
-    after = _number(known.get("value"))
-    attrs: dict[str, Any] = {"edited": False, "crosses": False, "subject": known.get("subject", model), "after": after}
-    if attrs["subject"] is None:
-        del attrs["subject"]
-    attrs |= _beyond(after, record)
-    number = _number(known.get(record.count)) if record.count else None
-    if number is not None and number < record.expected:
-        attrs |= _short(number, record.expected)
-    return msgspec.structs.replace(effect, attrs={**known, **attrs})
-
-
-def check_record(path: str, data: bytes, record: RecordConfig) -> str | None:
-    """What keeps a file from being judged by its scores; None if nothing does.
-
-    Args:
-        path: of the file.
-        data: its content.
-        record: which key of a record is what.
-    """
-    try:
-        found = _Records(_read(path, data, record), record, None)
-    except Unclear as error:
-        return str(error)
-    scored = [item for item in found.items.values() if _score(item, record) is not None]
-    return f"no record in it has a number at `{record.score}`" if found.items and not scored else None
+"""On which side of a threshold a score passes."""
 
 
 class Scores(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,24 +50,39 @@ def read_scores(path: str, data: bytes, record: RecordConfig) -> Scores | str:
         The scores, or why they cannot be read.
     """
     try:
-        found = _Records(_read(path, data, record), record, None)
+        found = Records(document_of(path, data, record), record, None)
     except Unclear as error:
         return str(error)
-    means = (_number(found.beside[key]) for key in ("mean", "average", "mean_score") if key in found.beside)
-    threshold = _number(found.beside.get(record.threshold)) if isinstance(record.threshold, str) else None
+    means = (as_number(found.beside[key]) for key in ("mean", "average", "mean_score") if key in found.beside)
+    threshold = as_number(found.beside.get(record.threshold)) if isinstance(record.threshold, str) else None
     return Scores(
-        items={name: _score(item, record) for name, item in found.items.items()},
+        items={name: score_of(item, record) for name, item in found.items.items()},
         threshold=threshold,
         mean=next((mean for mean in means if mean is not None), None),
         judges={name: str(judge) for name, item in found.items.items() if (judge := found.of(item, record.judge))},
     )
 
 
+def check_record(path: str, data: bytes, record: RecordConfig) -> str | None:
+    """What keeps a file from being judged by its scores; None if nothing does.
+
+    Args:
+        path: of the file.
+        data: its content.
+        record: which key of a record is what.
+    """
+    found = read_scores(path, data, record)
+    if isinstance(found, str):
+        return found
+    unscored = found.items and all(score is None for score in found.items.values())
+    return f"no record in it has a number at `{record.score}`" if unscored else None
+
+
 _PAIR: Final = re.compile(r"([^\W\d][\w. -]{0,63}?)\s*[:=]?\s*(-?\d+(?:\.\d+)?)\s*%?", re.ASCII)
 """One statement of a report, such as `mean: 71.5`."""
 
 
-def _read(path: str, data: bytes, record: RecordConfig) -> Any:
+def document_of(path: str, data: bytes, record: RecordConfig) -> Any:
     """A file of records, or a report in words where records say over how many items they were taken.
 
     Raises:
@@ -199,8 +124,17 @@ def _report(data: bytes, record: RecordConfig) -> dict[str, Any]:
     return {**pairs, "text": " ".join(filter(None, rest))}
 
 
-class _Records:
-    """What a file of records holds: the records by their names, and what stands beside them."""
+class Records:
+    """What a file of records holds: the records by their names, and what stands beside them.
+
+    Args:
+        document: as `document_of` gives it; None for no file.
+        record: which key of a record is what.
+        model: the model that they are about, where a record does not say.
+
+    Raises:
+        Unclear: if the records have no names, or two of them the same.
+    """
 
     def __init__(self, document: Any, record: RecordConfig, model: str | None) -> None:
         self.model = model
@@ -213,8 +147,8 @@ class _Records:
             if not isinstance(document, dict):
                 raise Unclear("a file of records that is no table")
             listed = _at(document, record.items)  # pyright: ignore[reportUnknownArgumentType]
-            self.beside = dict(_leaves(document, "", skip=record.items))  # pyright: ignore[reportUnknownArgumentType]
-            if listed is _ABSENT:
+            self.beside = dict(leaves(document, skip=record.items))  # pyright: ignore[reportUnknownArgumentType]
+            if listed is ABSENT:
                 return
         if isinstance(listed, dict) and record.items:
             self.items = {str(name): item for name, item in listed.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
@@ -229,10 +163,10 @@ class _Records:
     def of(self, item: Any, key: str) -> Any:
         """A value of a record, or of what stands beside all of them; None if there is none."""
         for place in (item, self.beside):
-            found = _at(place, key) if key else _ABSENT
-            if found is _ABSENT and place is self.beside:
-                found = self.beside.get(key, _ABSENT)
-            if found is not _ABSENT:
+            found = _at(place, key) if key else ABSENT
+            if found is ABSENT and place is self.beside:
+                found = self.beside.get(key, ABSENT)
+            if found is not ABSENT:
                 return found
         return None
 
@@ -241,7 +175,7 @@ def _name_of(item: Any, record: RecordConfig, place: int) -> str:
     if not record.id:
         return str(place)
     found = _at(item, record.id)
-    if found is _ABSENT or isinstance(found, dict | list):
+    if found is ABSENT or isinstance(found, dict | list):
         raise Unclear("a record without a name")
     return str(found)
 
@@ -253,7 +187,7 @@ def _at(table: Any, key: str) -> Any:
     here = table
     for name in key.split("."):
         if not _is_table(here) or name not in here:
-            return _ABSENT
+            return ABSENT
         here = here[name]
     return here
 
@@ -262,139 +196,24 @@ def _is_table(value: Any) -> TypeGuard[dict[Any, Any]]:
     return isinstance(value, dict)
 
 
-def _leaves(table: Any, prefix: str, skip: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(table: Any, prefix: str = "", skip: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value in a table of tables, each with its dotted key; what is at the key `skip` is left out."""
     if not isinstance(table, dict) or not table:
         yield prefix, table
         return
     for name, value in table.items():  # pyright: ignore[reportUnknownVariableType]
         key = f"{prefix}.{name}" if prefix else str(name)  # pyright: ignore[reportUnknownArgumentType]
         if key != skip:
-            yield from _leaves(value, key, skip)
+            yield from leaves(value, key, skip)
 
 
-# -- what changes
-
-Told = tuple[Literal["record_score", "set_key"], dict[str, Any]]
-
-
-def _changes(old: _Records, new: _Records, record: RecordConfig) -> Iterator[Told]:
-    dropped = [name for name in old.items if name not in new.items]
-    if dropped:
-        yield "record_score", {"dropped": len(dropped), "items": dropped[:MAX_NAMED_ITEMS], "edited": True}
-    for key, before, after in _differing(old.beside, new.beside):
-        yield "set_key", _key(key, before, after, record)
-    for name, item in new.items.items():
-        known = old.items.get(name, _ABSENT)
-        if known is _ABSENT:
-            yield "record_score", _scored(name, None, item, old, new, record)
-            continue
-        flips = _verdict(known, old, record) != _verdict(item, new, record)
-        scored = False
-        for key, before, after in _differing(dict(_leaves(known, "")), dict(_leaves(item, ""))):
-            if key == record.score:
-                scored = True
-                yield "record_score", _scored(name, known, item, old, new, record)
-            else:
-                yield "set_key", _key(key, before, after, record) | {"item": name}
-        if flips and not scored:
-            # Not the score was moved over the threshold, but the threshold under the score.
-            yield "record_score", _scored(name, known, item, old, new, record)
+def score_of(item: Any, record: RecordConfig) -> float | None:
+    """The score of a record; None if it has none."""
+    return as_number(_at(item, record.score))
 
 
-def _left_out(old: _Records, new: _Records, record: RecordConfig, *, grows: bool) -> Iterator[Told]:
-    """Items that a score was not taken over: fewer than there have to be, or than there were.
-
-    Raises:
-        Unclear: if a record has a score and does not say over how many.
-    """
-    if not record.count:
-        there = len(new.items)
-        # What is written record by record gets there; what is written whole, or gets less, does not.
-        if there < record.expected and not grows and not 0 < len(old.items) < there:
-            yield "record_score", _short(there, record.expected)
-        return
-    for name, item in new.items.items():
-        number = _number(new.of(item, record.count))
-        if number is None:
-            if _score(item, record) is not None:
-                raise Unclear(f"a score without a number at `{record.count}`")
-            continue
-        before = _number(old.of(old.items[name], record.count)) if name in old.items else None
-        wanted = max(record.expected, before or 0)
-        if number < wanted and number != before:
-            yield "record_score", _short(number, wanted) | {"item": name}
-
-
-def _short(number: float, wanted: float) -> dict[str, Any]:
-    return {"dropped": math.ceil(wanted - number), "counted": number, "expected": wanted, "edited": True}
-
-
-def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    for key in dict.fromkeys((*old, *new)):
-        before, after = old.get(key, _ABSENT), new.get(key, _ABSENT)
-        if before is _ABSENT or after is _ABSENT or canonical(before) != canonical(after):
-            yield key, before, after
-
-
-def _key(key: str, before: Any, after: Any, record: RecordConfig) -> dict[str, Any]:
-    attrs: dict[str, Any] = {"key": key, "control": False, "criteria": _is_criterion(key, record)}
-    if before is not _ABSENT:
-        attrs["before"] = before
-    if after is not _ABSENT:
-        attrs["after"] = after
-    return attrs
-
-
-def _is_criterion(key: str, record: RecordConfig) -> bool:
-    named = {record.threshold, record.direction, record.judge, record.subject}
-    # A rubric may be a table: all that lies in it is a part of it.
-    return key in named or any(
-        fnmatch.fnmatchcase(key, pattern) or fnmatch.fnmatchcase(key, f"{pattern}.*") for pattern in record.criteria
-    )
-
-
-def _scored(name: str, known: Any, item: Any, old: _Records, new: _Records, record: RecordConfig) -> dict[str, Any]:
-    """What rules may know about one score."""
-    after = _score(item, record)
-    threshold, bound = _bar(item, new, record)
-    attrs: dict[str, Any] = {
-        "item": name,
-        "edited": known is not None and _score(known, record) is not None,
-        "after": after,
-        "crosses": False,
-    }
-    subject = new.of(item, record.subject) or new.model
-    judge = new.of(item, record.judge)
-    if isinstance(subject, str):
-        attrs["subject"] = subject
-    if isinstance(judge, str):
-        attrs["judge"] = judge
-    if threshold is not None:
-        attrs |= {"threshold": threshold, "bound": bound}
-        if after is not None:
-            attrs |= {"passes": _passes(after, threshold, bound), "margin": round(abs(after - threshold), 9)}
-    if known is not None:
-        attrs["before"] = _score(known, record)
-        attrs["crosses"] = _verdict(known, old, record) != _verdict(item, new, record)
-        was = old.of(known, record.subject) or old.model
-        if isinstance(was, str) and was != attrs.get("subject"):
-            attrs["subject_before"] = was
-    return attrs | _beyond(after, record)
-
-
-def _beyond(after: float | None, record: RecordConfig) -> dict[str, Any]:
-    """How far a score lies from the references, if there are any."""
-    if after is None or not record.reference:
-        return {}
-    deviation = _deviation(after, record.reference)
-    return {"deviation": round(deviation, 3), "outlier": deviation > record.outlier}
-
-
-def _score(item: Any, record: RecordConfig) -> float | None:
-    return _number(_at(item, record.score))
-
-
-def _number(value: Any) -> float | None:
+def as_number(value: Any) -> float | None:
+    """A finite number, also one that is written as text; None for anything else."""
     if isinstance(value, str):
         try:
             value = float(value)
@@ -409,60 +228,26 @@ def _number(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-_MIN: Final = frozenset("min minimum above higher gte ge >= > higher_is_better true".split())
 _MAX: Final = frozenset("max maximum below lower lte le <= < lower_is_better false".split())
 
 
-def _bar(item: Any, records: _Records, record: RecordConfig) -> tuple[float | None, Bound]:
-    """The threshold of a record, and on which side of it a score passes."""
+def bar(item: Any, records: Records, record: RecordConfig) -> tuple[float | None, Bound]:
+    """The threshold of a record, and on which side of it a score passes: above it, unless the record says otherwise."""
     threshold = record.threshold
-    number = _number(records.of(item, threshold)) if isinstance(threshold, str) else float(threshold)
+    number = as_number(records.of(item, threshold)) if isinstance(threshold, str) else float(threshold)
     if record.direction in ("min", "max"):
         return number, "min" if record.direction == "min" else "max"
     word = str(records.of(item, record.direction)).strip().lower()
     return number, "max" if word in _MAX else "min"
 
 
-def _passes(score: float, threshold: float, bound: Bound) -> bool:
+def passes(score: float, threshold: float, bound: Bound) -> bool:
+    """Whether a score is on the right side of its threshold."""
     return score >= threshold if bound == "min" else score <= threshold
 
 
-def _verdict(item: Any, records: _Records, record: RecordConfig) -> bool | None:
+def verdict(item: Any, records: Records, record: RecordConfig) -> bool | None:
     """Whether a record passes; None if it has no score or no threshold."""
-    score = _score(item, record)
-    threshold, bound = _bar(item, records, record)
-    return None if score is None or threshold is None else _passes(score, threshold, bound)
-
-
-def _deviation(score: float, reference: Sequence[float]) -> float:
-    """How far a score lies from others, in standard deviations, told so that a few odd references do not hide it."""
-    middle = statistics.median(reference)
-    distance = abs(score - middle)
-    spread = statistics.median(abs(one - middle) for one in reference) / _MAD_SCALE
-    if spread == 0:
-        spread = statistics.fmean(abs(one - middle) for one in reference) * 1.2533  # sqrt(pi / 2), ibid.
-    if spread == 0:
-        return 0.0 if distance == 0 else _FAR
-    return min(distance / spread, _FAR)
-
-
-_FAR: Final = 1e6
-"""What a deviation is said to be at most: JSON has no infinity."""
-
-
-def _together(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The facts of many changes as those of one: what holds for any of them holds for it."""
-    told: dict[str, Any] = {"more": len(parts)}
-    for fact in ("edited", "crosses", "outlier", "criteria"):
-        told[fact] = any(part.get(fact) for part in parts)
-    dropped = sum(part.get("dropped", 0) for part in parts)
-    if dropped:
-        told["dropped"] = dropped
-    subjects = dict.fromkeys(part["subject"] for part in parts if "subject" in part)
-    told["subjects"] = list(subjects)[:MAX_NAMED_SUBJECTS]
-    if len(subjects) > MAX_NAMED_SUBJECTS:
-        told["any_subject"] = True
-    return told
-
-
-__all__ = ["Scores", "called_record", "check_record", "read_scores", "record_effects"]
+    score = score_of(item, record)
+    threshold, bound = bar(item, records, record)
+    return None if score is None or threshold is None else passes(score, threshold, bound)

@@ -34,6 +34,9 @@ _GONE: Final = frozenset((errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM
 """What cannot be listed for these reasons cannot be listed by anybody with the same rights."""
 
 _ODD: Final = re.compile(r"""^-|[\s'"\\*?\[]|^\.\.\.+$""")
+_CODE: Final = re.compile(r"[^\w.,:@%+=/-]", re.ASCII)
+"""What a shell may read as more than a letter of a word."""
+
 _STRIDE: Final = 1024
 """Entries between two looks at the clock."""
 
@@ -47,7 +50,8 @@ class Folder(NamedTuple):
 
     Args:
         changed: when it last did so, by the kernel.
-        odd: a name in it is none that a shell takes for one plain word.
+        odd: a name in it is none that a shell takes for one plain word, if it stands for a word.
+        coded: a name in it would be more than that in the text of a shell.
         folders: names of directories in it.
         links: names of symbolic links in it.
         entries: how many names it holds.
@@ -55,6 +59,7 @@ class Folder(NamedTuple):
 
     changed: int
     odd: bool
+    coded: bool
     folders: tuple[str, ...]
     links: tuple[str, ...]
     entries: int
@@ -77,6 +82,14 @@ class Trees:
             Unseen: if there are more names than are looked at, and none of the first is odd.
         """
         return any(folder.odd for _, folder in self._walk(root))
+
+    def coded(self, root: str) -> bool:
+        """Whether a name below a directory would be more than one plain word in the text of a shell.
+
+        Raises:
+            Unseen: if there are more names than are looked at, and none of the first would.
+        """
+        return any(folder.coded or folder.odd for _, folder in self._walk(root))
 
     def links(self, root: str) -> Iterator[str]:
         """Symbolic links below a directory, which are not followed.
@@ -186,7 +199,7 @@ class _Clock:
 
 
 def _scanned(descriptor: int, changed: int, clock: _Clock) -> Folder:
-    odd = False
+    odd = coded = False
     count = 0
     folders: list[str] = []
     links: list[str] = []
@@ -196,12 +209,13 @@ def _scanned(descriptor: int, changed: int, clock: _Clock) -> Folder:
             if count % _STRIDE == 0:
                 clock.tick(_STRIDE)
             odd = odd or _ODD.search(entry.name) is not None
+            coded = coded or _CODE.search(entry.name) is not None
             if entry.is_symlink():
                 links.append(entry.name)
             elif entry.is_dir(follow_symlinks=False):
                 folders.append(entry.name)
     clock.tick(count % _STRIDE)
-    return Folder(changed, odd, tuple(folders), tuple(links), count)
+    return Folder(changed, odd, coded, tuple(folders), tuple(links), count)
 
 
 def _skip(error: OSError | ValueError) -> None:

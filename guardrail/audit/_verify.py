@@ -10,8 +10,8 @@
 8. Intents paired with results, disclosures compared with their digests (deep).
 9. What people said: signatures of votes, grants that follow from votes, uses that grants allow (deep).
 
-INVARIANT: this shares no code with the writer; see `_verify_format`, `_verify_note`, `_verify_said`, `_verify_scan` and
-`_verify_trust`.
+INVARIANT: this shares no code with the writer; see `_verify_format`, `_verify_note`, `_verify_said`, `_verify_scan`,
+`_verify_trust` and `_verify_usual`.
 Blind spot: records after the last checkpoint are chained but not signed, and a trail that was rewritten or cut back
 together with its checkpoints is found only by somebody who kept a later checkpoint (`checkpoint=`), by its witnesses
 (`witnesses=`), or by what telemetry said (`seen=`).
@@ -157,7 +157,7 @@ class _Files(Walk):
     """One pass over a trail in files."""
 
     def __init__(self, directory: Path, *, deep: bool, limit: int, progress: Progress | None, jobs: int) -> None:
-        super().__init__(deep=deep, limit=limit, progress=progress, jobs=jobs, live=_in_use(directory))
+        super().__init__(deep=deep, limit=limit, progress=progress, jobs=jobs, live=in_use(directory))
         self.directory = directory
 
     def _own_keys(self) -> list[str]:
@@ -235,7 +235,7 @@ class _Files(Walk):
         return tile_hashes(self.directory, level, index)
 
 
-def _in_use(directory: Path) -> bool:
+def in_use(directory: Path) -> bool:
     """Whether a writer holds the trail; such a trail may end in a batch that is not complete yet."""
     try:
         fd = os.open(directory / "lock", os.O_RDONLY | os.O_CLOEXEC)

@@ -125,32 +125,14 @@ class Tree:
 
     def push(self, digest: bytes) -> None:
         """Take the next leaf hash."""
-        carry = self.size
-        self.size = carry + 1
+        self.size += 1
         self.rows[0].append(digest)
-        if carry & 255 == 255:
-            self._push_last(digest, carry)
-            return
-        while carry & 1:
-            digest = hashlib.sha256(b"\x01" + self.stack.pop() + digest).digest()
-            carry >>= 1
-        self.stack.append(digest)
-
-    def _push_last(self, digest: bytes, carry: int) -> None:
-        """Take the leaf that fills a tile, and perhaps tiles above it."""
-        height = 0
-        while carry & 1:
-            digest = hashlib.sha256(b"\x01" + self.stack.pop() + digest).digest()
-            carry >>= 1
-            height += 1
-            if height % 8 == 0:
-                level = height // 8
-                self._full(level - 1, carry, b"".join(self.rows[level - 1]), digest)
-        self.stack.append(digest)
+        self._carry(digest, self.size - 1, 0)
 
     def push_many(self, digests: bytes) -> None:
         """Take many leaf hashes that stand one after the other: whole tiles are folded level by level."""
-        at, end, sha256 = 0, len(digests), hashlib.sha256
+        # A copy of a hash that was begun costs less than a new one.
+        at, end, begun = 0, len(digests), hashlib.sha256(b"\x01").copy
         while at < end:
             if self.size & 255 or end - at < 256 * 32:
                 self.push(digests[at : at + 32])
@@ -158,15 +140,24 @@ class Tree:
                 continue
             row = tile = digests[at : at + 256 * 32]
             while len(row) > 32:
-                row = b"".join([sha256(b"\x01" + row[here : here + 64]).digest() for here in range(0, len(row), 64)])
+                above: list[bytes] = []
+                for here in range(0, len(row), 64):
+                    hashed = begun()
+                    hashed.update(row[here : here + 64])
+                    above.append(hashed.digest())
+                row = b"".join(above)
             self._push_tile(row, tile)
             at += 256 * 32
 
     def _push_tile(self, digest: bytes, tile: bytes) -> None:
         """Take 256 leaves at once, given as the root over them; the tree is between two tiles."""
-        carry, height = self.size >> 8, 8
+        index = self.size >> 8
         self.size += 256
-        self._full(0, carry, tile, digest)
+        self._full(0, index, tile, digest)
+        self._carry(digest, index, 8)
+
+    def _carry(self, digest: bytes, carry: int, height: int) -> None:
+        """Join a whole subtree of some height, the `carry`-th of them, with what stands to its left."""
         while carry & 1:
             digest = hashlib.sha256(b"\x01" + self.stack.pop() + digest).digest()
             carry >>= 1

@@ -21,12 +21,14 @@ from typing import Any, Final, cast
 from guardrail.audit._report import Problem
 from guardrail.audit._verify_format import read_leaf
 from guardrail.audit._verify_said import KINDS, Said, needed
+from guardrail.audit._verify_usual import usual_reader
 
 PROGRESS_EVERY: Final = 8192
 """How many records lie between two calls of the progress callback."""
 
-_HEAD: Final = struct.Struct(">4sIQI8sI")
+_HEAD: Final = struct.Struct(">IIQI8sI")
 _MAGIC: Final = b"\xf5GR1"
+_MAGIC_NUMBER: Final = int.from_bytes(_MAGIC, "big")
 _LARGEST_LEAF: Final = 61440
 
 _SPECIAL: Final = tuple(b'"kind":"%s"' % kind for kind in (b"key", b"retention", b"redaction"))
@@ -102,7 +104,7 @@ def scan(task: Task, progress: Callable[[int, int], None] | None = None) -> Scan
         OSError: if it cannot be read.
     """
     with without_collecting():
-        return _Reading(task, progress).run()
+        return Reading(task, progress).run()
 
 
 @contextmanager
@@ -117,7 +119,7 @@ def without_collecting() -> Generator[None]:
             gc.enable()
 
 
-class _Reading:
+class Reading:
     """One pass over one segment."""
 
     def __init__(self, task: Task, progress: Callable[[int, int], None] | None) -> None:
@@ -146,49 +148,53 @@ class _Reading:
 
     def _frames(self, data: bytes) -> int:
         """Read frames up to the end, or to where nothing more can be read; returns that place."""
-        at, size, out, deep, digests = 0, len(data), self.out, self.task.deep, self.out.digests
-        unpack, crc32, prefix = _HEAD.unpack_from, zlib.crc32, hashlib.sha256(b"\0")
-        # Looking through a whole segment at once costs a fraction of looking into each leaf.
-        special = not deep and any(mark in data for mark in _SPECIAL)
+        at, size, out, digests, progress = 0, len(data), self.out, self.out.digests, self.progress
+        unpack, crc32, begun = _HEAD.unpack_from, zlib.crc32, hashlib.sha256(b"\0").copy
+        take = self._taker(data)
         # Plain variables while everything is as it should be: this loop is what a verification costs.
-        expected, last = self.seq, self.previous
+        expected, last, after = self.seq, self.previous, self.place + 1
         while at + 32 <= size:
             magic, length, seq, place, previous, crc = unpack(data, at)
             end = at + 32 + length
             leaf = data[at + 32 : end]
             if (
-                magic != _MAGIC
+                magic != _MAGIC_NUMBER
                 or not 0 < length <= _LARGEST_LEAF
                 or end > size
                 or crc32(leaf, crc32(data[at : at + 28])) != crc
             ):
-                self.seq, self.previous = expected, last
+                self.seq, self.previous, self.place = expected, last, after - 1
                 resume = self._unreadable(data, at)
                 if resume is None:
                     return size
-                at, expected, last = resume, self.seq, self.previous
+                at, expected, last, after = resume, self.seq, self.previous, self.place + 1
                 continue
-            if seq != expected or previous != last or (place and place != self.place + 1):
-                self.seq, self.previous = expected, last
+            if seq != expected or previous != last or (place and place != after):
+                self.seq, self.previous, self.place = expected, last, after - 1
                 if at == 0:
                     out.first_link = previous, place
                 self._out_of_line(seq, place, previous, at)
-            hashed = prefix.copy()
+            hashed = begun()
             hashed.update(leaf)
             digest = hashed.digest()
-            expected, self.place, last = seq + 1, place, digest[:8]
+            expected, last, after = seq + 1, digest[:8], place + 1
             out.records += 1
-            if deep:
-                self._leaf(leaf, seq, at)
-            elif special:
-                self._light_leaf(leaf, seq, at)
+            if take is not None:
+                take(leaf, seq, at)
             if out.whole:
                 digests += digest
             at = end
-            if self.progress is not None and not out.records % PROGRESS_EVERY:
-                self.progress(out.records, at)
-        self.seq, self.previous = expected, last
+            if progress is not None and not out.records % PROGRESS_EVERY:
+                progress(out.records, at)
+        self.seq, self.previous, self.place = expected, last, after - 1
         return at
+
+    def _taker(self, data: bytes) -> Callable[[bytes, int, int], object] | None:
+        """What takes each leaf; None if none has to be looked into."""
+        if self.task.deep:
+            return self.leaf_taker()
+        # Looking through a whole segment at once costs a fraction of looking into each leaf.
+        return self._light_leaf if any(mark in data for mark in _SPECIAL) else None
 
     def _unreadable(self, data: bytes, at: int) -> int | None:
         """Say what lies at `at`, and where reading can go on; None at the end of the segment."""
@@ -232,8 +238,27 @@ class _Reading:
 
     # ── the leaf ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def leaf_taker(self) -> Callable[[bytes, int, int], object]:
+        """What takes one leaf, its number and its offset; it returns the kind, or None if that cannot be read."""
+        usual, origin, unanswered, other = usual_reader(), self.task.origin, self.open, self._leaf
+
+        def take(leaf: bytes, seq: int, at: int) -> object:
+            record = usual(leaf)
+            if record is None or record.seq != seq or record.log != origin:
+                return other(leaf, seq, at)
+            kind = record.kind
+            if kind == "intent":
+                unanswered[seq] = True
+            elif kind == "result":
+                if type(intent := record.intent) is not int or not unanswered.get(intent):
+                    return other(leaf, seq, at)  # its intent lies elsewhere, or has a result
+                unanswered[intent] = False
+            return kind
+
+        return take
+
     def _leaf(self, leaf: bytes, seq: int, at: int) -> object:
-        """Take one leaf; its kind, or None if it cannot be read."""
+        """Take one leaf of any shape."""
         try:
             record = read_leaf(leaf)
         except ValueError as error:
@@ -290,7 +315,7 @@ def frame_at(data: bytes, at: int) -> tuple[int, bytes, int] | None:
         return None
     magic, length, seq, _, _, crc = _HEAD.unpack_from(data, at)
     end = at + _HEAD.size + length
-    if magic != _MAGIC or not 0 < length <= _LARGEST_LEAF or end > len(data):
+    if magic != _MAGIC_NUMBER or not 0 < length <= _LARGEST_LEAF or end > len(data):
         return None
     leaf = data[at + _HEAD.size : end]
     return (seq, leaf, end) if zlib.crc32(leaf, zlib.crc32(data[at : at + 28])) == crc else None

@@ -253,13 +253,14 @@ def result_record(
     return record
 
 
-def kernel_record(call: ToolCall, decision: Decision, seen: Observed) -> dict[str, Any]:
+def kernel_record(call: ToolCall, decision: Decision, seen: Observed, *, trace_id: str = "") -> dict[str, Any]:
     """One effect on an asset that the kernel saw, or held, of a call that was released.
 
     Args:
         call: the call.
         decision: what released it, with the number of its intent.
         seen: what was seen.
+        trace_id: the trace that the call was made in, if there is one.
     """
     place, *others = seen.resources
     found: dict[str, Any] = {
@@ -284,6 +285,7 @@ def kernel_record(call: ToolCall, decision: Decision, seen: Observed) -> dict[st
         "source": seen.source,
         "intent": decision.seq,
         "decision_id": decision.decision_id,
+        **({"trace_id": trace_id} if trace_id else {}),
         "call": _short(call.id),
         "session": _short(call.session),
         "subject": {"id": _short(call.subject.id)},

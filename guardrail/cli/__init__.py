@@ -20,7 +20,7 @@ EXIT_ESCALATE: Final = 4
 
 VERBS: Final = (
     "check", "explain", "run", "hook", "proxy", "demo", "serve", "audit", "report", "escalations", "grants", "mandates",
-    "obligations", "token", "assets", "policy", "observe", "doctor", "admission",
+    "central", "obligations", "token", "assets", "policy", "observe", "doctor", "admission",
 )  # fmt: skip
 """Each is a module here with `add(subparsers)`; the module's `run` returns the exit code."""
 

@@ -92,8 +92,8 @@ def _timed(engine: PolicyEngine, rounds: int) -> dict[str, Any]:
 @contextlib.contextmanager
 def _opa_server(root: Path) -> Generator[str]:
     """A server with this policy behind a Unix socket of its own."""
-    from guardrail.policy._build import Opa
     from guardrail.policy._opa import server_command
+    from guardrail.policy._opa_binary import Opa
 
     opa = Opa.find()
     with tempfile.TemporaryDirectory(prefix="guardrail-opa-") as directory:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from guardrail.enforcement import Observed
     from guardrail.model import Effect, ToolCall
@@ -51,30 +51,30 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     missed: tuple[Missed, ...]
 
 
-def write_case(path: str, call: ToolCall, observed: Sequence[Observed]) -> int:
-    """Write what was missed of a call, if anything was.
-
-    Args:
-        path: a file that is not there yet.
-        call: the call.
-        observed: what the kernel saw of it.
-
-    Returns:
-        How many effects were missed; for none nothing is written.
-
-    Raises:
-        OSError: if the file is there, or cannot be written.
-    """
-    missed = dict.fromkeys(
+def missed_of(observed: Iterable[Observed]) -> tuple[Missed, ...]:
+    """What the kernel saw of a call that it was not judged to do, each once."""
+    found = (
         Missed(op=one.op, asset=one.asset, resource=one.resources[0].address, syscall=one.syscall)
         for one in observed
         if one.is_surprise and one.asset is not None
     )
-    if missed:
-        text = msgspec.json.encode(Case(call=msgspec.Raw(msgspec.json.encode(call)), missed=tuple(missed)))
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE), "wb") as file:
-            file.write(msgspec.json.format(text, indent=2) + b"\n")
-    return len(missed)
+    return tuple(dict.fromkeys(found))
+
+
+def write_case(path: str, call: ToolCall, missed: Sequence[Missed]) -> None:
+    """Write a call and what was missed of it.
+
+    Args:
+        path: a file that is not there yet.
+        call: the call.
+        missed: at least one effect.
+
+    Raises:
+        OSError: if the file is there, or cannot be written.
+    """
+    text = msgspec.json.encode(Case(call=msgspec.Raw(msgspec.json.encode(call)), missed=tuple(missed)))
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, MODE), "wb") as file:
+        file.write(msgspec.json.format(text, indent=2) + b"\n")
 
 
 def read_case(path: str) -> tuple[ToolCall, tuple[Missed, ...]]:
@@ -93,7 +93,9 @@ def read_case(path: str) -> tuple[ToolCall, tuple[Missed, ...]]:
     except OSError as error:
         raise ConfigError(f"the case `{path}` cannot be read: {(error.strerror or str(error)).lower()}") from None
     except (msgspec.MsgspecError, UnicodeDecodeError, InvalidCall) as error:
-        raise ConfigError(f"`{path}` is no case, as `guardrail run --case` writes it: {error}") from None
+        raise ConfigError(
+            f"`{path}` is no case, as `guardrail run --case` and `guardrail audit case` write it: {error}"
+        ) from None
 
 
 def still_missed(effects: Sequence[Effect], missed: Sequence[Missed]) -> tuple[Missed, ...]:

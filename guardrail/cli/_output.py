@@ -19,9 +19,24 @@ class OutputError(GuardrailError):
     """A file that was asked for cannot be written."""
 
 
+def put(path: str, data: bytes) -> None:
+    """Write a small file that others may be looking for and may read: they see nothing of it, or all.
+
+    Raises:
+        ConfigError: if the place cannot be written to.
+        OutputError: if there is no room for it.
+    """
+    with written(path, mode=0o644) as stream:
+        stream.write(data)
+
+
 @contextlib.contextmanager
-def written(path: str) -> Generator[BinaryIO]:
+def written(path: str, *, mode: int = 0o600) -> Generator[BinaryIO]:
     """A file to write to, which takes its place only when everything has been written; a device is written to directly.
+
+    Args:
+        path: where it goes.
+        mode: its permissions.
 
     Raises:
         ConfigError: if the place cannot be written to.
@@ -41,7 +56,7 @@ def written(path: str) -> Generator[BinaryIO]:
             yield stream
             stream.flush()
         if fresh:
-            os.chmod(fresh, 0o600)
+            os.chmod(fresh, mode)
             os.replace(fresh, path)
     except BaseException as error:
         if fresh:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import fcntl
 import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from guardrail.cli import CONFIG_HELP, EXIT_ALLOW, EXIT_ESCALATE, EXIT_FAULT, find_config
+from guardrail.cli import EXIT_ALLOW, EXIT_ESCALATE, EXIT_FAULT, find_config
+from guardrail.cli._options import where
 from guardrail.errors import ConfigError, GuardrailError
 
 if TYPE_CHECKING:
@@ -35,12 +35,6 @@ EXITS: Final = (
 
 VARIABLE: Final = "GUARDRAIL_REVIEWER_TOKEN"
 """Environment variable with the reviewers' token of the service, for `--url`."""
-
-
-def where(parser: argparse.ArgumentParser) -> None:
-    """Options that say which guard is meant."""
-    parser.add_argument("--config", metavar="FILE", help=CONFIG_HELP)
-    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def signing(parser: argparse.ArgumentParser) -> None:
@@ -124,12 +118,14 @@ def deliver(
     Returns:
         The exit code.
     """
+    from guardrail.audit import trail_directory
+    from guardrail.audit._verify import in_use
     from guardrail.review._statements import sign_statement
 
     envelopes = [sign_statement(statement, key) for statement in statements]
     if args.url:
         answers = [_send(args.url, envelope) for envelope in envelopes]
-    elif _is_held(config):
+    elif in_use(trail_directory(config)):
         answers = _leave(config, envelopes, args.wait)
     else:
         answers = _carry_out(config, envelopes)
@@ -149,24 +145,6 @@ def _tell(args: argparse.Namespace, answers: Sequence[Answer]) -> int:
         print(json.dumps(facts, sort_keys=True) if args.json else plain(facts["says"]))
     codes = {code for code, _ in answers}
     return next((code for code in (EXIT_FAULT, EXIT_ESCALATE) if code in codes), EXIT_ALLOW)
-
-
-def _is_held(config: Config) -> bool:
-    """Whether a guard has the trail open now, in this directory."""
-    from guardrail.audit import trail_directory
-    from guardrail.audit._place import LOCK_FILE
-
-    try:
-        fd = os.open(trail_directory(config) / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
 
 
 def _carry_out(config: Config, envelopes: Sequence[bytes]) -> list[Answer]:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import base64
 import os
-import signal
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from guardrail.cli._remote import address_of, lines
+from guardrail.cli._signals import heard
 from guardrail.confine import Ended
 from guardrail.errors import GuardrailError, InvalidCall
 
@@ -76,7 +75,7 @@ def run_there(
     """
     body = msgspec.json.encode({"call": call, "stream": True})
     decision: Mapping[str, Any] = {}
-    with _told_to_end():
+    with heard(_interrupted):
         for status, line in lines(where, EXECUTE, body, os.environ.get(VARIABLE, "")):
             _check(where, status, line)
             decision = line.get("decision", decision)
@@ -116,15 +115,5 @@ def _ended(line: Mapping[str, Any], decision: Mapping[str, Any]) -> Ended | None
         raise GuardrailError(f"the service does not say how the command ended: {error}") from None
 
 
-@contextmanager
-def _told_to_end() -> Generator[None]:
-    def noticed(number: int, _frame: object) -> None:
-        raise Interrupted(number)
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, noticed) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
+def _interrupted(number: int) -> None:
+    raise Interrupted(number)

@@ -10,6 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from guardrail.cli._input import read_bytes
+from guardrail.cli._output import put
+
 if TYPE_CHECKING:
     from guardrail.audit import Trail
     from guardrail.audit.postgres import PostgresTrail
@@ -129,13 +132,13 @@ def _prune(args: argparse.Namespace, directory: str) -> int:
         if not (args.before and args.reason):
             raise ConfigError("an order needs --before DATE and --reason TEXT")
         order = retention.draft(_origin(directory), _day(args.before), args.reason)
-        _write(args.draft, retention.write_order(order))
+        put(args.draft, retention.write_order(order))
         _tell(args, {"order": args.draft}, f"{args.draft} is written: two people have to sign it")
     elif args.sign:
         if not (args.key and args.by):
             raise ConfigError("signing an order needs --key KEY and --by NAME")
-        order = retention.sign_order(retention.read_order(_read(args.sign)), args.by, args.key)
-        _write(args.sign, retention.write_order(order))
+        order = retention.sign_order(retention.read_order(read_bytes(args.sign)), args.by, args.key)
+        put(args.sign, retention.write_order(order))
         names = [one.name for one in order.signatures]
         _tell(args, {"order": args.sign, "signed": names}, f"{args.sign} is signed by {', '.join(names)}")
     else:
@@ -148,7 +151,7 @@ def _carry_out(args: argparse.Namespace, directory: str) -> None:
     from guardrail.mandates import public_keys
 
     config = _config(args)
-    order = retention.read_order(_read(args.order))
+    order = retention.read_order(read_bytes(args.order))
     with _open(args, directory) as (trail, origin):
         first = retention.prune(
             trail,
@@ -269,24 +272,6 @@ def _day(text: str) -> int:
     except ValueError:
         raise ConfigError(f"`{text}` is no day such as 2026-01-31") from None
     return int(day.timestamp()) * 1_000_000
-
-
-def _read(path: str) -> bytes:
-    from guardrail.errors import ConfigError
-
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise ConfigError(f"cannot read `{path}`: {(error.strerror or str(error)).lower()}") from None
-
-
-def _write(path: str, data: bytes) -> None:
-    from guardrail.errors import ConfigError
-
-    try:
-        Path(path).write_bytes(data)
-    except OSError as error:
-        raise ConfigError(f"cannot write `{path}`: {(error.strerror or str(error)).lower()}") from None
 
 
 def _tell(args: argparse.Namespace, found: dict[str, Any], text: str) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
+
+from guardrail.cli._input import vkeys
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     host, _, port = args.listen.rpartition(":")
     if not host or not port.isdigit() or int(port) > 65535:
         raise ConfigError(f"`{args.listen}` is no address such as `127.0.0.1:8788`")
-    logs = [vkey for given in args.log for vkey in _vkeys(given)]
+    logs = [vkey for given in args.log for vkey in vkeys(given).split()]
     try:
         witness = Witness(args.name, _key(Path(args.key)), logs, Path(args.state))
         server = WitnessServer(witness, host.strip("[]"), int(port))
@@ -71,17 +72,6 @@ def _serve(server: Any) -> None:
         pass  # that is how it is told to stop
     finally:
         server.server_close()
-
-
-def _vkeys(given: str) -> list[str]:
-    from guardrail.errors import ConfigError
-
-    if "+" in given and not os.path.exists(given):
-        return [given]
-    try:
-        return Path(given).read_text("utf-8").split()
-    except (OSError, UnicodeDecodeError):
-        raise ConfigError(f"cannot read the keys in `{given}`: name a file such as `trail.vkey`") from None
 
 
 def _key(path: Path) -> Ed25519PrivateKey:

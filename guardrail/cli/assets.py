@@ -11,7 +11,8 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from guardrail.cli import CONFIG_HELP, EXIT_DENY, EXIT_ESCALATE, EXIT_FAULT
+from guardrail.cli import EXIT_DENY, EXIT_ESCALATE, EXIT_FAULT
+from guardrail.cli._options import where
 
 if TYPE_CHECKING:
     from guardrail.assets import Inventory
@@ -49,14 +50,14 @@ def add(verbs: Any) -> None:
     scan = actions.add_parser("scan", help="look for models and print them as [[asset]] tables", epilog=_EXITS)
     scan.add_argument("paths", nargs="+", metavar="PATH", help="a directory, or one file")
     scan.add_argument("--json", action="store_true", help="print JSON")
-    scan.set_defaults(run=run, act=_scan)
+    scan.set_defaults(run=_scan)
 
     register = actions.add_parser(
         "register", help="read the files of declared assets, so that copies of them are recognised", epilog=_EXITS
     )
     register.add_argument("ids", nargs="*", metavar="ID", help="only these assets; all by default")
-    _common(register)
-    register.set_defaults(run=run, act=_register)
+    where(register)
+    register.set_defaults(run=_register)
 
     importing = actions.add_parser(
         "import",
@@ -75,32 +76,17 @@ def add(verbs: Any) -> None:
     importing.add_argument(
         "--tracking-uri", metavar="URI", default="", help="the MLflow server; MLFLOW_TRACKING_URI by default"
     )
-    _common(importing)
-    importing.set_defaults(run=run, act=_import)
+    where(importing)
+    importing.set_defaults(run=_import)
 
     listing = actions.add_parser("list", help="list declared assets and what is registered of them", epilog=_EXITS)
-    _common(listing)
-    listing.set_defaults(run=run, act=_list)
+    where(listing)
+    listing.set_defaults(run=_list)
 
     match = actions.add_parser("match", help="say what a file is, and why", epilog=_MATCH_EXITS)
     match.add_argument("files", nargs="+", metavar="FILE")
-    _common(match)
-    match.set_defaults(run=run, act=_match)
-
-
-def _common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", metavar="FILE", help=CONFIG_HELP)
-    parser.add_argument("--json", action="store_true", help="print JSON")
-
-
-def run(args: argparse.Namespace) -> int:
-    """Carry out `guardrail assets ...`.
-
-    Returns:
-        The exit code, as the help of each action says.
-    """
-    code: int = args.act(args)
-    return code
+    where(match)
+    match.set_defaults(run=_match)
 
 
 class _Progress:

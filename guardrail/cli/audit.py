@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import json
 import os
 import sys
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from guardrail.cli import _trail_export, _trail_keep, _trail_prove, _trail_show, _trail_witness, positive
+from guardrail.cli import _trail_case, _trail_export, _trail_keep, _trail_prove, _trail_show, _trail_witness, positive
+from guardrail.cli._input import read_text, vkeys
 from guardrail.cli._words import counted
+
+if TYPE_CHECKING:
+    from guardrail.audit._report import Report
 
 EXIT_OK: Final = 0
 EXIT_DAMAGED: Final = 1
@@ -35,6 +38,7 @@ def add(verbs: Any) -> None:
     _add_verify(actions)
     for module in (_trail_show, _trail_prove, _trail_export):
         module.add(actions, _where, KINDS)
+    _trail_case.add(actions, _where)
     _add_migrate(actions)
     _trail_keep.add(actions, _where, run)
     _trail_witness.add(actions)
@@ -47,15 +51,7 @@ def _add_verify(actions: Any) -> None:
         description="Re-hash every byte of a trail, check every checkpoint, and name each place that was changed.",
     )
     _where(verify)
-    verify.add_argument("--light", action="store_true", help="hashes and signatures only; leaves are not parsed")
-    verify.add_argument("--key", metavar="VKEY", help="verifier key kept elsewhere, as text or as a file that holds it")
-    verify.add_argument(
-        "--checkpoint", metavar="FILE", help="signed checkpoints kept elsewhere; the trail must contain what they cover"
-    )
-    verify.add_argument(
-        "--witness", action="append", default=[], metavar="VKEY",
-        help="verifier key of a witness that must have cosigned it; may be repeated",
-    )  # fmt: skip
+    add_evidence(verify)
     verify.add_argument("--quorum", type=positive, default=0, metavar="N", help="how many of them are enough; all")
     verify.add_argument(
         "--seen", action="append", default=[], metavar="SIZE:ROOT",
@@ -69,6 +65,43 @@ def _add_verify(actions: Any) -> None:
         "--jobs", type=positive, metavar="N", help="processes that read a large trail; as many as there are cores"
     )
     verify.set_defaults(run=run, act=_verify)
+
+
+def add_evidence(parser: argparse.ArgumentParser) -> None:
+    """Add what a trail is compared with, and how deep."""
+    parser.add_argument("--light", action="store_true", help="hashes and signatures only; leaves are not parsed")
+    parser.add_argument("--key", metavar="VKEY", help="verifier key kept elsewhere, as text or as a file that holds it")
+    parser.add_argument(
+        "--checkpoint", metavar="FILE", help="signed checkpoints kept elsewhere; the trail must contain what they cover"
+    )
+    parser.add_argument(
+        "--witness", action="append", default=[], metavar="VKEY",
+        help="verifier key of a witness that must have cosigned it; may be repeated",
+    )  # fmt: skip
+
+
+def verified(args: argparse.Namespace, directory: str, *, jobs: int = 0, **more: Any) -> Report:
+    """What the verifier says of a trail, compared with the evidence that is given.
+
+    Args:
+        args: with `directory`, `config`, and what `add_evidence` adds.
+        directory: the trail.
+        jobs: most processes that read; 0 means as many as there are cores.
+        **more: what else `guardrail.audit.verify` takes.
+    """
+    from guardrail.audit import verify
+
+    return verify(
+        directory,
+        deep=not args.light,
+        vkey=vkeys(args.key) if args.key is not None else None,
+        checkpoint=read_text(args.checkpoint) if args.checkpoint else None,
+        witnesses=[vkeys(given) for given in args.witness],
+        people=None if args.directory else _people(args.config),
+        jobs=jobs or len(os.sched_getaffinity(0)),
+        progress=_progress if sys.stderr.isatty() else None,
+        **more,
+    )
 
 
 def _add_migrate(actions: Any) -> None:
@@ -164,35 +197,23 @@ def _configured(given: str | None) -> str:
 
 
 def _verify(args: argparse.Namespace, directory: str) -> int:
-    from guardrail.audit import verify
     from guardrail.errors import ConfigError
 
     if args.quorum > len(args.witness):
         raise ConfigError(f"a quorum of {args.quorum} needs as many --witness keys, and there are {len(args.witness)}")
-    report = verify(
+    report = verified(
+        args,
         directory,
-        deep=not args.light,
-        vkey=_key(args.key),
-        checkpoint=_read(args.checkpoint) if args.checkpoint else None,
-        witnesses=[_key(given) or "" for given in args.witness],
+        jobs=args.jobs or 0,
         quorum=args.quorum,
         seen=[_seen(given) for given in args.seen],
-        people=None if args.directory else _people(args.config),
         former=[_person(given) for given in args.person],
-        jobs=args.jobs or len(os.sched_getaffinity(0)),
-        progress=_progress if sys.stderr.isatty() else None,
     )
     if args.json:
         print(json.dumps(report.to_dict(), indent=2))
     else:
         _print_report(report)
     return EXIT_OK if report.ok else EXIT_DAMAGED
-
-
-def _key(given: str | None) -> str | None:
-    if given is None or ("+" in given and not os.path.exists(given)):
-        return given
-    return _read(given).strip("\n")
 
 
 def _seen(given: str) -> tuple[int, str]:
@@ -222,24 +243,12 @@ def _person(given: str) -> tuple[str, bytes]:
     return name, read_public(key)
 
 
-def _read(path: str) -> str:
-    from guardrail.errors import ConfigError
-
-    try:
-        with open(path, encoding="utf-8", newline="") as stream:
-            return stream.read()
-    except UnicodeDecodeError:
-        raise ConfigError(f"cannot read `{path}`: it is not text in UTF-8") from None
-    except OSError as error:
-        raise ConfigError(f"cannot read `{path}`: {(error.strerror or str(error)).lower()}") from None
-
-
 def _progress(records: int, done: int, total: int) -> None:
     share = 100 * done // total if total else 100
     print(f"\r{counted(records, 'record')}, {share} %", end="\n" if done >= total else "", file=sys.stderr, flush=True)
 
 
-def _print_report(report: Any) -> None:
+def _print_report(report: Report) -> None:
     from guardrail.printing import visible
 
     for problem in report.problems:
@@ -274,7 +283,7 @@ def _print_report(report: Any) -> None:
     print(f"  took        {report.seconds:.2f} s, {rate:,.0f} records/s")
 
 
-def _print_said(report: Any) -> None:
+def _print_said(report: Report) -> None:
     """What people said, where there is any of it."""
     parts = [f"{counted(report.signatures, 'signature')} of people verified"] if report.signatures else []
     if report.signatures_unchecked:
@@ -285,9 +294,9 @@ def _print_said(report: Any) -> None:
         print(f"  votes       {'; '.join(parts)}")
 
 
-def _print_kept(report: Any) -> None:
+def _print_kept(report: Report) -> None:
     """What was pruned, held, redacted and witnessed, where there is any of it."""
-    from guardrail.printing import visible
+    from guardrail.printing import moment, visible
 
     if report.pruned:
         by = " and ".join(report.pruned["by"]) or "nobody that the trail names"
@@ -298,7 +307,6 @@ def _print_kept(report: Any) -> None:
         gone = f", {report.disclosures_missing} missing" if report.disclosures_missing else ""
         print(f"  disclosed   {report.disclosures} can be opened, {report.redactions} redacted{gone}")
     for name, size, at in report.witnesses:
-        moment = dt.datetime.fromtimestamp(at, dt.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-        print(visible(f"  witness     {name} has seen {counted(size, 'record')}, last at {moment}"))
+        print(visible(f"  witness     {name} has seen {counted(size, 'record')}, last at {moment(1_000_000 * at)}"))
     if len(report.keys) > 1:
         print(f"  keys        {counted(len(report.keys), 'key')}, each named by a record under the one before")

@@ -7,7 +7,8 @@ import json
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from guardrail.cli import EXIT_ALLOW, EXIT_FAULT, positive
-from guardrail.cli._review import EXITS, configuration, deliver, find_case, now_us, read_book, signer, signing, where
+from guardrail.cli._options import where
+from guardrail.cli._review import EXITS, configuration, deliver, find_case, now_us, read_book, signer, signing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,15 +58,14 @@ def add(verbs: Any) -> None:
         signing(answer)
         answer.set_defaults(run=_answer, verdict="approve" if verdict == "approve" else "deny")
 
-    cancel = actions.add_parser("cancel", help="end one that nobody needs decided any more", epilog=EXITS)
-    cancel.add_argument("ids", nargs="+", metavar="ID", help="its id, or the beginning of it")
-    signing(cancel)
-    cancel.set_defaults(run=_cancel)
-
-    review = actions.add_parser("review", help="say that a break-glass was looked at afterwards", epilog=EXITS)
-    review.add_argument("ids", nargs="+", metavar="ID", help="its id, or the beginning of it")
-    signing(review)
-    review.set_defaults(run=_review)
+    for action, words in (
+        ("cancel", "end one that nobody needs decided any more"),
+        ("review", "say that a break-glass was looked at afterwards"),
+    ):
+        ending = actions.add_parser(action, help=words, epilog=EXITS)
+        ending.add_argument("ids", nargs="+", metavar="ID", help="its id, or the beginning of it")
+        signing(ending)
+        ending.set_defaults(run=_end)
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -109,7 +109,7 @@ def _unsigned(case: Case, people: Mapping[str, bytes]) -> list[str]:
     from guardrail.review._statements import is_signed
 
     signed = [vote for vote in case.votes if vote.proof.startswith("ed25519:")]
-    return [vote.voter for vote in signed if not is_signed(vote.envelope, case.held, vote.voter, people)]
+    return [vote.voter for vote in signed if not is_signed(vote, case.held, people)]
 
 
 def _answer(args: argparse.Namespace) -> int:
@@ -133,27 +133,16 @@ def _answer(args: argparse.Namespace) -> int:
     return deliver(args, config, votes, key)
 
 
-def _cancel(args: argparse.Namespace) -> int:
-    from guardrail.review._statements import CancelStatement
+def _end(args: argparse.Namespace) -> int:
+    """Say of each that it is cancelled, or that it was looked at afterwards."""
+    from guardrail.review._statements import CancelStatement, ReviewStatement
 
     config = configuration(args)
     name, key = signer(config, args.key)
     book = read_book(config)
+    statement = CancelStatement if args.action == "cancel" else ReviewStatement
     said = [
-        CancelStatement(voter=name, t_us=now_us(), escalation=find_case(book, one).held.id, reason=args.reason)
-        for one in args.ids
-    ]
-    return deliver(args, config, said, key)
-
-
-def _review(args: argparse.Namespace) -> int:
-    from guardrail.review._statements import ReviewStatement
-
-    config = configuration(args)
-    name, key = signer(config, args.key)
-    book = read_book(config)
-    said = [
-        ReviewStatement(voter=name, t_us=now_us(), escalation=find_case(book, one).held.id, reason=args.reason)
+        statement(voter=name, t_us=now_us(), escalation=find_case(book, one).held.id, reason=args.reason)
         for one in args.ids
     ]
     return deliver(args, config, said, key)

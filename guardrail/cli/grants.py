@@ -7,7 +7,8 @@ import json
 from typing import Any, Final
 
 from guardrail.cli import EXIT_ALLOW, positive
-from guardrail.cli._review import EXITS, configuration, deliver, find_case, now_us, read_book, signer, signing, where
+from guardrail.cli._options import where
+from guardrail.cli._review import EXITS, configuration, deliver, find_case, now_us, read_book, signer, signing
 
 _ISSUE: Final = """Approve an escalation for more than the one call, within what it asked for.
 

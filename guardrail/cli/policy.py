@@ -14,7 +14,8 @@ from guardrail.cli import positive
 from guardrail.cli._words import counted
 
 if TYPE_CHECKING:
-    from guardrail.policy._build import Opa
+    from guardrail.policy._opa_binary import Opa
+    from guardrail.policy.bundles._make import Signing
 
 _OK: Final = 0
 _NOT: Final = 1
@@ -89,12 +90,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _build(args: argparse.Namespace, root: Path) -> int:
     from guardrail.policy import _build as builder
+    from guardrail.policy._opa_binary import Opa
 
-    opa = builder.Opa.find()
+    opa, signing = Opa.find(), _signing(args)
     files = builder.build(root, opa)
     changed = builder.differences(root, files)
     builder.write(root, files)
-    bundles = _bundles(args, root, files, opa)
+    bundles = _bundles(args, root, files, opa, signing)
     revision = json.loads(files[builder.RELEASE])["revision"]
     made = "".join(f"\n  {path}" for path in bundles)
     _say(
@@ -105,19 +107,26 @@ def _build(args: argparse.Namespace, root: Path) -> int:
     return _OK
 
 
-def _bundles(args: argparse.Namespace, root: Path, files: dict[str, bytes], opa: Opa) -> list[str]:
+def _signing(args: argparse.Namespace) -> Signing | None:
     from guardrail.config import secret
     from guardrail.errors import ConfigError
+    from guardrail.policy.bundles._make import Signing
+
+    if not args.signing_key:
+        return None
+    if not args.key_id:
+        raise ConfigError("a signature needs the name of its key: give `--key-id`")
+    key = secret(args.signing_key, "--signing-key")
+    return Signing(key=key, algorithm=args.signing_alg, key_id=args.key_id, scope=args.scope)
+
+
+def _bundles(
+    args: argparse.Namespace, root: Path, files: dict[str, bytes], opa: Opa, signing: Signing | None
+) -> list[str]:
     from guardrail.policy.bundles import _make as maker
 
     issued = args.issued if args.issued is not None else int(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
     wanted = {args.bundle: maker.wasm_bundle(files, issued), args.rego_bundle: maker.rego_bundle(root, files, issued)}
-    signing = None
-    if args.signing_key:
-        if not args.key_id:
-            raise ConfigError("a signature needs the name of its key: give `--key-id`")
-        key = secret(args.signing_key, "--signing-key")
-        signing = maker.Signing(key=key, algorithm=args.signing_alg, key_id=args.key_id, scope=args.scope)
     made: list[str] = []
     for path, members in wanted.items():
         if path is not None:
@@ -134,12 +143,13 @@ def _check(args: argparse.Namespace, root: Path) -> int:
         return _check_configured(args)
     from guardrail.policy import _build as builder
     from guardrail.policy._bundle import load_bundle
+    from guardrail.policy._opa_binary import Opa
     from guardrail.policy._wasm import WasmEngine
 
     bundle = load_bundle(root / "build")
     stale = builder.stale_sources(root, bundle.manifest)
     if args.require_rebuild:
-        stale = tuple(sorted({*stale, *builder.differences(root, builder.build(root, builder.Opa.find()))}))
+        stale = tuple(sorted({*stale, *builder.differences(root, builder.build(root, Opa.find()))}))
     if stale:
         _say(args, {"ok": False, "stale": list(stale)}, "the built policy is stale: run `guardrail policy build`")
         if not args.json:
@@ -181,8 +191,10 @@ def _check_configured(args: argparse.Namespace) -> int:
 def _test(args: argparse.Namespace, root: Path) -> int:
     from guardrail.policy import _build as builder
     from guardrail.policy._examples import covered
+    from guardrail.policy._opa_binary import Opa
 
-    opa = builder.Opa.find()
+    opa = Opa.find()
+    builder.read_sources(root)  # says what is wrong with the place, before `opa` does
     tests = _rego_tests(opa, root)
     bad = [result for result in tests if result.get("fail") or result.get("error")]
     bundle = builder.built_bundle(root, builder.build(root, opa))
@@ -208,16 +220,10 @@ def _test(args: argparse.Namespace, root: Path) -> int:
 
 
 def _rego_tests(opa: Opa, root: Path) -> list[dict[str, Any]]:
-    import subprocess
-
     from guardrail.errors import ConfigError
-    from guardrail.policy._build import OPA_SECONDS
 
-    command = [opa.path, "test", "--bundle", ".", "--ignore", "build", "--schema", "schemas", "--format", "json"]
-    try:
-        done = subprocess.run(command, cwd=root, timeout=OPA_SECONDS, check=False, capture_output=True)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ConfigError(f"`opa test` could not be run: {error}") from None
+    command = ("test", "--bundle", ".", "--ignore", "build", "--schema", "schemas", "--format", "json")
+    done = opa.attempt(*command, cwd=root)
     try:
         results: Any = json.loads(done.stdout)
     except ValueError:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 _DESCRIPTION: Final = """Relay the Model Context Protocol: everything passes, and tool calls are judged.
 
   guardrail proxy mcp -- CMD ARG …                     start a server, and relay over standard input and output
-  guardrail proxy mcp --servers FILE                   the same for every server of a client's file, with its name
-                                                       before its tools
+  guardrail proxy mcp --servers FILE                   the same for every server of a client's file, started or
+                                                       reached over HTTP, with its name before its tools
   guardrail proxy mcp --http URL --listen HOST:PORT    relay to a server that is reached over HTTP
 
 A denied call is answered with a result that says so. A held one is a task, a page to open, or a wait, as the client
@@ -70,7 +70,7 @@ def add(verbs: Any) -> None:
         "--confine", choices=("off", "floor", "default", "strict"), default="off",
         help="how much the kernel holds servers that are started here, within the bounds of [execute]; default off",
     )  # fmt: skip
-    mcp.add_argument("--servers", metavar="FILE", help="a client's file with servers to start, all behind one relay")
+    mcp.add_argument("--servers", metavar="FILE", help="a client's file with servers, all behind one relay")
     _add_http(mcp)
     mcp.set_defaults(run=_run)
     actions = mcp.add_subparsers(dest="action", metavar="ACTION")
@@ -79,7 +79,7 @@ def add(verbs: Any) -> None:
         "import", help="put the relay before the servers of a client's file: .mcp.json, mcp.json, config.toml …",
         description="Shows the change; `--write` makes it, and `--undo` takes it back, byte for byte.",
     )  # fmt: skip
-    taken.add_argument("file", metavar="FILE", help="of Claude Desktop, Claude Code, Cursor, VS Code or Codex")
+    taken.add_argument("file", metavar="FILE", help="of Claude Desktop or Code, Cursor, VS Code, Gemini CLI, Codex")
     taken.add_argument("--config", metavar="FILE", default=argparse.SUPPRESS, help=CONFIG_HELP)
     taken.add_argument("--write", action="store_true", help="make the change; start the client again then")
     taken.add_argument("--undo", action="store_true", help="put the file back as it was")
@@ -101,7 +101,7 @@ def _add_http(mcp: argparse.ArgumentParser) -> None:
         "--oauth-resource", metavar="URL", help="the relay's own URL, which access tokens are made out for"
     )
     http.add_argument("--oauth-issuer", metavar="URL", help="the authorization server that clients get them from")
-    http.add_argument("--oauth-jwks", metavar="FILE", help="its keys; read once, so start anew when they change")
+    http.add_argument("--oauth-jwks", metavar="FILE", help="its keys; read again when the file changes")
     http.add_argument(
         "--oauth-scope", action="append", default=[], metavar="SCOPE", help="what a token has to grant; may be repeated"
     )
@@ -273,11 +273,13 @@ def _import(args: argparse.Namespace) -> int:
     config = os.path.abspath(find_config(args.config))
     change = relay.plan(file, [os.path.abspath(sys.argv[0]), "proxy", "mcp", "--config", config])
     if change is None:
-        print(f"nothing to do: `{file}` starts no server but the relay")
+        print(f"nothing to do: `{file}` names no server but the relay")
         return EXIT_ALLOW
-    for line in change.diff.split("\n"):
+    for line in (*change.diff.split("\n"), *change.notes):
         print(visible(line))
-    if args.write:
+    if not change.moved:
+        print("nothing was written: no server of it can be relayed")
+    elif args.write:
         relay.write(change)
         print(f"written; the servers are in `{file}.guardrail.json` now: {', '.join(change.moved)}")
     else:

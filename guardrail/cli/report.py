@@ -9,6 +9,7 @@ import sys
 import time
 from typing import Any
 
+from guardrail.cli import audit
 from guardrail.cli._trail_options import add_period, selection_of
 from guardrail.cli._words import counted
 
@@ -32,15 +33,7 @@ def add(verbs: Any) -> None:
     report.add_argument("--config", metavar="FILE", help="guardrail.toml whose trail is meant")
     add_period(report)
     report.add_argument("-o", "--output", required=True, metavar="FILE", help="where the report goes")
-    report.add_argument("--light", action="store_true", help="verify hashes and signatures only; leaves are not parsed")
-    report.add_argument("--key", metavar="VKEY", help="verifier key kept elsewhere, as text or as a file that holds it")
-    report.add_argument(
-        "--checkpoint", metavar="FILE", help="a signed checkpoint kept elsewhere; the trail must contain it"
-    )
-    report.add_argument(
-        "--witness", action="append", default=[], metavar="VKEY",
-        help="verifier key of a witness that must have cosigned the trail; may be repeated",
-    )  # fmt: skip
+    audit.add_evidence(report)
     report.add_argument("--no-index", action="store_true", help="read the trail itself, even if it has an index")
     report.add_argument("--json", action="store_true", help="print the main numbers as JSON too")
     report.set_defaults(run=run)
@@ -52,8 +45,6 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         0 if the trail is as it was written, 1 if not.
     """
-    from guardrail.cli import audit
-
     args.act = _report
     return audit.run(args)
 
@@ -95,21 +86,9 @@ def _report(args: argparse.Namespace, directory: str) -> int:
 
 def _verified(args: argparse.Namespace, directory: str) -> dict[str, Any]:
     """What the verifier says of the whole trail."""
-    from guardrail.audit import verify
-    from guardrail.cli import audit
-
-    report = verify(
-        directory,
-        deep=not args.light,
-        vkey=audit._key(args.key),
-        checkpoint=audit._read(args.checkpoint) if args.checkpoint else None,
-        witnesses=[key for given in args.witness if (key := audit._key(given))],
-        people=None if args.directory else audit._people(args.config),
-        jobs=len(os.sched_getaffinity(0)),
-        progress=audit._progress if sys.stderr.isatty() else None,
-    )
-    listed = [str(problem) for problem in report.problems]
-    return report.to_dict() | {"problems": listed, "checkpoint_given": bool(args.checkpoint)}
+    found = audit.verified(args, directory)
+    listed = [str(problem) for problem in found.problems]
+    return found.to_dict() | {"problems": listed, "checkpoint_given": bool(args.checkpoint)}
 
 
 def _summary(args: argparse.Namespace, directory: str, selection: Any) -> Any:

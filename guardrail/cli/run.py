@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.cli import CONFIG_HELP, EXIT_DENY, EXIT_ESCALATE, EXIT_FAULT, EXIT_USAGE, find_config, working_directory
+from guardrail.cli._signals import heard
+from guardrail.cli._trial import CHOICES
 from guardrail.cli._words import counted
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from guardrail.config import Config, ExecuteConfig
     from guardrail.confine import Ended, Stop, Stream
     from guardrail.execution import Execution
+    from guardrail.guard import Guard
     from guardrail.model import ToolCall
 
 _DESCRIPTION: Final = """Judge a command and, if it is allowed, start it: no guard, no action.
@@ -26,6 +28,8 @@ The command is started without a shell, in a session of its own, with the variab
 names and those given by --env, for at most `execute.seconds`, and with at most `execute.output_bytes` of each output.
 Whatever it leaves running is ended. Its intent is in the trail before it starts, its end after it.
 Standard input is passed on, unless it is a terminal.
+
+With --trial it works on a copy, and what it changed there is a call of its own: judged, recorded, and then made.
 
 One process writes a trail in files. Where a service works with the same one, `--service` has it judge, start and record
 the command, as its own user and with no input; it needs `execute.over_http`, and without it nothing runs.
@@ -64,6 +68,11 @@ def add(verbs: Any) -> None:
         help="how much the kernel holds it to what it was judged to do; default: `execute.confine`",
     )
     sub.add_argument(
+        "--trial", nargs="?", const="ask", choices=CHOICES,
+        help="run it on a copy of what it may change and without a network, show what it would change, and `commit`"
+        " that, if policy allows it and the command succeeded, `drop` it, or `ask` at the terminal, the default",
+    )  # fmt: skip
+    sub.add_argument(
         "--service", nargs="?", const="", metavar="ADDRESS",
         help="have this service do it: `unix:///PATH`, `http://HOST:PORT` or the path of a socket; default: the one of"
         " the configuration; its token is in $GUARDRAIL_TOKEN",
@@ -85,8 +94,12 @@ def run(args: argparse.Namespace) -> int:
     if not args.words:
         print("guardrail: nothing to run: give a command after `--`", file=sys.stderr)
         return EXIT_USAGE
-    if args.service is not None and (args.confine is not None or args.case is not None):
-        print("guardrail: `--confine` and `--case` are for what is started here, not by a service", file=sys.stderr)
+    if args.service is not None and (args.confine, args.case, args.trial) != (None, None, None):
+        what = "`--confine`, `--case` and `--trial` are for what is started here, not by a service"
+        print(f"guardrail: {what}", file=sys.stderr)
+        return EXIT_USAGE
+    if args.trial is not None and args.confine in {"off", "bwrap"}:
+        print(f"guardrail: a trial is held by `floor`, `default` or `strict`, not `{args.confine}`", file=sys.stderr)
         return EXIT_USAGE
     try:
         return _here(args) if args.service is None else _there(args)
@@ -108,13 +121,46 @@ def _here(args: argparse.Namespace) -> int:
     with Guard.open(_config(args)) as guard, _stopped_by_signals() as stop:
         try:
             call = _call(args)
+            if args.trial is not None:
+                return _tried(args, guard, call, stop, stdin)
             done = execute(guard, call, _write, stop=stop, stdin=stdin)
         except Blocked as blocked:
             return _blocked(blocked.decision.to_dict(), as_json=args.json)
-    code = _tell(done.decision.to_dict(), done.ended, guard.config.execute, as_json=args.json)
+    return _told(args, guard, call, done)
+
+
+def _told(args: argparse.Namespace, guard: Guard, call: ToolCall, done: Execution, **more: Any) -> int:
+    code = _tell(done.decision.to_dict(), done.ended, guard.config.execute, as_json=args.json, more=more)
     if args.case:
         _keep_case(args.case, call, done)
     return code
+
+
+def _tried(args: argparse.Namespace, guard: Guard, call: ToolCall, stop: Stop, stdin: int | None) -> int:
+    """Start it on a copy, and have committed of it what is wanted and allowed."""
+    from guardrail.cli import _trial
+    from guardrail.errors import Blocked
+    from guardrail.trial import on_trial
+
+    with on_trial(guard, call, _write, stop=stop, stdin=stdin) as trial:
+        tried = trial.tried
+        if not args.json:
+            _trial.show(tried)
+        fate = _trial.fate(args.trial, tried, trial.execution.ended.exit_code)
+        facts = {"changes": _trial.told(tried.changes), "problem": tried.problem, "fate": fate}
+        if fate == "drop":
+            if not args.json:
+                print("guardrail: dropped: nothing was changed", file=sys.stderr)
+            return _told(args, guard, call, trial.execution, trial=facts)
+        try:
+            decision = trial.commit()
+        except Blocked as blocked:
+            why = blocked.decision.to_dict()
+            _told(args, guard, call, trial.execution, trial=facts | {"fate": "blocked", "decision": why})
+            return _exit_of(why) if args.json else _blocked(why, as_json=False)
+        if not args.json:
+            print("guardrail: committed", file=sys.stderr)
+        return _told(args, guard, call, trial.execution, trial=facts | {"decision": decision.to_dict()})
 
 
 def _there(args: argparse.Namespace) -> int:
@@ -172,17 +218,10 @@ def _stopped_by_signals() -> Generator[Stop]:
     from guardrail.confine import Stop
 
     stop = Stop()
-
-    def noticed(_number: int, _frame: object) -> None:
-        stop.set()
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, noticed) for number in numbers]
     try:
-        yield stop
+        with heard(lambda _: stop.set()):
+            yield stop
     finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
         stop.close()
 
 
@@ -193,7 +232,7 @@ def _write(stream: Stream, chunk: bytes) -> None:
 
 
 def _blocked(decision: Mapping[str, Any], *, as_json: bool) -> int:
-    from guardrail.model import FAULT_RULE, NEUTRAL, Outcome
+    from guardrail.model import NEUTRAL, Outcome
     from guardrail.printing import visible
 
     outcome, rules = Outcome(decision["outcome"]), [str(reason["rule"]) for reason in decision["reasons"]]
@@ -204,27 +243,42 @@ def _blocked(decision: Mapping[str, Any], *, as_json: bool) -> int:
         waits = f" (escalation {held}: run it again once it is approved)" if held else ""
         told = f"{NEUTRAL[outcome][:-1].lower()}: {', '.join(dict.fromkeys(rules))}{waits}"
         print(visible(f"guardrail: {told}"), file=sys.stderr)
-    if outcome is Outcome.ESCALATE:
+    return _exit_of(decision)
+
+
+def _exit_of(blocked: Mapping[str, Any]) -> int:
+    from guardrail.model import FAULT_RULE, Outcome
+
+    if Outcome(blocked["outcome"]) is Outcome.ESCALATE:
         return EXIT_ESCALATE
-    return EXIT_FAULT if FAULT_RULE in rules else EXIT_DENY
+    return EXIT_FAULT if any(reason["rule"] == FAULT_RULE for reason in blocked["reasons"]) else EXIT_DENY
 
 
 def _keep_case(path: str, call: ToolCall, done: Execution) -> None:
     """The tool has run and its end is on record: what cannot be kept besides changes no exit code."""
-    from guardrail.cli._case import write_case
+    from guardrail.cli._case import missed_of, write_case
     from guardrail.printing import printable
 
+    missed = missed_of(done.ended.observed)
     try:
-        missed = write_case(path, call, done.ended.observed)
+        if missed:
+            write_case(path, call, missed)
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         print(f"guardrail: the case cannot be written to `{printable(path)}`: {why}", file=sys.stderr)
         return
     if missed:
-        print(f"guardrail: {counted(missed, 'effect')} that it was not judged to have: `{path}`", file=sys.stderr)
+        print(f"guardrail: {counted(len(missed), 'effect')} that it was not judged to have: `{path}`", file=sys.stderr)
 
 
-def _tell(decision: Mapping[str, Any], ended: Ended, bounds: ExecuteConfig | None, *, as_json: bool) -> int:
+def _tell(
+    decision: Mapping[str, Any],
+    ended: Ended,
+    bounds: ExecuteConfig | None,
+    *,
+    as_json: bool,
+    more: Mapping[str, Any] | None = None,
+) -> int:
     """What the exit code and the output do not say; the exit code.
 
     Args:
@@ -232,12 +286,13 @@ def _tell(decision: Mapping[str, Any], ended: Ended, bounds: ExecuteConfig | Non
         ended: what came of it.
         bounds: those it ran in, if they are known here.
         as_json: print one object instead.
+        more: what that has besides.
     """
     from msgspec import to_builtins
 
     code = EXIT_TIMEOUT if ended.why == "timeout" else ended.exit_code
     if as_json:
-        _print_json({"decision": decision, "ended": to_builtins(ended)})
+        _print_json({"decision": decision, "ended": to_builtins(ended), **(more or {})})
         return code
     most = f"{bounds.output_bytes} bytes" if bounds else "`execute.output_bytes`"
     lines = [f"{stream} was cut after {most}" for stream in ended.cut]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -12,10 +13,8 @@ from guardrail.client._wire import (
     CUT_SHORT,
     DECIDE,
     MAX_HEAD_BYTES,
-    TIMEOUT_SECONDS,
     UNWRITABLE,
-    Address,
-    Wire,
+    Service,
     decision_of,
     denial,
     head_of,
@@ -24,53 +23,21 @@ from guardrail.client._wire import (
 )
 
 if TYPE_CHECKING:
-    import ssl
-
     Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 MAX_KEPT: Final = 8
 """Most connections that are kept for the next question."""
 
 
-class AsyncClient:
-    """Kept-alive connections to a service, one for each question that is open; for one event loop.
+class AsyncClient(Service):
+    """Kept-alive connections to a service, one for each question that is open; for one event loop."""
 
-    Args:
-        address: path of a Unix socket, `http://host:port` or `https://host`.
-        token: the service's token, if it has one.
-        timeout_seconds: longest wait for an answer, connecting included, in seconds.
-        tls: for `https`: who is believed, and the certificate that is shown; by default the system's authorities and
-            none.
-
-    Raises:
-        ValueError: if the address or the token cannot be used.
-    """
-
-    def __init__(
-        self,
-        address: str,
-        *,
-        token: str = "",
-        timeout_seconds: float = TIMEOUT_SECONDS,
-        tls: ssl.SSLContext | None = None,
-    ) -> None:
-        self._address = Address.of(address)
-        self._wire = Wire(self._address, token)
-        self._timeout = timeout_seconds
-        self._tls = tls
-        self._kept: list[Connection] = []
+    @cached_property
+    def _kept(self) -> list[Connection]:
+        return []
 
     async def decide(self, call: Mapping[str, Any] | bytes, *, traceparent: str = "") -> dict[str, Any]:
-        """Ask about one tool call.
-
-        Args:
-            call: a ToolCall, as plain values or as JSON.
-            traceparent: W3C trace context to hand on, if there is one.
-
-        Returns:
-            The Decision. No answer in time, one that is no decision, and a service that has too much to do are a denial
-            with the rule `guardrail.fault`.
-        """
+        """`Client.decide`, for coroutines."""
         body = question(call)
         if body is None:
             return denial(UNWRITABLE)
@@ -81,20 +48,7 @@ class AsyncClient:
             return no_answer(self._address, error)
 
     async def post(self, target: str, body: bytes, *, traceparent: str = "") -> tuple[int, bytes]:
-        """One exchange.
-
-        Args:
-            target: path on the service.
-            body: JSON.
-            traceparent: W3C trace context, or empty.
-
-        Returns:
-            Status and body.
-
-        Raises:
-            OSError: if the service cannot be reached or does not answer in time.
-            ValueError: if what it answers is not what our service sends, not for this request, or too large.
-        """
+        """`Client.post`, for coroutines."""
         request, mark = self._wire.request(target, body, traceparent)
         async with asyncio.timeout(self._timeout):
             if self._kept:

@@ -20,8 +20,7 @@ from guardrail.client._wire import (
     MAX_HEAD_BYTES,
     TIMEOUT_SECONDS,
     UNWRITABLE,
-    Address,
-    Wire,
+    Service,
     decision_of,
     denial,
     head_of,
@@ -36,36 +35,12 @@ if TYPE_CHECKING:
 _CHUNK: Final = 64 * 1024
 
 
-class Client:
-    """One kept-alive connection to a service; whoever asks while it is in use gets a connection of its own.
-
-    Args:
-        address: path of a Unix socket, `http://host:port` or `https://host`.
-        token: the service's token, if it has one.
-        timeout_seconds: longest wait for an answer, connecting included, in seconds.
-        tls: for `https`: who is believed, and the certificate that is shown; by default the system's authorities and
-            none.
-
-    Raises:
-        ValueError: if the address or the token cannot be used.
-    """
+class Client(Service):
+    """One kept-alive connection to a service; whoever asks while it is in use gets a connection of its own."""
 
     # Set before anything in `__init__` can fail, because `__del__` looks at it.
     _socket: socket.socket | None = None
     _pid = 0
-
-    def __init__(
-        self,
-        address: str,
-        *,
-        token: str = "",
-        timeout_seconds: float = TIMEOUT_SECONDS,
-        tls: ssl.SSLContext | None = None,
-    ) -> None:
-        self._address = Address.of(address)
-        self._wire = Wire(self._address, token)
-        self._timeout = timeout_seconds
-        self._tls = tls
 
     def decide(self, call: Mapping[str, Any] | bytes, *, traceparent: str = "") -> dict[str, Any]:
         """Ask about one tool call.

@@ -12,7 +12,10 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    import ssl
 
 DECIDE: Final = "/v1/decide"
 
@@ -69,6 +72,34 @@ class Address(NamedTuple):
         if scheme not in _PORTS or not parts.hostname or rest.strip("/") != parts.netloc or parts.username is not None:
             raise ValueError(f"`{text}` is no address of a service: `unix:/path`, `http://host:port` or `https://host`")
         return cls(text, host=parts.hostname, port=parts.port or _PORTS[scheme], tls=scheme == "https")
+
+
+class Service:
+    """A service that can be asked; how its answer is waited for is a subclass's affair.
+
+    Args:
+        address: path of a Unix socket, `http://host:port` or `https://host`.
+        token: the service's token, if it has one.
+        timeout_seconds: longest wait for an answer, connecting included, in seconds.
+        tls: for `https`: who is believed, and the certificate that is shown; by default the system's authorities and
+            none.
+
+    Raises:
+        ValueError: if the address or the token cannot be used.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        token: str = "",
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._address = Address.of(address)
+        self._wire = Wire(self._address, token)
+        self._timeout = timeout_seconds
+        self._tls: ssl.SSLContext | None = tls
 
 
 class Head(NamedTuple):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from guardrail.config._callers import NO_USER, ClientConfig, KubernetesConfig, TlsConfig
 from guardrail.config._doors import ConsoleConfig, ExecuteConfig, HookConfig, ServiceConfig, ServingConfig
 from guardrail.config._evidence import (
+    CentralConfig,
     DecisionLogConfig,
     GroupConfig,
     OidcConfig,
@@ -37,6 +38,7 @@ __all__ = [
     "AgentConfig",
     "AssetConfig",
     "BundleKeyConfig",
+    "CentralConfig",
     "ClientConfig",
     "Config",
     "ConsoleConfig",

@@ -1,4 +1,4 @@
-"""Tables about what is recorded, and about who may overrule: trail, decision log, review."""
+"""Tables about what is recorded, shared, and about who may overrule: trail, centre, decision log, review."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class TrailConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
             password, or all of it as `${ENV_NAME}`; `directory` is then what one replica keeps for itself.
         key: for `store`: file with the private key of the ledger, the same for all replicas; `trail.key` in
             `directory` by default.
-        origin: name of this ledger in its checkpoints: no blanks, no `+`.
+        origin: name of this ledger in its checkpoints: no blanks, no `+`; or `${ENV_NAME}`.
         segment_bytes: size of one segment file, in bytes.
         checkpoint_seconds: longest time between two signed checkpoints while records arrive, in seconds.
         timeout_seconds: longest wait for a durable write before the call is denied, in seconds.
@@ -57,6 +57,22 @@ class TrailConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True
     keep_days: int = 190
     checkpoint_file: str = ""
     witnesses: tuple[WitnessConfig, ...] = ()
+
+
+class CentralConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[central]`: a database that guards with trails of their own have in common.
+
+    Args:
+        store: the database, `postgresql://host/database` or `service=name`, without a password, or all of it as
+            `${ENV_NAME}`; empty means that this guard has nothing in common with others.
+        poll_seconds: how often it is asked for news, in seconds; notifications tell of them at once, unless one is
+            lost.
+        timeout_seconds: longest wait for an answer, in seconds; then it counts as cut off.
+    """
+
+    store: str = ""
+    poll_seconds: float = 5.0
+    timeout_seconds: float = 2.0
 
 
 class DecisionLogConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

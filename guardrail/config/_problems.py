@@ -19,6 +19,7 @@ from guardrail.config._section import WEAKENS, dotted, is_protected
 from guardrail.config._settings import Config
 from guardrail.config._subjects import AssetConfig
 from guardrail.errors import ConfigError
+from guardrail.names import alike
 from guardrail.toolspec import problems
 
 MAX_ID_CHARS: Final = 128
@@ -54,11 +55,11 @@ def check(config: Config, where: str) -> None:
     """
     wrong = [*_asset_problems(config.assets), *_number_problems(config), *_order_problems(config)]
     wrong += [f"tool `{', '.join(spec.names)}`: {problem}" for spec in config.tools for problem in problems(spec)]
-    names = [person.name for person in config.people]
-    wrong += [f"person `{name}` is listed twice" for name in _twice(names)]
+    wrong += _people_problems([person.name for person in config.people])
     if any(char in config.trail.origin for char in " +\n") or not config.trail.origin:
         wrong.append("`trail.origin` must be a name without blanks or `+`")
     wrong += _store_problems(config.trail)
+    wrong += _central_problems(config)
     wrong += _witness_problems(config.trail)
     wrong += _policy_problems(config.policy)
     wrong += _log_problems(config.decision_log)
@@ -70,16 +71,28 @@ def check(config: Config, where: str) -> None:
 
 
 def _store_problems(trail: TrailConfig) -> list[str]:
-    store = trail.store
-    if trail.key and not store:
+    if trail.key and not trail.store:
         return ["`trail.key` belongs to `trail.store`: a trail in a directory has its key there"]
+    return _database_problems(trail.store, "trail.store")
+
+
+def _central_problems(config: Config) -> list[str]:
+    problems = _database_problems(config.central.store, "central.store")
+    if config.central.store and not config.mandates.directory:
+        problems.append("`central.store` needs `mandates.directory`: a directory of the guard's own, for what was seen")
+    if config.central.store and not config.trail.store and config.trail.origin == TrailConfig().origin:
+        problems.append("`central.store` needs a `trail.origin` of this guard's own: each trail has one name there")
+    return problems
+
+
+def _database_problems(store: str, key: str) -> list[str]:
     if not store or (store.startswith("${") and store.endswith("}")):
         return []
     if not store.startswith(("postgresql://", "postgres://", "service=")):
-        return ["`trail.store` must be `postgresql://host/database`, `service=name` or `${ENV_NAME}`"]
+        return [f"`{key}` must be `postgresql://host/database`, `service=name` or `${{ENV_NAME}}`"]
     # The text is not repeated: this is about what must not be seen.
     if _PASSWORD.search(store):
-        return ["`trail.store` has a password: put it into a password file or a service file, or write `${ENV_NAME}`"]
+        return [f"`{key}` has a password: put it into a password file or a service file, or write `${{ENV_NAME}}`"]
     return []
 
 
@@ -212,6 +225,16 @@ def _order_problems(config: Config) -> list[str]:
     return problems
 
 
+def _people_problems(names: Sequence[str]) -> Iterator[str]:
+    """Where two people are asked for, one who is written in two ways must not be both of them."""
+    yield from (f"person `{name}` is listed twice" for name in _twice(names))
+    spellings: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        other = spellings.setdefault(alike(name), name)
+        if other != name:
+            yield f"the people `{other}` and `{name}` could be one: give each of them one name and one key"
+
+
 def _group_problems(groups: Mapping[str, GroupConfig], people: Collection[str], *, signed_in: bool) -> Iterator[str]:
     for name, group in groups.items():
         if not 1 <= group.n <= len(set(group.members)):
@@ -317,6 +340,7 @@ def _number_problems(config: Config) -> list[str]:
     for section in (
         "limits",
         "trail",
+        "central",
         "review",
         "service",
         "execute",

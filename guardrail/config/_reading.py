@@ -81,7 +81,9 @@ def parse(text: str | bytes, *, base: str = "", source: str = "") -> Config:
         config = msgspec.convert(raw, Config)
     except msgspec.ValidationError as error:
         raise ConfigError(f"`{where}` is not a valid configuration: {_sentence(error, raw)}") from None
-    config = msgspec.structs.replace(config, base=base, source=source)
+    # Pods of one configuration have trails of their own, whose names only their environment knows.
+    trail = msgspec.structs.replace(config.trail, origin=secret(config.trail.origin, "trail.origin"))
+    config = msgspec.structs.replace(config, trail=trail, base=base, source=source)
     if config.inventory.files:
         config = _with_files(config, where)
     check(config, where)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from guardrail.config._doors import ConsoleConfig, ExecuteConfig, HookConfig, ServiceConfig
-from guardrail.config._evidence import DecisionLogConfig, ReviewConfig, TrailConfig
+from guardrail.config._evidence import CentralConfig, DecisionLogConfig, ReviewConfig, TrailConfig
 from guardrail.config._rules import HistoryConfig, LimitConfig, MandateConfig, ObligationConfig, PolicyConfig
 from guardrail.config._section import Section
 from guardrail.config._subjects import AgentConfig, AssetConfig, InventoryConfig, PersonConfig
@@ -58,6 +58,7 @@ class Config(
     obligations: ObligationConfig = ObligationConfig()
     history: HistoryConfig = HistoryConfig()
     trail: TrailConfig = TrailConfig()
+    central: CentralConfig = CentralConfig()
     review: ReviewConfig = ReviewConfig()
     decision_log: DecisionLogConfig = DecisionLogConfig()
     limits: LimitConfig = LimitConfig()

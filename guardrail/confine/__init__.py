@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from guardrail.confine._command import EXECUTABLE_TOOL, job_of
 from guardrail.confine._confinement import Confinement, Seen, Unconfined
-from guardrail.confine._job import Ended, Job, JobError, Stop, Stream
+from guardrail.confine._job import CANNOT, Ended, Job, JobError, Stop, Stream
 from guardrail.confine._run import run_job
 
 __all__ = [
+    "CANNOT",
     "EXECUTABLE_TOOL",
     "Confinement",
     "Ended",

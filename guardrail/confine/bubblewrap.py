@@ -17,8 +17,8 @@ import msgspec
 
 from guardrail.assets import Asset
 from guardrail.confine._confinement import Seen
-from guardrail.confine._job import Job, JobError
-from guardrail.confine.execd._orders import Profile, ProtectedSet
+from guardrail.confine._job import Job
+from guardrail.confine.execd._orders import Profile, ProtectedSet, beneath
 from guardrail.confine.execd._seccomp import FilterPlan, program
 from guardrail.confine.kernel import Bounds, ConfineError, profile_for, protect
 from guardrail.enforcement import Enforcement
@@ -36,7 +36,6 @@ _ALWAYS: Final = (
     "--unshare-all", "--unshare-user", "--disable-userns", "--cap-drop", "ALL", "--die-with-parent", "--new-session",
     "--dev", "/dev", "--proc", "/proc", "--clearenv", "--seccomp", "9",
 )  # fmt: skip
-_NOT_STARTED: Final = 126
 
 
 class Bubblewrap:
@@ -48,7 +47,7 @@ class Bubblewrap:
         program: where bubblewrap is; found on the guard's own path by default.
 
     Raises:
-        JobError: if it is not there, or cannot make a sandbox here.
+        ConfineError: if it is not there, or cannot make a sandbox here.
     """
 
     name = "bwrap"
@@ -58,7 +57,7 @@ class Bubblewrap:
     def __init__(self, assets: Iterable[Asset], bounds: Bounds, *, program: str | None = None) -> None:
         found = program or shutil.which("bwrap")
         if found is None:
-            raise JobError("bubblewrap is not here: install it, or choose another mode", code=_NOT_STARTED)
+            raise ConfineError("bubblewrap is not here: install it, or choose another mode")
         self._program = found
         self._assets = assets
         # Assets beneath what may be read are hidden, one by one, which no other mode but strict can do.
@@ -70,14 +69,11 @@ class Bubblewrap:
         """The job with bubblewrap in front.
 
         Raises:
-            JobError: if it cannot be held so.
+            ConfineError: if it cannot be held so.
         """
         assets = list(self._assets)
-        try:
-            profile, protected = profile_for(effects, assets, self._bounds), protect(assets)
-            _check_holds(profile, protected)
-        except ConfineError as error:
-            raise JobError(str(error), code=_NOT_STARTED) from None
+        profile, protected = profile_for(effects, assets, self._bounds), protect(assets)
+        _check_holds(profile, protected)
         options = [*_ALWAYS, *_view(profile, protected, self._place), "--chdir", job.cwd]
         for name, value in job.environment.items():
             options += ["--setenv", name, value]
@@ -109,7 +105,7 @@ class Bubblewrap:
             why = str(error)
         if why is not None:
             self.close()
-            raise JobError(f"bubblewrap makes no sandbox here: {why.removeprefix('bwrap: ')}", code=_NOT_STARTED)
+            raise ConfineError(f"bubblewrap makes no sandbox here: {why.removeprefix('bwrap: ')}")
 
     def _command(self, *argv: str) -> tuple[str, ...]:
         return SHELL, "-c", _OPEN, "sh", self._program, self._place, "--", *argv
@@ -161,8 +157,7 @@ def _view(profile: Profile, protected: ProtectedSet, place: str) -> Iterator[str
 
 def _over(path: str, roots: Sequence[str]) -> str | None:
     """The innermost root that a path is, or lies beneath."""
-    found = [root for root in roots if path == root or path.startswith(root.rstrip("/") + "/")]
-    return max(found, key=len, default=None)
+    return max((root for root in roots if beneath(path, (root,))), key=len, default=None)
 
 
 def _between(top: str, path: str) -> Iterator[str]:

@@ -9,8 +9,9 @@ INVARIANT: it opens no marked file itself, for nobody would answer that; program
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
-import hashlib
+import errno
 import os
 import select
 import stat
@@ -21,7 +22,9 @@ from typing import Any, Final, Self
 
 from guardrail.assets import Asset
 from guardrail.confine.kernel import ConfineError
-from guardrail.confine.kernel._protected import OWN_CODE, READABLE
+from guardrail.confine.kernel._profiles import digest_of
+from guardrail.confine.kernel._protected import OWN_CODE, READABLE, files_of, raised
+from guardrail.printing import printable
 
 RESCAN_SECONDS: Final = 60.0
 """How often new directories and new assets are looked for, in seconds."""
@@ -41,7 +44,6 @@ _EVENT: Final = struct.Struct("=IBBHQii")
 _RESPONSE: Final = struct.Struct("=iI")
 _NO_FD: Final = -1
 _BATCH_BYTES: Final = 64 * 1024
-_CHUNK_BYTES: Final = 1024 * 1024
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 Told = Callable[[Mapping[str, Any]], None]
@@ -75,31 +77,36 @@ class Observer:
             why = os.strerror(ctypes.get_errno()).lower()
             raise ConfineError(f"opens of assets cannot be watched: {why}; it takes CAP_SYS_ADMIN and fanotify")
 
-    def mark(self) -> int:
+    def mark(self, failed: Callable[[ConfineError], None] = raised) -> int:
         """Mark every file, and every directory for the files that come to lie in it.
+
+        What was marked before is marked again: a number is used anew when its file is gone, and its mark is gone then.
+
+        Args:
+            failed: takes what cannot be marked; the others are marked all the same, if this returns.
 
         Returns:
             How many are marked.
 
         Raises:
-            ConfineError: if one of them cannot be.
+            ConfineError: by default, if one of them cannot be.
         """
-        for asset in self._assets:
-            if asset.asset_class in READABLE or asset.id == OWN_CODE:
-                continue
-            for root in asset.roots:
-                for path, found in _walk(root):
-                    self._mark(asset.id, path, found)
-        return len(self._marked)
+        marked: dict[tuple[int, int], str] = {}
+        for asset, root in self._roots():
+            for path, found in files_of(root, failed):
+                if stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode):
+                    self._mark(path, found, failed)
+                    marked[found.st_dev, found.st_ino] = asset
+        self._marked = marked
+        return len(marked)
 
     def serve(self, stop: int) -> None:
         """Answer until a descriptor is readable.
 
+        INVARIANT: what goes wrong with one file is told, and ends nothing: at its end the kernel lets every open pass.
+
         Args:
             stop: that descriptor.
-
-        Raises:
-            ConfineError: if what is new cannot be marked.
         """
         ready = select.poll()
         ready.register(self._fd, select.POLLIN)
@@ -112,7 +119,7 @@ class Observer:
             if stop in found:
                 return
             if time.monotonic() >= due:
-                self.mark()
+                self.mark(lambda error: self._told_fault(str(error)))
                 due = time.monotonic() + RESCAN_SECONDS
 
     def close(self) -> None:
@@ -125,16 +132,20 @@ class Observer:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _mark(self, asset: str, path: str, found: os.stat_result) -> None:
-        identity = found.st_dev, found.st_ino
-        if identity in self._marked:
-            return
+    def _roots(self) -> Iterator[tuple[str, str]]:
+        for asset in self._assets:
+            if asset.asset_class not in READABLE and asset.id != OWN_CODE:
+                yield from ((asset.id, root) for root in asset.roots)
+
+    def _mark(self, path: str, found: os.stat_result, failed: Callable[[ConfineError], None]) -> None:
         mask = _OPENS | (_ON_CHILD if stat.S_ISDIR(found.st_mode) else 0)
         if _LIBC.fanotify_mark(self._fd, _MARK_ADD, ctypes.c_uint64(mask), -100, os.fsencode(path)) < 0:
-            if not os.path.lexists(path):
-                return  # gone since it was seen
-            raise ConfineError(f"`{path}` cannot be marked: {os.strerror(ctypes.get_errno()).lower()}")
-        self._marked[identity] = asset
+            number = ctypes.get_errno()
+            if number != errno.ENOENT:  # gone since it was seen
+                failed(ConfineError(f"`{printable(path)}` cannot be marked: {os.strerror(number).lower()}"))
+
+    def _told_fault(self, why: str) -> None:
+        self._told({"source": "fanotify", "t": time.time(), "op": "fault", "why": why})
 
     def _answer(self, events: bytes) -> None:
         at = 0
@@ -145,12 +156,13 @@ class Observer:
                 continue  # no question
             answer = _DENY if self._enforce else _ALLOW
             try:
-                # INVARIANT: whatever goes wrong in judging one open, it is answered, and with a no where that is asked.
                 if self._may(fd, pid):
                     answer = _ALLOW
-            finally:
+            except Exception as error:  # noqa: BLE001 - it is answered, and with a no where that is asked
+                self._told_fault(f"{type(error).__name__}: {error}")
+            with contextlib.suppress(OSError):  # whoever asked may have been ended
                 os.write(self._fd, _RESPONSE.pack(fd, answer))
-                os.close(fd)
+            os.close(fd)
 
     def _may(self, fd: int, pid: int) -> bool:
         if pid == os.getpid():
@@ -196,31 +208,5 @@ class Observer:
                     self._programs.clear()
                 self._programs[key] = digest_of(f"/proc/{pid}/exe")
             return os.readlink(f"/proc/{pid}/exe"), self._programs[key]
-        except OSError:
+        except (OSError, ConfineError):
             return "", ""
-
-
-def digest_of(path: str) -> str:
-    """SHA-256 of a program.
-
-    Raises:
-        OSError: if it cannot be read.
-    """
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _walk(root: str) -> Iterator[tuple[str, os.stat_result]]:
-    """What lies at and beneath a root; links are not followed, and a root that is not there has nothing."""
-    try:
-        found = os.lstat(root)
-    except FileNotFoundError:
-        return
-    if stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode):
-        yield root, found
-    if stat.S_ISDIR(found.st_mode):
-        for name in os.listdir(root):
-            yield from _walk(os.path.join(root, name))

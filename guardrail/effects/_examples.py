@@ -29,6 +29,9 @@ class _NoFiles:
     def kind(self, path: str) -> Literal["file", "dir", "other"] | None:  # noqa: ARG002
         return None
 
+    def missing(self, path: str) -> bool:  # noqa: ARG002
+        return True
+
     def identity(self, path: str) -> str:
         return posixpath.normpath(path)
 
@@ -39,6 +42,9 @@ class _NoFiles:
         return False
 
     def plain(self, path: str) -> bool:  # noqa: ARG002
+        return True
+
+    def inert(self, path: str) -> bool:  # noqa: ARG002
         return True
 
     def writable(self, path: str) -> bool:  # noqa: ARG002

@@ -6,7 +6,7 @@ Blind spot: a server at another port, or behind another path.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -27,14 +27,18 @@ _DOING: Final[dict[str, Op]] = {
     "push": "api_copy",
     "delete": "api_delete",
 }
+_SENT: Final = frozenset(("net_send", "api_delete"))
 _QUIET: Final = ("/runs/", "/experiments/")
 """What every training run creates and updates."""
 
 
-def served(effects: Sequence[Effect]) -> tuple[Effect, ...]:
+def served(effects: tuple[Effect, ...]) -> tuple[Effect, ...]:
     """The effects, and what requests among them would do on the server that they are sent to."""
-    found = tuple(more for effect in effects if effect.op in ("net_send", "api_delete") for more in _of(effect))
-    return (*effects, *found) if found else tuple(effects)
+    found: list[Effect] = []
+    for effect in effects:
+        if effect.op in _SENT:
+            found.extend(_of(effect))
+    return (*effects, *found) if found else effects
 
 
 def _of(effect: Effect) -> Iterator[Effect]:

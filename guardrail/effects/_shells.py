@@ -10,7 +10,7 @@ import threading
 from collections import OrderedDict
 from typing import Final
 
-from guardrail.effects.domain._values import State
+from guardrail.effects.domain._state import State
 from guardrail.effects.domain._view import FileView
 from guardrail.parse import parse_shell
 from guardrail.parse.ir import Simple

@@ -12,6 +12,7 @@ from guardrail.config import LimitConfig
 from guardrail.effects._operations import Operations
 from guardrail.effects._shells import ShellMemory
 from guardrail.effects.domain._emit import Bound, as_code
+from guardrail.effects.domain._seen import SeenFiles
 from guardrail.effects.domain._view import FileView, Wrote
 from guardrail.effects.shell._interpreter import Interpreter
 from guardrail.model import Effect, Origin, Resource
@@ -35,7 +36,7 @@ def work_out(
     wrote: Wrote | None = None,
 ) -> tuple[Effect, ...]:
     """The effects of operations; `_analyse.analyse` says what its arguments are."""
-    shell = Interpreter(view, limits, variables, cwd)
+    shell = Interpreter(SeenFiles(view), limits, variables, cwd)
     if watched:
         shell.watched = frozenset(watched)
     if wrote is not None:
@@ -54,6 +55,8 @@ def work_out(
 
 def _distinct(effects: Sequence[Effect]) -> tuple[Effect, ...]:
     """Each effect once: a command that may run in several directories does the same to an absolute path in each."""
+    if len(effects) < 2:
+        return tuple(effects)
     if len(effects) <= FEW_EFFECTS:
         few: list[Effect] = []
         for effect in effects:

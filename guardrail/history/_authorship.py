@@ -1,4 +1,4 @@
-"""Which files a session wrote or brought, and which programs are made of those.
+"""Which files a session wrote or brought, and which of what runs is made of those.
 
 Not concerned with what is in them: only with their names, as far as these are known.
 """
@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple
 
+import msgspec
+
 from guardrail.effects import may_be_part
 from guardrail.effects._built import Build
 from guardrail.model import ANY_DEPTH, Effect, Resource
@@ -20,6 +22,25 @@ ARRIVING: Final = frozenset({"copy", "rename", "link"})
 """Operations by which something arrives at their target."""
 
 _LINKING: Final = frozenset({"link", "mount"})
+_RUNNING: Final = frozenset({"exec", "exec_opaque"})
+
+
+class Before(NamedTuple):
+    """What a session wrote or brought before a call.
+
+    Args:
+        paths: real paths; of a directory, all that lies in it. They may grow meanwhile.
+        patterns: names that are known in part.
+        folders: where a tool built programs of its files, of names that only it knows; `""` is anywhere.
+        linked: a name may be that of another file.
+        everything: it wrote more than is remembered, so that any file may be its own.
+    """
+
+    paths: AbstractSet[str] = frozenset()
+    patterns: AbstractSet[str] = frozenset()
+    folders: AbstractSet[str] = frozenset()
+    linked: bool = False
+    everything: bool = False
 
 
 class Writes(NamedTuple):
@@ -37,6 +58,51 @@ class Writes(NamedTuple):
     patterns: tuple[str, ...]
     own: AbstractSet[int]
     folders: AbstractSet[str]
+
+
+def mark_own(effects: Sequence[Effect], before: Before) -> tuple[Effect, ...]:
+    """Mark the programs and scripts that a session itself wrote or brought: their execution has `attrs.authored`.
+
+    Args:
+        effects: of the call, resolved.
+        before: what it wrote earlier; what the same call writes counts as well: `cat > x.py <<E ...; python x.py`.
+    """
+    if not _runs(effects):
+        return tuple(effects)
+    writes = writes_of(effects, linked=before.linked or makes_links(effects))
+    fresh, patterns, folders = set(writes.paths), set(writes.patterns), before.folders | writes.folders
+    if not (before.paths or before.patterns or fresh or patterns or writes.own or folders):
+        return tuple(effects)
+
+    def is_own(index: int, effect: Effect) -> bool:
+        if effect.op not in _RUNNING:
+            return False
+        program = effect.resource
+        if index in writes.own or is_built(effect, folders):
+            return True
+        return program.real is not None and (
+            reached(program, fresh)
+            or may_be_named(program.real, patterns)
+            # What was analysed was read as it is now, whoever wrote it before; only this call can change it.
+            or ("analysed" not in effect.attrs and _written(program, before))
+        )
+
+    return tuple(
+        msgspec.structs.replace(effect, attrs={**effect.attrs, "authored": True}) if is_own(index, effect) else effect
+        for index, effect in enumerate(effects)
+    )
+
+
+def _runs(effects: Sequence[Effect]) -> bool:
+    for effect in effects:  # noqa: SIM110 - a generator costs as much again, and this runs in every decision
+        if effect.op in _RUNNING:
+            return True
+    return False
+
+
+def _written(program: Resource, before: Before) -> bool:
+    """Whether what runs was written or brought before."""
+    return before.everything or reached(program, before.paths) or may_be_named(program.real or "", before.patterns)
 
 
 def writes_of(effects: Sequence[Effect], *, linked: bool) -> Writes:
@@ -116,7 +182,7 @@ def reached(program: Resource, places: AbstractSet[str]) -> bool:
     path = program.real or ""
     if under(path, places):
         return True
-    return program.recursive and any(place.startswith(f"{path.rstrip('/')}/") for place in places)
+    return program.recursive and any(place.startswith(f"{path.rstrip('/')}/") for place in tuple(places))
 
 
 def under(path: str, places: AbstractSet[str]) -> bool:
@@ -184,3 +250,4 @@ def _is_named(place: Resource | None) -> bool:
 
 _NOTHING: Final[AbstractSet[int]] = frozenset()
 _NONE: Final[AbstractSet[str]] = frozenset()
+NOTHING_BEFORE: Final = Before()

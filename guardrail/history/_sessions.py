@@ -16,26 +16,12 @@ import msgspec
 
 from guardrail.assets import is_beside_weights
 from guardrail.errors import Fault
-from guardrail.history._authorship import ARRIVING, is_built, makes_links, may_be_named, reached, writes_of
-from guardrail.history._deeds import MAX_ASSETS, Deeds, Watch, hosts_of
+from guardrail.history._authorship import NOTHING_BEFORE, makes_links, mark_own, writes_of
+from guardrail.history._deeds import Watch, hosts_of
+from guardrail.history._memory import MAX_AUTHORED, AgentMemory, SessionMemory
 from guardrail.history._originals import NOTHING_WRITTEN, Originals, Written
-from guardrail.history._store import AgentNews, Fact, HistoryStore, Stored, StoredAgent
-from guardrail.model import Effect, Resource
-
-MAX_AUTHORED: Final = 10_000
-"""Most files remembered as written by one session; past it every script counts as written by the session."""
-
-MAX_VAGUE: Final = 64
-"""Most patterns of names remembered as written by one session; past it their directories count as a whole."""
-
-MAX_SEEN: Final = 64
-"""Most files of one asset that are remembered as read by one session."""
-
-MAX_DERIVED: Final = 10_000
-"""Most files remembered as holding what was copied from an asset in one session."""
-
-MAX_AGENTS: Final = 64
-"""Most agents that are remembered to have acted in one session; a further one counts it as new again and again."""
+from guardrail.history._store import Fact, HistoryStore
+from guardrail.model import Effect
 
 MAX_UNSAVED_CALLS: Final = 32
 """Most calls without a new fact whose count is written together: a crash may lose that many from the count, no fact."""
@@ -43,8 +29,6 @@ MAX_UNSAVED_CALLS: Final = 32
 LABELLING_CLASSES: Final = frozenset({"weights", "checkpoint", "adapter"})
 """Classes whose content is worth carrying away; reading a control config labels nobody."""
 
-_RUNNING: Final = frozenset({"exec", "exec_opaque"})
-_TAKING: Final = frozenset({"read", "copy", "link", "rename", "net_send", "api_copy"})
 _NOTHING: Final[Mapping[str, tuple[str, ...]]] = {}
 
 
@@ -60,108 +44,6 @@ class SessionFacts(msgspec.Struct, frozen=True, kw_only=True):
     labels: tuple[str, ...] = ()
     calls: int = 0
     denied: int = 0
-
-
-class _Session:
-    __slots__ = ("agents", "authored", "built", "deeds", "derived", "linked", "news", "seen", "vague")
-
-    def __init__(self, stored: Stored | None = None) -> None:
-        self.deeds = Deeds()
-        self.authored: set[str] = set()
-        self.vague: set[str] = set()
-        self.built: set[str] = set()  # directories in which a tool built programs of files that the session wrote
-        self.linked = False  # a name may be that of another file
-        self.derived: dict[str, str] = {}
-        self.seen: dict[str, dict[str, None]] = {}
-        self.agents: set[str] = set()
-        self.news: list[Fact] = []
-        if stored is not None:
-            self.deeds.calls, self.deeds.denied = stored.calls, stored.denied
-            for fact in stored.facts:
-                if not self.deeds.load(fact):
-                    self._is_new(fact)
-            self.take_news()
-
-    def take(self, fact: Fact) -> None:
-        """Note a fact, unless it is known or there are too many of its kind."""
-        if not self.deeds.take(fact) and self._is_new(fact):
-            self.news.append(fact)
-
-    def _is_new(self, fact: Fact) -> bool:
-        kind, value, more = fact
-        if kind == "authored":
-            return _add(self.authored, value, MAX_AUTHORED)
-        if kind == "vague":
-            new = value not in self.vague
-            self.vague.add(value)
-            self.linked = self.linked or len(self.vague) >= MAX_VAGUE
-            return new
-        if kind == "built":
-            new = value not in self.built and "" not in self.built
-            self.built.add(value if len(self.built) < MAX_VAGUE else "")
-            return new
-        if kind == "linked":
-            new, self.linked = not self.linked, True
-            return new
-        if kind == "derived":
-            new = value not in self.derived and len(self.derived) < MAX_DERIVED
-            if new:
-                self.derived[value] = more
-            return new
-        if kind == "agent":
-            return _add(self.agents, value, MAX_AGENTS)
-        if kind == "seen":
-            if value not in self.seen and len(self.seen) >= MAX_ASSETS:
-                return False  # it has all labels by now, so that whatever it sends away is held
-            files = self.seen.setdefault(value, {})
-            new = more not in files and len(files) < MAX_SEEN
-            if new:
-                files[more] = None
-            return new
-        return False
-
-    def take_news(self) -> list[Fact]:
-        """What was learnt since this was asked last."""
-        news = self.news + self.deeds.news
-        self.news, self.deeds.news = [], []
-        return news
-
-
-class _Agent:
-    """What an agent did in all its sessions."""
-
-    __slots__ = ("authored", "deeds", "sessions", "unsaved_authored", "unsaved_sessions")
-
-    def __init__(self, stored: StoredAgent | None = None) -> None:
-        self.deeds = Deeds()
-        self.sessions = self.authored = self.unsaved_sessions = self.unsaved_authored = 0
-        if stored is not None:
-            self.deeds.calls, self.deeds.denied = stored.calls, stored.denied
-            self.sessions, self.authored = stored.sessions, stored.authored
-            for fact in stored.facts:
-                self.deeds.load(fact)
-            self.deeds.news = []
-
-    def take_news(self) -> AgentNews:
-        """What was learnt since this was asked last."""
-        deeds = self.deeds
-        news = AgentNews(
-            facts=deeds.news,
-            calls=deeds.unsaved,
-            denied=deeds.unsaved_denied,
-            sessions=self.unsaved_sessions,
-            authored=self.unsaved_authored,
-        )
-        deeds.news = []
-        deeds.unsaved = deeds.unsaved_denied = self.unsaved_sessions = self.unsaved_authored = 0
-        return news
-
-
-def _add(known: set[str], value: str, most: int) -> bool:
-    if value in known or len(known) >= most:
-        return False
-    known.add(value)
-    return True
 
 
 class History:
@@ -180,8 +62,8 @@ class History:
         self._store = store
         self._version = -1
         self._closed = False
-        self._sessions: OrderedDict[str, _Session] = OrderedDict()
-        self._agents: OrderedDict[str, _Agent] = OrderedDict()
+        self._sessions: OrderedDict[str, SessionMemory] = OrderedDict()
+        self._agents: OrderedDict[str, AgentMemory] = OrderedDict()
         self._watch = Watch(reconnaissance)
         self._originals = Originals()
         self._lock = threading.Lock()
@@ -238,58 +120,18 @@ class History:
             known = self._find(session)
             if known is None:
                 return NOTHING_WRITTEN
-            return Written(known.authored, known.vague, self._originals.of(session), MAX_AUTHORED)
+            return Written(known.authored, frozenset(known.vague), self._originals.of(session), MAX_AUTHORED)
 
     def annotate(self, session: str, effects: Sequence[Effect]) -> tuple[Effect, ...]:
-        """Mark the programs and scripts among `effects` that this session itself wrote or brought, and its copies.
+        """Mark the programs and scripts among `effects` that this session itself wrote or brought.
 
         Returns:
-            The effects; an execution of such a file has `attrs.authored`, and what is taken from a copy that the
-            session made of an asset is taken from the asset.
+            The effects; an execution of such a file has `attrs.authored`.
         """
         with self._lock:
             known = self._find(session)
-            authored = known.authored if known else frozenset[str]()
-            vague = known.vague if known else frozenset[str]()
-            built = frozenset(known.built) if known and known.built else frozenset[str]()
-            linked = known is not None and known.linked
-            full = len(authored) >= MAX_AUTHORED
-            if known is not None and known.derived:
-                effects = [_of_copy(effect, known.derived) for effect in effects]
-        runs = False
-        for effect in effects:
-            runs = runs or effect.op in _RUNNING
-        if not runs:
-            return tuple(effects)
-        # A file written earlier in the same call counts as well: `cat > x.py <<E ...; python x.py`.
-        writes = writes_of(effects, linked=linked or makes_links(effects))
-        fresh, patterns = set(writes.paths), set(writes.patterns)
-        folders = built | writes.folders
-        if not (authored or fresh or vague or patterns or writes.own or folders):
-            return tuple(effects)
-
-        def before(program: Resource) -> bool:
-            return full or reached(program, authored) or may_be_named(program.real or "", vague)
-
-        def is_own(index: int, effect: Effect) -> bool:
-            if effect.op not in _RUNNING:
-                return False
-            program = effect.resource
-            if index in writes.own or is_built(effect, folders):
-                return True
-            return program.real is not None and (
-                reached(program, fresh)
-                or may_be_named(program.real, patterns)
-                # What was analysed was read as it is now, whoever wrote it before; only this call can change it.
-                or ("analysed" not in effect.attrs and before(program))
-            )
-
-        return tuple(
-            msgspec.structs.replace(effect, attrs={**effect.attrs, "authored": True})
-            if is_own(index, effect)
-            else effect
-            for index, effect in enumerate(effects)
-        )
+            before = NOTHING_BEFORE if known is None else known.wrote()
+        return mark_own(effects, before)
 
     def released(
         self,
@@ -340,7 +182,7 @@ class History:
             if known.news or known.deeds.news or whole.deeds.news or known.deeds.unsaved >= MAX_UNSAVED_CALLS:
                 self._keep(session, known, agent, whole)
 
-    def _meet(self, known: _Session, whole: _Agent, agent: str) -> None:
+    def _meet(self, known: SessionMemory, whole: AgentMemory, agent: str) -> None:
         """An agent's first call in a session."""
         if agent in known.agents:
             return
@@ -348,7 +190,7 @@ class History:
         whole.sessions += 1
         whole.unsaved_sessions += 1
 
-    def _note(self, known: _Session, whole: _Agent, effect: Effect, asset: str) -> None:
+    def _note(self, known: SessionMemory, whole: AgentMemory, effect: Effect, asset: str) -> None:
         """What a session learns of an asset, and where it puts it."""
         if effect.op in ("read", "net_recv") and effect.precision != "opaque":
             shown = effect.attrs.get("reveals") if effect.resource.uri is None else "content"
@@ -359,10 +201,6 @@ class History:
                 whole.deeds.take(Fact("label", asset))
             if shown in ("content", "some"):
                 known.take(Fact("seen", asset, effect.resource.real or ""))
-        target = effect.target
-        arrived = target is not None and target.asset is None and effect.op in ARRIVING
-        if target is not None and arrived and target.real is not None:
-            known.take(Fact("derived", target.real, asset))
 
     def denied(
         self,
@@ -425,7 +263,9 @@ class History:
             if whole.deeds.unsaved or whole.unsaved_sessions:
                 self._keep("", None, name, whole)
 
-    def _keep(self, session: str, known: _Session | None, agent: str = "", whole: _Agent | None = None) -> None:
+    def _keep(
+        self, session: str, known: SessionMemory | None, agent: str = "", whole: AgentMemory | None = None
+    ) -> None:
         """Write what is new of a session, of an agent, or of both at once."""
         news: list[Fact] = []
         calls = denied = 0
@@ -454,25 +294,25 @@ class History:
             self._agents.clear()
             self._version = version
 
-    def _find(self, session: str) -> _Session | None:
+    def _find(self, session: str) -> SessionMemory | None:
         """A session that is known, here or in the store, with what other processes have written of it."""
         self._refresh()
         return self._known(session)
 
-    def _known(self, session: str) -> _Session | None:
+    def _known(self, session: str) -> SessionMemory | None:
         known = self._sessions.get(session)
         if known is None and self._store is not None and (stored := self._store.load(session)) is not None:
-            known = self._put(session, _Session(stored))
+            known = self._put(session, SessionMemory(stored))
         return known
 
-    def _get(self, session: str) -> _Session:
+    def _get(self, session: str) -> SessionMemory:
         known = self._find(session)
         if known is None:
-            return self._put(session, _Session())
+            return self._put(session, SessionMemory())
         self._sessions.move_to_end(session)
         return known
 
-    def _put(self, session: str, made: _Session) -> _Session:
+    def _put(self, session: str, made: SessionMemory) -> SessionMemory:
         self._sessions[session] = made
         while len(self._sessions) > self._limit:
             name, oldest = next(iter(self._sessions.items()))
@@ -481,21 +321,21 @@ class History:
             self._sessions.pop(name, None)
         return made
 
-    def _find_agent(self, agent: str) -> _Agent | None:
+    def _find_agent(self, agent: str) -> AgentMemory | None:
         """An agent that is known; `_find` has looked for what others wrote just before."""
         whole = self._agents.get(agent)
         if whole is None and self._store is not None and (stored := self._store.load_agent(agent)) is not None:
-            whole = self._put_agent(agent, _Agent(stored))
+            whole = self._put_agent(agent, AgentMemory(stored))
         return whole
 
-    def _get_agent(self, agent: str) -> _Agent:
+    def _get_agent(self, agent: str) -> AgentMemory:
         whole = self._find_agent(agent)
         if whole is None:
-            return self._put_agent(agent, _Agent())
+            return self._put_agent(agent, AgentMemory())
         self._agents.move_to_end(agent)
         return whole
 
-    def _put_agent(self, agent: str, made: _Agent) -> _Agent:
+    def _put_agent(self, agent: str, made: AgentMemory) -> AgentMemory:
         self._agents[agent] = made
         while len(self._agents) > self._limit:
             name, oldest = next(iter(self._agents.items()))
@@ -506,17 +346,5 @@ class History:
 
 
 _NO_LABELS: Final[list[str]] = []
-_NOBODY: Final = _Session()
-_NO_AGENT: Final = _Agent()
-
-
-def _of_copy(effect: Effect, derived: Mapping[str, str]) -> Effect:
-    """The effect, on the asset that the file was copied from."""
-    path = effect.resource.real
-    if path is None or effect.resource.asset is not None or effect.op not in _TAKING:
-        return effect
-    while path not in derived:
-        path = path.rpartition("/")[0]
-        if not path:
-            return effect
-    return msgspec.structs.replace(effect, resource=msgspec.structs.replace(effect.resource, asset=derived[path]))
+_NOBODY: Final = SessionMemory()
+_NO_AGENT: Final = AgentMemory()

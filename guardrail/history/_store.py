@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from guardrail.errors import ConfigError, Fault
+from guardrail.errors import ConfigError
 from guardrail.storage import StateFile, remedy, transaction
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ LOST: Final = "what sessions and agents did"
 
 MAX_FORGOTTEN: Final = 1_000
 """Most sessions, and most agents, that are forgotten at one start."""
+
+_NOT_READ: Final = "the history cannot be read"
+_NOT_WRITTEN: Final = "the history cannot be written"
 
 _SCHEMA: Final = """
 create table if not exists sessions (name text primary key, used integer not null, calls integer not null,
@@ -100,10 +103,9 @@ class HistoryStore:
 
         self.sole: Final = sole
         self._file = StateFile(path, busy=BUSY_SECONDS)
-        self._failures = sqlite3.Error
         try:
             self._file.create()
-            db = self._connection()
+            db = self._file.connection()
             db.executescript(_SCHEMA)
             self._forget_old(db)
         except (OSError, sqlite3.Error) as error:
@@ -121,11 +123,8 @@ class HistoryStore:
         Raises:
             Fault: if the file cannot be read.
         """
-        with self._file.lock:
-            try:
-                (version,) = self._connection().execute("pragma data_version").fetchone()
-            except self._failures as error:
-                raise Fault(f"the history cannot be read: {error}") from None
+        with self._file.use(_NOT_READ) as db:
+            (version,) = db.execute("pragma data_version").fetchone()
             return int(version)
 
     def load(self, session: str) -> Stored | None:
@@ -134,15 +133,11 @@ class HistoryStore:
         Raises:
             Fault: if the file cannot be read.
         """
-        with self._file.lock:
-            try:
-                db = self._connection()
-                row = db.execute("select calls, denied from sessions where name = ?", (session,)).fetchone()
-                if row is None:
-                    return None
-                facts = db.execute("select kind, value, more from facts where session = ?", (session,)).fetchall()
-            except self._failures as error:
-                raise Fault(f"the history cannot be read: {error}") from None
+        with self._file.use(_NOT_READ) as db:
+            row = db.execute("select calls, denied from sessions where name = ?", (session,)).fetchone()
+            if row is None:
+                return None
+            facts = db.execute("select kind, value, more from facts where session = ?", (session,)).fetchall()
         return Stored(calls=row[0], denied=row[1], facts=[Fact(*fact) for fact in facts])
 
     def load_agent(self, agent: str) -> StoredAgent | None:
@@ -151,16 +146,12 @@ class HistoryStore:
         Raises:
             Fault: if the file cannot be read.
         """
-        with self._file.lock:
-            try:
-                db = self._connection()
-                sql = "select calls, denied, sessions, authored from agents where name = ?"
-                row = db.execute(sql, (agent,)).fetchone()
-                if row is None:
-                    return None
-                facts = db.execute("select kind, value, more from deeds where agent = ?", (agent,)).fetchall()
-            except self._failures as error:
-                raise Fault(f"the history cannot be read: {error}") from None
+        with self._file.use(_NOT_READ) as db:
+            sql = "select calls, denied, sessions, authored from agents where name = ?"
+            row = db.execute(sql, (agent,)).fetchone()
+            if row is None:
+                return None
+            facts = db.execute("select kind, value, more from deeds where agent = ?", (agent,)).fetchall()
         calls, denied, sessions, authored = row
         return StoredAgent(calls, denied, sessions, authored, [Fact(*fact) for fact in facts])
 
@@ -170,12 +161,8 @@ class HistoryStore:
         Raises:
             Fault: if the file cannot be written.
         """
-        with self._file.lock:
-            try:
-                with transaction(self._connection()) as db:
-                    _add_agent(db, agent, news)
-            except self._failures as error:
-                raise Fault(f"the history cannot be written: {error}") from None
+        with self._file.use(_NOT_WRITTEN) as db, transaction(db):
+            _add_agent(db, agent, news)
 
     def add(
         self,
@@ -192,23 +179,15 @@ class HistoryStore:
         Raises:
             Fault: if the file cannot be written.
         """
-        with self._file.lock:
-            try:
-                with transaction(self._connection()) as db:
-                    db.execute(
-                        "insert into sessions values (:name, :used, :calls, :denied) on conflict (name) do update set "
-                        "used = :used, calls = calls + :calls, denied = denied + :denied",
-                        {"name": session, "used": time.time_ns() // 1000, "calls": calls, "denied": denied},
-                    )
-                    rows = ((session, *fact) for fact in facts)
-                    db.executemany("insert or ignore into facts values (?, ?, ?, ?)", rows)
-                    if of_agent is not None:
-                        _add_agent(db, agent, of_agent)
-            except self._failures as error:
-                raise Fault(f"the history cannot be written: {error}") from None
-
-    def _connection(self) -> sqlite3.Connection:
-        return self._file.connection()
+        with self._file.use(_NOT_WRITTEN) as db, transaction(db):
+            db.execute(
+                "insert into sessions values (:name, :used, :calls, :denied) on conflict (name) do update set "
+                "used = :used, calls = calls + :calls, denied = denied + :denied",
+                {"name": session, "used": time.time_ns() // 1000, "calls": calls, "denied": denied},
+            )
+            db.executemany("insert or ignore into facts values (?, ?, ?, ?)", ((session, *fact) for fact in facts))
+            if of_agent is not None:
+                _add_agent(db, agent, of_agent)
 
     def _forget_old(self, db: sqlite3.Connection) -> None:
         before = time.time_ns() // 1000 - KEPT_SECONDS * 1_000_000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from guardrail.mandates._book import MandateBook, Order
-from guardrail.mandates._ledger import KeptDuty, MandateLedger
+from guardrail.mandates._ledger import Counts, KeptDuty, MandateLedger, Use
 from guardrail.mandates._mandate import Mandate, MandateGrant, Obligation, microseconds, reaches
 from guardrail.mandates._revocation import Revocation, revoke
 from guardrail.mandates._signing import (
@@ -22,6 +22,7 @@ from guardrail.mandates._word import Given, Word, give_word
 from guardrail.mandates._zones import Zones
 
 __all__ = [
+    "Counts",
     "Given",
     "KeptDuty",
     "Mandate",
@@ -31,6 +32,7 @@ __all__ = [
     "Obligation",
     "Order",
     "Revocation",
+    "Use",
     "Word",
     "Zones",
     "give_word",

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from guardrail.errors import ConfigError, Fault
 from guardrail.storage import StateFile, remedy, transaction
@@ -47,6 +47,14 @@ class Use(NamedTuple):
     most: int
 
 
+class Counts(Protocol):
+    """Who counts uses for several guards together."""
+
+    def take(self, uses: Sequence[Use]) -> tuple[int, ...] | None:
+        """Use grants up by one call, all or none; as `MandateLedger.take`."""
+        ...
+
+
 class KeptDuty(NamedTuple):
     """A duty as it stands, for whoever reads the trail from the place where this stopped.
 
@@ -69,20 +77,21 @@ class MandateLedger:
     Args:
         path: the file, created with mode 0600; None keeps everything in memory.
         readonly: what is there counts, and nothing is written: uses are counted in memory on top of it.
+        counts: counts for several guards together; what is counted here is then what was last known of it.
 
     Raises:
         ConfigError: if it cannot be used.
     """
 
-    def __init__(self, path: Path | None = None, *, readonly: bool = False) -> None:
+    def __init__(self, path: Path | None = None, *, readonly: bool = False, counts: Counts | None = None) -> None:
         import sqlite3
 
-        self._failures = sqlite3.Error
         self._lock = threading.Lock()
         self._here: dict[tuple[str, str], int] = {}
         self._kept: dict[tuple[str, str], bytes] = {}
         self._file: StateFile | None = None
         self._writes = path is not None and not readonly
+        self._counts = counts
         if path is None:
             return
         try:
@@ -115,15 +124,9 @@ class MandateLedger:
         here = self._here.get((mandate, reach), 0)
         if self._file is None:
             return here
-        with self._file.lock:
-            try:
-                row = (
-                    self._file.connection()
-                    .execute("select used from uses where mandate = ? and reach = ?", (mandate, reach))
-                    .fetchone()
-                )
-            except self._failures as error:
-                raise Fault(f"how often a mandate was used cannot be read: {error}") from None
+        sql = "select used from uses where mandate = ? and reach = ?"
+        with self._file.use("how often a mandate was used cannot be read") as db:
+            row = db.execute(sql, (mandate, reach)).fetchone()
         return here + (row[0] if row is not None else 0)
 
     def take(self, uses: Sequence[Use]) -> tuple[int, ...] | None:
@@ -136,18 +139,31 @@ class MandateLedger:
             The number of each use, from 1; None if one of them was used up before, by whomever.
 
         Raises:
-            Fault: if that cannot be written.
+            Fault: if that cannot be written, or others count as well and cannot be asked.
         """
+        if self._counts is not None:
+            return self._take_there(self._counts, uses)
         if not self._writes or self._file is None:
             return self._take_here(uses)
-        with self._file.lock:
-            try:
-                with transaction(self._file.connection()) as db:
-                    taken = tuple(_count(db, use) for use in uses)
-            except _UsedUp:
-                return None
-            except self._failures as error:
-                raise Fault(f"the use of a mandate cannot be counted: {error}") from None
+        try:
+            with self._file.use("the use of a mandate cannot be counted") as db, transaction(db):
+                return tuple(_count(db, use) for use in uses)
+        except _UsedUp:
+            return None
+
+    def _take_there(self, counts: Counts, uses: Sequence[Use]) -> tuple[int, ...] | None:
+        known = [self.used(use.mandate, use.reach) for use in uses]
+        taken = counts.take(uses)
+        if taken is None:
+            return None
+        for use, number, before in zip(uses, taken, known, strict=True):
+            # INVARIANT: whoever puts the common count back gives no use back that was seen to be taken.
+            if number <= before:
+                raise Fault(
+                    f"fewer uses of the mandate `{use.mandate}` are counted than were taken: the common count was put "
+                    "back: ask for a new order"
+                )
+        self.restore({(use.mandate, use.reach): number for use, number in zip(uses, taken, strict=True)})
         return taken
 
     def _take_here(self, uses: Sequence[Use]) -> tuple[int, ...] | None:
@@ -174,12 +190,8 @@ class MandateLedger:
             return
         if self._writes and self._file is not None:
             values = {"m": mandate, "d": digest, "t": time.time_ns() // 1000, "e": envelope}
-            with self._file.lock:
-                try:
-                    with transaction(self._file.connection()) as db:
-                        db.execute("insert or ignore into revocations values (:m, :d, :t, :e)", values)
-                except self._failures as error:
-                    raise Fault(f"the revocation of a mandate cannot be kept: {error}") from None
+            with self._file.use("the revocation of a mandate cannot be kept") as db, transaction(db):
+                db.execute("insert or ignore into revocations values (:m, :d, :t, :e)", values)
         self._kept[mandate, digest] = envelope
 
     def revocations(self) -> tuple[bytes, ...]:
@@ -189,18 +201,13 @@ class MandateLedger:
             Fault: if the file cannot be read.
         """
         if self._file is not None:
-            with self._file.lock:
-                try:
-                    rows = (
-                        self._file.connection().execute("select mandate, digest, envelope from revocations").fetchall()
-                    )
-                except self._failures as error:
-                    raise Fault(f"the revocations of mandates cannot be read: {error}") from None
+            with self._file.use("the revocations of mandates cannot be read") as db:
+                rows = db.execute("select mandate, digest, envelope from revocations").fetchall()
             self._kept.update({(mandate, digest): bytes(envelope) for mandate, digest, envelope in rows})
         return tuple(self._kept.values())
 
     def restore(self, used: Mapping[tuple[str, str], int]) -> None:
-        """Count what the trail has of uses, where less is counted here.
+        """Count what is known elsewhere of uses, such as from the trail, where less is counted here.
 
         Args:
             used: mandate and `MandateGrant.key` -> how often it was used.
@@ -268,23 +275,19 @@ class MandateLedger:
     def _rows(self, sql: str) -> list[tuple[Any, ...]]:
         if self._file is None:
             return []
-        with self._file.lock:
-            try:
-                return self._file.connection().execute(sql).fetchall()
-            except self._failures as error:
-                if "no such table" in str(error):
-                    return []  # written by a guard of an earlier version, and only read here
-                raise Fault(f"what is owed under mandates cannot be read: {error}") from None
+        try:
+            with self._file.use("what is owed under mandates cannot be read") as db:
+                return db.execute(sql).fetchall()
+        except Fault as error:
+            if "no such table" in str(error):
+                return []  # written by a guard of an earlier version, and only read here
+            raise
 
     def _write(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
         if not self._writes or self._file is None or not rows:
             return
-        with self._file.lock:
-            try:
-                with transaction(self._file.connection()) as db:
-                    db.executemany(sql, rows)
-            except self._failures as error:
-                raise Fault(f"what is owed under a mandate cannot be kept: {error}") from None
+        with self._file.use("what is owed under a mandate cannot be kept") as db, transaction(db):
+            db.executemany(sql, rows)
 
 
 def _count(db: sqlite3.Connection, use: Use) -> int:

@@ -16,7 +16,7 @@ import msgspec
 
 from guardrail.canonical import canonical
 from guardrail.errors import ConfigError
-from guardrail.mandates._mandate import MANDATE_ID, MAX_MANDATE_BYTES, MAX_TEXT_CHARS, Mandate, Moment, sentence
+from guardrail.mandates._mandate import MANDATE_ID, MAX_MANDATE_BYTES, MAX_TEXT_CHARS, Mandate, Moment
 from guardrail.mandates._signing import open_envelope, seal, unseal
 from guardrail.model import MAX_NAME_CHARS
 
@@ -105,10 +105,7 @@ def open_revocation(data: bytes, people: Mapping[str, bytes], revokers: Collecti
         ConfigError: if it is malformed, or not signed by the issuer or a revoker.
     """
     sealed = unseal(data, REVOCATION_TYPE, most=MAX_REVOCATION_BYTES, what="revocation")
-    try:
-        revocation = _decoder.decode(sealed.payload)
-    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"not a revocation: {sentence(error)}") from None
+    revocation = sealed.read(_decoder, "revocation")
     _check(revocation)
     sealed.check(revocation.by, "signer", people)
     if revocation.by in revokers:
@@ -138,8 +135,8 @@ def kept_revocation(data: bytes) -> Ended | None:
     """
     try:
         sealed = unseal(data, REVOCATION_TYPE, most=MAX_REVOCATION_BYTES, what="revocation")
-        revocation = _decoder.decode(sealed.payload)
-    except (ConfigError, msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        revocation = sealed.read(_decoder, "revocation")
+    except ConfigError:
         return None
     return Ended(revocation=revocation, issuer=None)
 

@@ -11,7 +11,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 import orjson
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from guardrail.config import Config
+
+_T = TypeVar("_T")
 
 PAYLOAD_TYPE: Final = "application/vnd.guardrail.mandate.v1+json"
 KEY_PREFIX: Final = "ed25519:"
@@ -182,6 +184,21 @@ class Sealed(msgspec.Struct, frozen=True, kw_only=True):
     payload_type: str
     payload: bytes
     signature: _Signature
+
+    def read(self, decoder: msgspec.json.Decoder[_T], what: str) -> _T:
+        """What was signed, as it has to be to mean anything.
+
+        Args:
+            decoder: knows the form.
+            what: it is called in messages.
+
+        Raises:
+            ConfigError: if it is of another form.
+        """
+        try:
+            return decoder.decode(self.payload)
+        except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise ConfigError(f"not a {what}: {sentence(error)}") from None
 
     def check(self, name: str, role: str, people: Mapping[str, bytes]) -> None:
         """Check that a person signed it.

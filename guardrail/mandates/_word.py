@@ -14,7 +14,7 @@ import msgspec
 
 from guardrail.canonical import canonical
 from guardrail.errors import ConfigError
-from guardrail.mandates._mandate import MANDATE_ID, Moment, sentence
+from guardrail.mandates._mandate import MANDATE_ID, Moment
 from guardrail.mandates._signing import seal, unseal
 from guardrail.model import MAX_NAME_CHARS
 
@@ -108,10 +108,7 @@ def open_word(data: bytes, people: Mapping[str, bytes]) -> Given:
         ConfigError: if it is malformed, or not signed by the person it names.
     """
     sealed = unseal(data, WORD_TYPE, most=MAX_WORD_BYTES, what="word")
-    try:
-        word = _decoder.decode(sealed.payload)
-    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"not a word: {sentence(error)}") from None
+    word = sealed.read(_decoder, "word")
     _check(word)
     sealed.check(word.by, "signer", people)
     return Given(word=word, digest=hashlib.sha256(data).hexdigest())

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from guardrail.audit import beside_trail, is_store, trail_place, trail_records
 from guardrail.config import Config
+from guardrail.errors import ConfigError
 from guardrail.mandates import MandateLedger
 from guardrail.obligations._book import CLEAN, first_unread
 from guardrail.obligations._codec import unpack
 from guardrail.obligations._duty import Duty
 from guardrail.obligations._replay import Folded
+
+MAX_NAMED: Final = 5
+"""Most duties that are named to somebody who asked for another."""
 
 
 def read_duties(config: Config, *, whole: bool = False) -> dict[str, Duty]:
@@ -39,6 +43,24 @@ def read_duties(config: Config, *, whole: bool = False) -> dict[str, Duty]:
     ended = {name: duty for name, duty in known.items() if duty.has_ended}
     folded = Folded(ended).take_all(trail_records(config, first))
     return {**known, **folded.duties}
+
+
+def find_duty(config: Config, name: str) -> Duty:
+    """The duty of an id.
+
+    Args:
+        config: whose.
+        name: `mandate/obligation`.
+
+    Raises:
+        ConfigError: if there is none of that name, with some that there are; and as `read_duties`.
+    """
+    duties = read_duties(config)
+    if name not in duties:
+        known = ", ".join(f"`{one}`" for one in list(duties)[:MAX_NAMED])
+        hint = f"such as {known}" if known else "nothing was taken up yet"
+        raise ConfigError(f"there is no obligation `{name}`: `guardrail obligations list --all` has all, {hint}")
+    return duties[name]
 
 
 def certificate_of(config: Config, duty: Duty) -> tuple[int, dict[str, Any]] | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from guardrail.parse._arithmetic import arithmetic_names
+from guardrail.parse._misparse import Misparse
 from guardrail.parse._operations import (
     ApiOperation,
     CodeText,
@@ -20,7 +22,6 @@ from guardrail.parse._operations import (
 from guardrail.parse._selectors import strings
 from guardrail.parse._shell import parse_shell
 from guardrail.parse._tools import ToolTable, parse, tool_table
-from guardrail.parse._words import Misparse, arithmetic_names
 
 __all__ = [
     "ApiOperation",

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from guardrail.parse.ir import AndOr, Pipeline, Statement
+import msgspec
+
+from guardrail.parse.ir import AndOr, Pipeline, Redirect, Redirected, Simple, Statement, Text, Word
 
 Signed = tuple[Literal["&&", "||"], Statement]
 
@@ -48,3 +50,15 @@ def chained(first: Statement, rest: Sequence[Signed]) -> Statement:
         else:
             flat.append((sign, statement))
     return AndOr(first=first, rest=tuple(flat)) if flat else first
+
+
+def with_errors(stage: Statement, start: int, end: int) -> Statement:
+    """`a |& b` is `a 2>&1 | b`."""
+    target = Word(parts=(Text(text="1"),), start=start, end=end, plain="1")
+    joined = Redirect(op=">&", fd=2, target=target, start=start, end=end)
+    if isinstance(stage, AndOr):
+        sign, last = stage.rest[-1]
+        return msgspec.structs.replace(stage, rest=(*stage.rest[:-1], (sign, with_errors(last, start, end))))
+    if isinstance(stage, Simple):
+        return msgspec.structs.replace(stage, redirects=(*stage.redirects, joined))
+    return Redirected(body=stage, redirects=(joined,))

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from guardrail.parse._words import Misparse
+from guardrail.parse._misparse import Misparse
 from guardrail.parse.ir import Part, Text, Word
 from guardrail.patterns import lazy
 

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from guardrail.parse._heredoc import DELIMITER, Span, body_of
-from guardrail.parse._words import Misparse
+from guardrail.parse._misparse import Misparse
 from guardrail.patterns import lazy
 
 MAX_DOCUMENTS: Final = 64

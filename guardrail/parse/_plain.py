@@ -43,14 +43,32 @@ def plain_command(text: str) -> Script | None:
     """The tree of a plain text; None for any other."""
     if len(text) > MAX_PLAIN_BYTES:
         return None
-    if _SPACED.fullmatch(text):
-        tokens = _split(text)
-    elif _TEXT.fullmatch(text):
-        tokens = _tokens(text)
-    else:
-        return None
-    items = _commands(tokens)
+    items = _spaced(text) if _SPACED.fullmatch(text) else None
+    if items is None and _TEXT.fullmatch(text):
+        items = _commands(_tokens(text))
     return Script(body=_statements(items), text=text) if items is not None else None
+
+
+def _spaced(text: str) -> list[Simple | str] | None:
+    """The commands and signs of a text in which nothing is expanded and blanks stand between all words and signs.
+
+    None if a command begins with anything but a name.
+    """
+    items: list[Simple | str] = []
+    words: list[Word] = []
+    at = 0
+    for raw in (*text.split(" "), ";"):
+        end = at + len(raw)
+        if raw in _SIGNS:
+            if not _is_name(words[0]):
+                return None
+            begin, stop = words[0].start, words[-1].end
+            items += (Simple(words=tuple(words), assigns=(), redirects=(), start=begin, end=stop), raw)
+            words = []
+        elif raw:
+            words.append(Word(parts=(Text(text=raw),), start=at, end=end, plain=raw))
+        at = end + 1
+    return items
 
 
 def _commands(tokens: Sequence[Word | Redirect | str]) -> list[Simple | str] | None:
@@ -88,6 +106,8 @@ def _is_name(word: Word) -> bool:
 
 def _statements(items: Sequence[Simple | str]) -> tuple[Statement, ...]:
     """The commands, joined by the signs that follow them."""
+    if len(items) == 2 and isinstance(items[0], Simple):
+        return (items[0],)
     body: list[Statement] = []
     chain: list[tuple[Literal["&&", "||"], Statement]] = []
     first: Statement | None = None
@@ -111,20 +131,6 @@ def _statements(items: Sequence[Simple | str]) -> tuple[Statement, ...]:
         else:
             sign = "&&" if item == "&&" else "||"
     return tuple(body)
-
-
-def _split(text: str) -> list[Word | Redirect | str]:
-    """The words and signs of a text in which nothing is expanded and blanks stand between all of them."""
-    tokens: list[Word | Redirect | str] = []
-    at = 0
-    for raw in text.split(" "):
-        end = at + len(raw)
-        if raw in _SIGNS:
-            tokens.append(raw)
-        elif raw:
-            tokens.append(Word(parts=(Text(text=raw),), start=at, end=end, plain=raw))
-        at = end + 1
-    return tokens
 
 
 def _tokens(text: str) -> list[Word | Redirect | str]:

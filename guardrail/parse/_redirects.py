@@ -9,8 +9,8 @@ from typing import Final, Literal
 
 from guardrail.parse._binding import chained, piped
 from guardrail.parse._heredoc import heredoc_span, without_tabs
+from guardrail.parse._misparse import Misparse
 from guardrail.parse._tree import REDIRECTS, Node, Tree
-from guardrail.parse._words import Misparse
 from guardrail.parse.ir import Redirect, Statement, Word
 from guardrail.patterns import lazy
 

@@ -17,9 +17,9 @@ import tree_sitter
 import tree_sitter_bash
 
 from guardrail.parse._masks import Masked, is_settled, mask
+from guardrail.parse._misparse import EndOfLine, Misparse
 from guardrail.parse._plain import plain_command
 from guardrail.parse._statements import Statements
-from guardrail.parse._words import EndOfLine, Misparse
 from guardrail.parse.ir import Opaque, Script
 from guardrail.patterns import lazy
 
@@ -70,7 +70,7 @@ def parse_shell(text: str) -> Script:
     Returns:
         Its tree; a text that is not valid, not modelled or not vouched for is one `Opaque` statement. Never raises.
     """
-    plain = plain_command(text) if len(text) <= MAX_SHELL_BYTES else None
+    plain = plain_command(text)
     return plain if plain is not None else parse_by_grammar(text)
 
 

@@ -9,10 +9,11 @@ import itertools
 import re
 from typing import Final
 
+from guardrail.parse._arithmetic import arithmetic_names
 from guardrail.parse._braced import SUBSCRIPT, Subscript
+from guardrail.parse._misparse import EndOfLine, Misparse
 from guardrail.parse._redirects import Item, Redirections
 from guardrail.parse._tree import BLANKS, NAME, REDIRECTS, Node
-from guardrail.parse._words import EndOfLine, Misparse, arithmetic_names
 from guardrail.parse.ir import Assign, Group, Redirect, Simple, Statement, Word
 from guardrail.patterns import lazy
 

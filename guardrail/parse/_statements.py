@@ -8,13 +8,11 @@ from __future__ import annotations
 import re
 from typing import Final, Literal
 
-import msgspec
-
-from guardrail.parse._binding import chained, piped
+from guardrail.parse._binding import chained, piped, with_errors
+from guardrail.parse._misparse import Misparse
 from guardrail.parse._redirects import operator
 from guardrail.parse._simple import SimpleCommands
 from guardrail.parse._tree import COMPOUND, MAX_STATEMENTS, MAX_TREE_DEPTH, NAME, REDIRECTS, Node
-from guardrail.parse._words import Misparse
 from guardrail.parse.ir import (
     AndOr,
     Arithmetic,
@@ -32,7 +30,6 @@ from guardrail.parse.ir import (
     Simple,
     Statement,
     Test,
-    Text,
     Word,
 )
 from guardrail.patterns import lazy
@@ -197,7 +194,7 @@ class Statements(SimpleCommands):
             raise Misparse("pipeline that is not modelled")
         for stage, bar in zip(nodes[:-1], bars, strict=True):
             found = self.statement(stage)
-            stages.append(found if bar.type == "|" else _with_errors(found, bar.start_byte, bar.end_byte))
+            stages.append(found if bar.type == "|" else with_errors(found, bar.start_byte, bar.end_byte))
         stages.append(self.attach(nodes[-1], redirects) if redirects else self.statement(nodes[-1]))
         return piped(stages)
 
@@ -416,18 +413,6 @@ class Statements(SimpleCommands):
         if found[-1].plain != "]" or len(found) < 2:
             raise Misparse("test that is not modelled")
         return Simple(words=tuple(found), assigns=(), redirects=(), start=node.start_byte, end=node.end_byte)
-
-
-def _with_errors(stage: Statement, start: int, end: int) -> Statement:
-    """`a |& b` is `a 2>&1 | b`."""
-    target = Word(parts=(Text(text="1"),), start=start, end=end, plain="1")
-    joined = Redirect(op=">&", fd=2, target=target, start=start, end=end)
-    if isinstance(stage, AndOr):
-        sign, last = stage.rest[-1]
-        return msgspec.structs.replace(stage, rest=(*stage.rest[:-1], (sign, _with_errors(last, start, end))))
-    if isinstance(stage, Simple):
-        return msgspec.structs.replace(stage, redirects=(*stage.redirects, joined))
-    return Redirected(body=stage, redirects=(joined,))
 
 
 _HANDLERS: Final = {

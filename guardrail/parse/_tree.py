@@ -14,7 +14,8 @@ from typing import Final
 import tree_sitter
 
 from guardrail.parse._masks import Masked
-from guardrail.parse._words import Lexer, Misparse
+from guardrail.parse._misparse import Misparse
+from guardrail.parse._words import Lexer
 from guardrail.parse.ir import Block, Opaque, Script, Statement
 from guardrail.patterns import lazy
 

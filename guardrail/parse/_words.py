@@ -11,27 +11,11 @@ import re
 from collections.abc import Callable
 from typing import Final, Literal
 
+from guardrail.parse._arithmetic import arithmetic_names
 from guardrail.parse._braced import Subscript, braced
+from guardrail.parse._misparse import Misparse
 from guardrail.parse.ir import Command, Computed, Param, Part, Process, Script, Text, Word
 from guardrail.patterns import lazy
-
-
-class Misparse(Exception):
-    """The parser cannot vouch for this text; the message says why."""
-
-
-class EndOfLine(Misparse):
-    """The grammar took words of two lines for one command.
-
-    Args:
-        reason: why the text is not vouched for.
-        at: offset of the newline between them.
-    """
-
-    def __init__(self, reason: str, at: int) -> None:
-        super().__init__(reason)
-        self.at = at
-
 
 Nested = Callable[[int, str], tuple[Script, int]]
 """(offset of `$(`, `<(` or `>(`, node type) -> the commands inside and the offset after the closing parenthesis."""
@@ -50,16 +34,9 @@ _ASSIGNING = lazy(r"\$\{([A-Za-z_][A-Za-z0-9_]*):?=")
 _INSIDE_BRACES = lazy(r"(?:[^'\"\\`{}$<>]|'[^'\"\\`{}$<>]*'|\\[A-Za-z0-9#%/.*?\[\]()|: ])+")
 _MENTIONED = lazy(r"\$\{?[#!]?([A-Za-z_][A-Za-z0-9_]*)")
 _ARITHMETIC = lazy(r"(?:[A-Za-z0-9_ \t+\-*/%<>=!&|^~?:,]|(?<=[0-9])#)+")
-_ARITHMETIC_TEXT = lazy(r"[A-Za-z0-9_ \t\n+\-*/%<>=!&|^~?:,;()${}#]*")
-_POSITIONAL = lazy(r"\$\{?([0-9]+|[@*])")
 _WORD = lazy(r"[\w$#\[]")
 _SUBSCRIPT = lazy(r"(?:[A-Za-z0-9_+*/%., -]|\$(?=[A-Za-z_]))+")
 _BASE = lazy(r"(?<![\w$#{])[0-9]{1,2}#\Z")
-_IDENTIFIER = lazy(r"(?<![0-9A-Za-z_])[A-Za-z_][A-Za-z0-9_]*")
-_MUTATED = lazy(
-    r"(?:\+\+|--)\s*+([A-Za-z_][A-Za-z0-9_]*+)"
-    r"|(?<![A-Za-z0-9_])([A-Za-z_][A-Za-z0-9_]*+)\s*+(?:\+\+|--|(?:<<|>>|[-+*/%&|^])?=(?!=))"
-)
 _ESCAPE = lazy(r"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{1,4}|U[0-9a-fA-F]{1,8}|[0-7]{1,3}|c.|.)", re.DOTALL)
 _CONTROL: Final = {
     "n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "E": "\x1b", "f": "\f", "v": "\v",
@@ -431,30 +408,6 @@ class Lexer:
         if sets or (i != begun and not based and _WORD.match(self.source[i - 1])) or _WORD.match(self.source, stop):
             raise Misparse("arithmetic that is not modelled")
         return stop
-
-
-def arithmetic_names(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Variables that an arithmetic expression evaluates, and those that it sets.
-
-    Raises:
-        Misparse: if it holds a subscript, a quote or a substitution.
-    """
-    if not _ARITHMETIC_TEXT.fullmatch(text) or "$(" in text or not _balanced(text):
-        raise Misparse("arithmetic that is not modelled")
-    named = [*_IDENTIFIER.findall(re.sub(r"0[xX][0-9a-fA-F]+", "0", text)), *_POSITIONAL.findall(text)]
-    names = tuple(dict.fromkeys(named))
-    assigns = tuple(dict.fromkeys(a or b for a, b in _MUTATED.findall(text)))
-    return names, assigns
-
-
-def _balanced(text: str) -> bool:
-    """Parentheses pair up; `((a) || (b))` is two subshells and no arithmetic."""
-    depth = 0
-    for char in text:
-        depth += (char == "(") - (char == ")")
-        if depth < 0:
-            return False
-    return depth == 0
 
 
 def _unescape(match: re.Match[str]) -> str:

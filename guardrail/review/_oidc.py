@@ -90,7 +90,7 @@ class Provider:
 
     def __init__(self, config: OidcConfig, keys: Path) -> None:
         self._config = config
-        self._keys = KeySet.open(keys, "review.oidc.jwks")
+        self._keys = KeySet(keys, "review.oidc.jwks")
 
     def open(self, envelope: bytes, now_us: int) -> Identity:
         """Who says what, after the token was checked.

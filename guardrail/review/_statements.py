@@ -16,7 +16,7 @@ import orjson
 from guardrail.canonical import canonical
 from guardrail.errors import ConfigError
 from guardrail.mandates import seal, unseal
-from guardrail.review._case import Escalation, Verdict
+from guardrail.review._case import Escalation, Verdict, Vote
 from guardrail.review._commands import Refused
 from guardrail.review._records import Scope
 
@@ -154,24 +154,25 @@ def glass_digest(envelope: str) -> str:
     return "sha256:" + hashlib.sha256(payload).hexdigest()
 
 
-def is_signed(envelope: str, held: Escalation, voter: str, people: Mapping[str, bytes]) -> bool:
-    """Whether recorded bytes are what a person signed about an escalation: for whoever reads the trail later.
+def is_signed(vote: Vote, held: Escalation, people: Mapping[str, bytes]) -> bool:
+    """Whether a recorded vote says what its envelope says, as its voter signed it: for whoever reads the trail later.
 
     Args:
-        envelope: as it is on record.
+        vote: as it is on record, with its envelope.
         held: what the record says it is about.
-        voter: whose the record says it is.
         people: public keys by the name of who owns them.
     """
     try:
-        statement = open_statement(envelope.encode(), people)
+        said = open_statement(vote.envelope.encode(), people)
     except Refused:
         return False
-    if statement.voter != voter:
-        return False
-    if isinstance(statement, GlassStatement):
-        return held.glass and glass_digest(envelope) == held.digest
-    return getattr(statement, "escalation", None) == held.id
+    if isinstance(said, GlassStatement):
+        about = held.glass and glass_digest(vote.envelope) == held.digest
+        return about and (said.voter, "approve", None) == (vote.voter, vote.verdict, vote.scope)
+    # INVARIANT: nothing else that they have signed about it, a cancellation for one, passes for this vote.
+    return isinstance(said, VoteStatement) and (said.voter, said.escalation, said.verdict, said.scope) == (
+        vote.voter, held.id, vote.verdict, vote.scope
+    )  # fmt: skip
 
 
 def read_statement(payload: bytes) -> AnyStatement:

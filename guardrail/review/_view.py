@@ -5,13 +5,12 @@ Not concerned with where it is shown. What the agent says about itself stands ap
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
 
-from guardrail.printing import visible
+from guardrail.printing import moment, visible
 from guardrail.review._case import Case, Issued, Vote
 from guardrail.review._machine import subject_of
 
@@ -122,14 +121,6 @@ def grant_line(issued: Issued, now_us: int) -> str:
     if scope is not None:
         text += f"; {' '.join(scope.ops or ())} on {' '.join(scope.assets or ()) or 'no asset'}"
     return plain(text)
-
-
-def moment(us: int) -> str:
-    """A time as people read it."""
-    try:
-        return dt.datetime.fromtimestamp(us / 1_000_000, dt.UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    except (OverflowError, ValueError, OSError):
-        return "no time"
 
 
 def _line(name: str, text: str) -> str:

@@ -71,7 +71,7 @@ def accounts_of(settings: KubernetesConfig, config: Config) -> Accounts:
         ConfigError: if keys cannot be read.
     """
     if settings.jwks:
-        keys = KeySet.open(config.path(settings.jwks), "service.kubernetes.jwks")
+        keys = KeySet(config.path(settings.jwks), "service.kubernetes.jwks")
         return SignedAccounts(keys, settings.issuer, settings.audience)
     return ReviewedAccounts(settings, config.path(settings.ca), config.path(settings.token))
 

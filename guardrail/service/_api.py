@@ -121,7 +121,7 @@ class _Pages:
         return _health({"started": self._readiness.started})
 
     async def readyz(self) -> JSONResponse:
-        return _health(await self._readiness.checks())
+        return _health(await self._readiness.checks(), **self._readiness.notes())
 
     async def info(self) -> JSONResponse:
         return JSONResponse(
@@ -137,6 +137,7 @@ class _Pages:
                 "recording": self._guard.trail is not None,
                 "unsafe_fail_open": self._guard.config.unsafe_fail_open,
                 "active": self._turns.active,
+                "central": "" if (central := self._guard.central) is None else str(central.status),
             }
         )
 
@@ -151,12 +152,12 @@ class _Pages:
         )
 
 
-def _health(checks: dict[str, bool]) -> JSONResponse:
+def _health(checks: dict[str, bool], **notes: str) -> JSONResponse:
     if all(checks.values()):
-        return JSONResponse({"status": "ok", "checks": checks}, headers={"cache-control": "no-store"})
+        return JSONResponse({"status": "ok", "checks": checks, **notes}, headers={"cache-control": "no-store"})
     failing = ", ".join(name for name, fine in checks.items() if not fine)
     problem = Problem("not-ready", f"not ready: {failing}")
-    return _problem(problem.kind, problem.status, str(problem), "", checks=checks)
+    return _problem(problem.kind, problem.status, str(problem), "", checks=checks, **notes)
 
 
 async def _http_problem(request: Request, error: Exception) -> JSONResponse:

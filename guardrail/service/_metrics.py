@@ -8,6 +8,7 @@ Source: Prometheus exposition formats; OpenTelemetry compatibility, "Prometheus 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Iterable
 from itertools import accumulate
@@ -88,6 +89,7 @@ class _Counts(Collector):
         yield from self._owed()
         yield from self._in_turn()
         yield from self._kept()
+        yield from self._common()
 
     def _waiting(self) -> Iterable[Metric]:
         desk = self._guard.desk
@@ -132,6 +134,24 @@ class _Counts(Collector):
             "mode": guard.config.mode,
         }
         yield InfoMetricFamily("guardrail", "What is in force.", value=facts)
+
+    def _common(self) -> Iterable[Metric]:
+        central = self._guard.central
+        if central is None:
+            return
+        status = central.status
+        age = max(0.0, time.time() - status.contact_us / 1e6) if status.contact_us else float("inf")
+        yield GaugeMetricFamily("guardrail_central_cut", "1 if the centre cannot be reached.", int(bool(status.cut)))
+        yield GaugeMetricFamily("guardrail_central_contact_seconds", "How long ago the centre was heard.", age)
+        yield GaugeMetricFamily(
+            "guardrail_central_stale", "1 if what the centre has cannot be kept here.", int(bool(status.kept))
+        )
+        yield GaugeMetricFamily(
+            "guardrail_central_trail_refused", "1 if the centre refuses this trail.", int(bool(status.refused))
+        )
+        yield GaugeMetricFamily(
+            "guardrail_central_trail_records", "Records under the newest checkpoint there.", status.recorded
+        )
 
 
 def _decided() -> Iterable[Metric]:

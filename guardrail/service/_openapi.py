@@ -106,6 +106,10 @@ _CHECKS: Final[dict[str, Any]] = {
     "properties": {
         "status": {"const": "ok"},
         "checks": {"type": "object", "additionalProperties": {"type": "boolean"}},
+        "central": {
+            "type": "string",
+            "description": "`in contact`, `cut since TIME`, `never reached`, `not up to date` or `trail refused`",
+        },
     },
 }
 

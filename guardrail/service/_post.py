@@ -1,26 +1,33 @@
-"""Posting to somebody else's server: webhooks and sign-ins. No redirect is followed."""
+"""Sending something to an address that an operator named: one POST, bounded, and no redirect is followed."""
 
 from __future__ import annotations
 
 import http.client
 import urllib.parse
+from collections.abc import Callable
 from typing import Final
 
 TIMEOUT_SECONDS: Final = 10.0
-"""Longest wait for the other end, in seconds."""
+"""Longest wait for the other side, in seconds."""
+
+MAX_ANSWER_BYTES: Final = 64 * 1024
+"""Most that is read of an answer, in bytes."""
+
+Post = Callable[[str, dict[str, str], bytes], tuple[int, bytes]]
+"""Sends, and gives back the status and what was answered; 0 for no answer."""
 
 
-def post(url: str, headers: dict[str, str], body: bytes, *, most: int = 0) -> tuple[int, bytes]:
-    """Send a body.
+def send(url: str, headers: dict[str, str], body: bytes, *, most: int = MAX_ANSWER_BYTES) -> tuple[int, bytes]:
+    """Post something.
 
     Args:
-        url: address, `https://host/path`.
-        headers: what goes with it.
-        body: the body.
-        most: how much of the answer is read, in bytes; what is more is left.
+        url: where to.
+        headers: of the request.
+        body: what is sent.
+        most: how much of the answer is read, in bytes; what is beyond is left.
 
     Returns:
-        The status and the answer; 0 and nothing if there was none, or no host can have that address.
+        The status and the answer; 0 and nothing if there was none.
     """
     try:
         parts = urllib.parse.urlsplit(url)
@@ -30,9 +37,8 @@ def post(url: str, headers: dict[str, str], body: bytes, *, most: int = 0) -> tu
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             connection.request("POST", target, body, headers)
             with connection.getresponse() as answer:
-                data = answer.read(most)
+                return answer.status, answer.read(most)
         finally:
             connection.close()
     except (OSError, http.client.HTTPException, ValueError):  # a port or a name that nothing can have is a `ValueError`
         return 0, b""
-    return answer.status, data

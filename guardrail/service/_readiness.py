@@ -43,6 +43,11 @@ class Readiness:
                 self._asked_at = time.monotonic()
         return {"started": self.started, **self._last}
 
+    def notes(self) -> dict[str, str]:
+        """What is worth knowing of a service that is ready all the same; anybody may ask, so no reasons."""
+        central = self._guard.central
+        return {} if central is None else {"central": central.status.state}
+
     async def _engine(self) -> bool:
         asked = document(_PROBE, (), facts=_nothing, mandates=(), history={}, grant=None, now_us=time.time_ns() // 1000)
         deadline = time.monotonic() + self._guard.config.limits.decision_ms / 1000

@@ -7,6 +7,7 @@ that was sent and not recorded is sent again under the same id.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -16,16 +17,13 @@ from typing import Final
 from guardrail.errors import GuardrailError
 from guardrail.review import ReviewDesk
 from guardrail.review._notices import Endpoint, Notice, due
-from guardrail.service._post import post
+from guardrail.service._post import Post, send
 
 RETRY_SECONDS: Final = (5, 30, 300, 1_800, 7_200, 18_000)
 """How long to wait after each attempt that failed, in seconds; after the last one it is given up."""
 
 MAX_AT_ONCE: Final = 32
 """Most messages that are sent to one endpoint before the others have their turn."""
-
-Post = Callable[[str, dict[str, str], bytes], int]
-"""Sends, and gives back the status; 0 for no answer."""
 
 
 class Webhooks:
@@ -48,7 +46,7 @@ class Webhooks:
     ) -> None:
         self._desk = desk
         self._endpoints = endpoints
-        self._post = post or send
+        self._post = post or functools.partial(send, most=0)
         self._clock = clock
         self._failed: dict[str, dict[str, tuple[int, float]]] = {}
 
@@ -84,7 +82,8 @@ class Webhooks:
         failed = self._failed[endpoint.name]
         attempts = failed.get(notice.id, (0, 0.0))[0] + 1
         headers, body = endpoint.message(notice, case, self._desk.clock() // 1_000_000)
-        delivered = 200 <= self._post(endpoint.url, headers, body) < 300
+        status, _ = self._post(endpoint.url, headers, body)
+        delivered = 200 <= status < 300
         if not delivered and attempts <= len(RETRY_SECONDS):
             failed[notice.id] = (attempts, self._clock() + RETRY_SECONDS[attempts - 1])
             return False
@@ -94,12 +93,3 @@ class Webhooks:
         with suppress(GuardrailError):  # not recorded: it is told again, under the same id
             self._desk.notified(notice.escalation, endpoint.name, notice.what, attempts=attempts, delivered=delivered)
         return delivered
-
-
-def send(url: str, headers: dict[str, str], body: bytes) -> int:
-    """Post a message; no redirect is followed.
-
-    Returns:
-        The status, or 0 if there was no answer.
-    """
-    return post(url, headers, body)[0]

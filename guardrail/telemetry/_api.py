@@ -43,6 +43,9 @@ ESCALATION_EVENT_NAME: Final = "guardrail.escalation"
 POLICY_EVENT_NAME: Final = "guardrail.policy"
 """What the names of log events about the policy begin with: `.loaded` and `.refused` follow."""
 
+CENTRAL_EVENT_NAME: Final = "guardrail.central"
+"""What the names of log events about the centre begin with: `.cut`, `.back` and `.refused` follow."""
+
 DUTY_EVENT_NAME: Final = "guardrail.obligation"
 """Name of the log event about something that is wrong with what is owed."""
 

@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 
 from guardrail.model import Decision, Outcome, ToolCall
 from guardrail.telemetry._api import (
+    CENTRAL_EVENT_NAME,
     CHECKPOINT_EVENT_NAME,
     DUTY_EVENT_NAME,
     ESCALATION_EVENT_NAME,
@@ -42,6 +43,12 @@ FAULT_EVENT_NAME: Final = "guardrail.fault"
 
 MISMATCH: Final = "EngineMismatch"
 """`error.type` under which two engines that disagree are counted."""
+
+_CENTRAL_SEVERITY: Final[Mapping[str, Literal["INFO", "WARN", "ERROR"]]] = {
+    "cut": "WARN",
+    "back": "INFO",
+    "refused": "ERROR",
+}
 
 AUDIT_ORIGIN: Final = "guardrail.audit.origin"
 AUDIT_SIZE: Final = "guardrail.audit.size"
@@ -153,6 +160,20 @@ class Telemetry:
         """
         self.attempt(self._policy, revision, refused)
 
+    @property
+    def trace_id(self) -> str:
+        """The trace that the caller works in, in hexadecimal; empty where there is none."""
+        return self.attempt(self._trace_id) or ""
+
+    def central(self, what: Literal["cut", "back", "refused"], why: str) -> None:
+        """Say that the database which guards have in common cannot be reached, is back, or refuses this trail.
+
+        Args:
+            what: `cut`, `back` or `refused`.
+            why: in words, with no part of a call in them.
+        """
+        self.attempt(self._central, what, why)
+
     def surprise(self, decision_id: str, assets: Sequence[str]) -> None:
         """Say that the kernel kept a program from assets that its call was not judged to touch.
 
@@ -224,6 +245,16 @@ class Telemetry:
         if api is not None:
             what, facts = "refused" if refused else "loaded", {"guardrail.policy.revision": revision}
             api.event(f"{POLICY_EVENT_NAME}.{what}", revision, facts, severity="WARN" if refused else "INFO")
+
+    def _trace_id(self) -> str:
+        api = self.api()
+        found = None if api is None else api.current(None)
+        return f"{found.trace_id:032x}" if found is not None and found.is_valid else ""
+
+    def _central(self, what: Literal["cut", "back", "refused"], why: str) -> None:
+        api = self.api()
+        if api is not None:
+            api.event(f"{CENTRAL_EVENT_NAME}.{what}", text(why), {}, severity=_CENTRAL_SEVERITY[what])
 
     def _surprise(self, decision_id: str, assets: Sequence[str]) -> None:
         from guardrail.telemetry import _log as log

@@ -3,11 +3,13 @@
 # description: |
 #   Collects the hits of every rule family, gives each its outcome and combines them: the strictest wins.
 #   A family is any package `guardrail.rules.<family>` with a set `hits` of {"id", "i", "asset"} objects.
+#   One that only speaks of effects on assets is `guardrail.rules.assets.<family>`: most calls touch none, and pass it by.
 #   No `entrypoint: true` here: on a package it would make every rule an entrypoint.
 # schemas:
 #   - input: schema.input
 package guardrail.main
 
+import data.guardrail.lib.acts
 import data.guardrail.lib.shape
 
 # METADATA
@@ -38,6 +40,15 @@ uses contains use if {
 	# Only the sets of this name are wanted of a family, and nothing else of it is worked out.
 	# regal ignore:mixed-iteration
 	some use in data.guardrail.rules[family].uses
+}
+
+uses contains use if {
+	count(input.context.mandates) > 0
+	count(acts.placed) > 0
+	some family
+
+	# regal ignore:mixed-iteration
+	some use in data.guardrail.rules.assets[family].uses
 }
 
 default outcome := "deny"
@@ -133,6 +144,14 @@ raw contains hit if {
 
 	# regal ignore:mixed-iteration
 	some hit in data.guardrail.rules[family].hits
+}
+
+raw contains hit if {
+	count(acts.placed) > 0
+	some family
+
+	# regal ignore:mixed-iteration
+	some hit in data.guardrail.rules.assets[family].hits
 }
 
 # What a rule says itself goes first, then the settings; anything that is not an outcome is a denial.

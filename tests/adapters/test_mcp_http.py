@@ -19,14 +19,16 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from guardrail import Guard
+from guardrail import Guard, Subject
 from guardrail_adapters.mcp import Gate, HttpSettings, PinStore, RelaySettings, ResourceServer
 from guardrail_adapters.mcp._http import serve
+from tests.duty_support import Retirement
 from tests.mandate_support import Place
 from tests.mcp_support import (
     HOME,
     ROOT,
     STATELESS,
+    TASKS,
     TOOLS,
     answer,
     environment,
@@ -132,6 +134,7 @@ class Upstream:
         self.seen: list[tuple[str, dict[str, str], Any]] = []
         self.tools = list(TOOLS)
         self.stream = False
+        self.session = "secret-session"
         self.silent = asyncio.Event()
         self.gone = asyncio.Event()
 
@@ -162,7 +165,7 @@ class Upstream:
                 return web.Response(status=401, headers={"WWW-Authenticate": 'Bearer resource_metadata="x"'}, text="no")
             result = {"content": [{"type": "text", "text": f"ran {params['name']}"}]}
         answer = {"jsonrpc": "2.0", "id": message["id"], "result": result}
-        more = {"Mcp-Session-Id": "secret-session"} if method == "initialize" else {}
+        more = {"Mcp-Session-Id": self.session} if method == "initialize" else {}
         if self.stream:
             return await self._events(request, [{"jsonrpc": "2.0", "method": "notifications/x"}, answer])
         return web.json_response(answer, headers=more)
@@ -211,16 +214,19 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def world(root: Path, hold: float = 0.0, **transport: Any) -> AsyncIterator[World]:
+async def world(
+    root: Path, hold: float = 0.0, *, made: Callable[[Path], Any] = Place, **transport: Any
+) -> AsyncIterator[World]:
     """Everything started, and ended."""
-    place, upstream, port = Place(root), Upstream(), free_port()
+    place, upstream, port = made(root), Upstream(), free_port()
     app = web.Application()
     app.router.add_route("*", "/mcp", upstream.handle)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
     ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    settings = RelaySettings(server="filesystem", cwd=str(root), hold_seconds=hold, review_url=PAGE)
+    agent = Subject(id="ops-agent")
+    settings = RelaySettings(server="filesystem", subject=agent, cwd=str(root), hold_seconds=hold, review_url=PAGE)
     to = HttpSettings(upstream=f"http://127.0.0.1:{port}/mcp", host="127.0.0.1", port=0, **transport)
     with Guard.open(place.toml) as guard, contextlib.closing(PinStore(None)) as pins:
         running = asyncio.create_task(serve(Gate(guard, pins, settings), to, ready.set_result))
@@ -278,6 +284,22 @@ async def test_json_streams_sessions_and_the_stream_of_a_get_pass(tmp_path: Path
     kept = str(records(at.place))
     assert "secret-session" not in kept
     assert len(set(re.findall(r"default-[0-9a-f]{16}", kept))) == 1
+
+
+async def test_a_session_that_ends_shows_what_its_agent_has_not_done(tmp_path: Path) -> None:
+    """A client ends one by DELETE, and the relay the others when it ends; what is owed is taken up when one begins."""
+    hello = {"id": 1, "method": "initialize", "params": {"capabilities": {}, "protocolVersion": "2025-11-25"}}
+    async with world(tmp_path, made=Retirement) as at:
+        assert at.place.events() == []
+        await at.post(hello)
+        assert at.place.events() == ["opened"]
+        async with at._session.delete(at.url, headers={"Mcp-Session-Id": "secret-session"}):
+            pass
+        assert at.place.events()[-1] == "violated"
+        at.upstream.session = "another-session"
+        await at.post(hello)
+        assert at.place.events().count("violated") == 1
+    assert at.place.events().count("violated") == 2
 
 
 async def test_what_headers_and_bodies_may_not_say(tmp_path: Path) -> None:
@@ -373,6 +395,16 @@ async def test_who_asks_is_what_a_token_says_that_was_made_out_for_the_relay(tmp
         assert words((await at.post(call, **mine, **token()))[1]["result"]) == "ran read_file"
         assert (await at.post(call, **mine, **token("mallory")))[0] == 404
         assert len(at.upstream.calls()) == 1
+        # A task is theirs who began it, whoever else knows its name.
+        meta = {**STATELESS, "io.modelcontextprotocol/clientCapabilities": {"extensions": {TASKS: {}}}}
+        held = {"id": 2, "method": "tools/call", "params": {"name": "inspect", "arguments": HELD, "_meta": meta}}
+        task = (await at.post(held, **token()))[1]["result"]["taskId"]
+        get = {"id": 3, "method": "tasks/get", "params": {"taskId": task}}
+        assert (await at.post(get, **token()))[1]["result"]["status"] == "working"
+        for method in ("tasks/get", "tasks/cancel"):
+            told = (await at.post({**get, "method": method}, **token("mallory")))[1]
+            assert told["error"]["message"] == "there is no such task: send the call again"
+        assert (await at.post(get, **token()))[1]["result"]["status"] == "working"
         assert not [headers for _, headers, _ in at.upstream.seen if "authorization" in headers]
     intents = [record for _, record in records(at.place) if record["kind"] == "intent"]
     assert [record["subject"]["principal"] for record in intents] == ["alice"]

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from guardrail.cli import main
+from guardrail_adapters.mcp._clients import plan, write
+from guardrail_adapters.mcp._servers import Reached, Started, read_servers
 from tests.mandate_support import Place
+from tests.mcp_far import TOKEN, far_toy
 from tests.mcp_support import Wire, answer, calls, eventually, reached, relay_command, tool, toy, waiting, words
 
 HELD = {"thing": "models/beta.safetensors"}
@@ -66,6 +69,154 @@ def test_servers_behind_one_relay_are_told_apart_by_name(tmp_path: Path) -> None
     assert [message.get("id") for message in reached(tmp_path / "filesystem")].count("s1") == 1
 
 
+def test_servers_over_http_stand_beside_started_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Token from the environment, session, both forms of answers, what a server says by itself; and it is judged."""
+    monkeypatch.setenv("FAR_TOKEN", TOKEN)
+    place = Place(tmp_path)
+    with far_toy() as far, far_toy(legacy=True) as old, far_toy() as locked:
+        named = {
+            "far": {"type": "http", "url": far.url, "headers": {"Authorization": "Bearer ${FAR_TOKEN}"}},
+            "old": {"url": old.url},
+            "locked": {"url": locked.url},
+            "sse": {"type": "sse", "url": "https://h/sse"},
+            "off": {"command": "nothing", "disabled": True},
+            **servers(tmp_path),
+        }
+        (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": named}))
+        wire = Wire(relay_command(place, "--servers", "mcp.json", "--hold", "0"), tmp_path)
+        wire.ask("initialize", protocolVersion="2025-11-25", capabilities={}, clientInfo={})
+        wire.send({"method": "notifications/initialized"})
+        assert wire.next()["method"] == "notifications/tools/list_changed"
+        listed = [found["name"] for found in wire.ask("tools/list")["result"]["tools"]]
+        assert {name.partition("__")[0] for name in listed} == {"far", "one", "filesystem"}
+        assert words(wire.call("far__inspect", x=1)) == "far ran inspect"
+        wire.start("tools/call", name="far__stream", arguments={})
+        assert wire.next()["method"] == "notifications/progress"
+        assert words(wire.next()["result"]) == "far ran stream"
+        assert words(wire.call("one__one")) == "ran one"
+        assert "is pending" in words(wire.call("far__inspect", **HELD))
+        for name, why in (("break", "ended its answer"), ("moved", "answered 307")):
+            wire.start("tools/call", name=f"far__{name}", arguments={})
+            said = wire.next()
+            said = wire.next() if said.get("method") == "notifications/progress" else said
+            assert why in said["error"]["message"]
+        assert wire.end() == 0
+        assert [call["name"] for call in far.calls()] == ["inspect", "stream", "break", "moved"]
+        assert far.seen[-1][0] == "DELETE"
+        assert not any("authorization" in headers for _, headers, _ in (*old.seen, *locked.seen))
+    for line in (
+        b"`old` is left out: the server `old` gave no answer: it speaks HTTP with SSE, the transport of 2024-11-05",
+        b"`locked` is left out: the server `locked` gave no answer: it answered 401: give it a token in `headers`",
+        b"`sse` is left out: it speaks HTTP with SSE",
+        b"`off` is left out: it is switched off",
+    ):
+        assert line in wire.errors
+
+
+def test_a_variable_that_is_not_set_starts_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A server without its token is not asked with an empty one."""
+    place, file = Place(tmp_path), tmp_path / "mcp.json"
+    entry = {"url": "https://h/mcp", "headers": {"Authorization": "Bearer ${GUARDRAIL_TEST_UNSET}"}}
+    file.write_text(json.dumps({"mcpServers": {"far": entry}}))
+    assert main(["proxy", "mcp", "--config", str(place.toml), "--servers", str(file)]) == 2
+    assert "needs `GUARDRAIL_TEST_UNSET` in the environment" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("claude_desktop_config.json", '{"mcpServers": {"near": {"command": "x", "env": {"T": "t"}}}}'),
+        (
+            ".mcp.json",
+            (
+                '{"mcpServers": {"near": {"command": "x", "env": {"T": "${T}"}}, "far": {"type": "http", "url":'
+                ' "${HOST:-https://h}/mcp", "headers": {"Authorization": "Bearer ${T}", "X-Of": "${V:-v}"}}}}'
+            ),
+        ),
+        (
+            ".cursor/mcp.json",
+            (
+                '{"mcpServers": {"near": {"command": "x", "env": {"T": "${env:T}"}}, "far": {"url": "https://h/mcp",'
+                ' "headers": {"Authorization": "Bearer ${env:T}", "X-Of": "v"}}}}'
+            ),
+        ),
+        (
+            ".vscode/mcp.json",
+            (
+                '{"inputs": [], "servers": {"near": {"type": "stdio", "command": "x", "env": {"T": "${env:T}"}}, "far":'
+                ' {"type": "http", "url": "https://h/mcp", "headers": {"Authorization": "Bearer ${env:T}", "X-Of":'
+                ' "v"}}}}'
+            ),
+        ),
+        (
+            ".gemini/settings.json",
+            (
+                '{"theme": "x", "mcpServers": {"near": {"command": "x", "env": {"T": "$T"}}, "far": {"httpUrl":'
+                ' "https://h/mcp", "headers": {"Authorization": "Bearer $T", "X-Of": "v"}}}}'
+            ),
+        ),
+        (
+            ".codex/config.toml",
+            (
+                '[mcp_servers.near]\ncommand = "x"\nenv_vars = ["T"]\n[mcp_servers.far]\nurl = "https://h/mcp"\n'
+                'bearer_token_env_var = "T"\nenv_http_headers = { "X-Of" = "OF" }\n'
+            ),
+        ),
+    ],
+)
+def test_each_client_s_own_form_is_understood(tmp_path: Path, name: str, text: str) -> None:
+    """A started server and one over HTTP are the same before an import and after it, and the relay gets what they need.
+
+    Only the example of Claude Desktop has no variable.
+    """
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(text)
+    before = read_servers(file)
+    change = plan(file, ["guardrail", "proxy", "mcp"])
+    assert change is not None
+    assert change.notes == ()
+    write(change)
+    for found in (before, read_servers(Path(f"{file}.guardrail.json"))):
+        near = found.filled("near", {"T": "t"})
+        assert isinstance(near, Started)
+        assert (near.command, near.env.get("T", "t")) == ("x", "t")
+        if "far" in found.entries:
+            headers = {"Authorization": "Bearer t", "X-Of": "v"}
+            assert found.filled("far", {"T": "t", "OF": "v"}) == Reached(url="https://h/mcp", headers=headers)
+    own = read_servers(file).entries["guardrail"]
+    assert own["args"][-2:] == ["--servers", f"{file}.guardrail.json"]
+    assert ("T" in (*own.get("env", ()), *own.get("env_vars", ()))) is ("claude_desktop" not in name)
+
+
+def test_what_cannot_be_relayed_stays_and_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No server is left unguarded without a word, and none is moved that could not be started or reached."""
+    place, file = Place(tmp_path), tmp_path / ".gemini/settings.json"
+    file.parent.mkdir()
+    named = {
+        "old": {"url": "https://h/sse"},
+        "asks": {"command": "x", "args": ["${input:key}"]},
+        "signs": {"httpUrl": "https://h/mcp", "oauth": {"enabled": True}},
+        "off": {"command": "x", "disabled": True},
+        "listed": {"command": "x", "includeTools": ["a"]},
+    }
+    file.write_text(json.dumps({"mcpServers": named}))
+    command = ["proxy", "mcp", "import", str(file), "--config", str(place.toml), "--write"]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    for text in (
+        "`old` stays, and nothing judges its calls: it speaks HTTP with SSE",
+        "`asks` stays, and nothing judges its calls: only its client can fill in `${input:key}`",
+        "`signs` stays, and nothing judges its calls: its client signs in to it by itself",
+        "`off` stays, and nothing judges its calls: it is switched off",
+        "of `listed` these are the client's own and count no more: `includeTools`",
+    ):
+        assert text in said
+    assert set(json.loads(file.read_text())["mcpServers"]) == {"old", "asks", "signs", "off", "guardrail"}
+    assert main(command) == 0
+    assert "no server of it can be relayed" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("key", ["mcpServers", "servers"])
 def test_a_client_s_file_is_taken_over_shown_first_and_given_back(
     tmp_path: Path, key: str, capsys: pytest.CaptureFixture[str]
@@ -80,7 +231,7 @@ def test_a_client_s_file_is_taken_over_shown_first_and_given_back(
     assert file.read_bytes() == before
     assert main([*command, "--write"]) == 0
     taken = json.loads(file.read_text())
-    assert set(taken[key]) == {"web", "guardrail"}
+    assert set(taken[key]) == {"guardrail"}
     assert taken["other"] == [1]
     assert taken[key]["guardrail"]["args"][-2:] == ["--servers", f"{file}.guardrail.json"]
     assert main([*command, "--write"]) == 0
@@ -107,10 +258,10 @@ def test_a_file_of_codex_keeps_its_comments(tmp_path: Path) -> None:
     command = ["proxy", "mcp", "import", str(file), "--config", str(place.toml)]
     assert main([*command, "--write"]) == 0
     after = file.read_text()
-    assert set(tomllib.loads(after)["mcp_servers"]) == {"far", "guardrail"}
+    assert set(tomllib.loads(after)["mcp_servers"]) == {"guardrail"}
     assert "# mine" in after
     moved = json.loads((tmp_path / "config.toml.guardrail.json").read_text())["mcpServers"]
-    assert moved == {"files": {"command": "npx", "args": ["-y", "server"], "env": {"A": "1"}}}
+    assert moved["files"] == {"command": "npx", "args": ["-y", "server"], "env": {"A": "1"}}
     assert main([*command, "--undo"]) == 0
     assert file.read_text() == before
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.mandate_support import Place
 from tests.mcp_support import (
     ROOT,
     STATELESS,
+    TASKS,
     Wire,
     answer,
     calls,
@@ -157,6 +159,33 @@ def test_a_call_that_was_told_to_come_again_finds_its_approval_by_itself(asking:
     answer(place, case)
     assert words(wire.call("inspect", **HELD)) == "ran inspect"
     assert "is pending" in words(wire.call("inspect", **HELD))
+
+
+def test_a_task_outlives_the_relay_that_began_it(place: Place) -> None:
+    """The next relay finds it by its id, waits on, runs it once people approve; a third one knows what came of it."""
+    meta = {**STATELESS, "io.modelcontextprotocol/clientCapabilities": {"extensions": {TASKS: {}}}}
+
+    def status(wire: Wire, task: str) -> dict[str, Any]:
+        found: dict[str, Any] = wire.ask("tasks/get", taskId=task)["result"]
+        return found
+
+    with wired(place, "--name", "filesystem") as wire:
+        wire.start("tools/call", name="inspect", arguments=HELD, _meta=meta)
+        made = wire.next()["result"]
+        assert (made["resultType"], status(wire, made["taskId"])["status"]) == ("task", "working")
+    (case,) = waiting(place)
+    with wired(place, "--name", "filesystem") as wire:
+        assert status(wire, made["taskId"])["status"] == "working"
+        assert waiting(place) == [case]
+        answer(place, case)
+        done = eventually(lambda: found if (found := status(wire, made["taskId"]))["status"] != "working" else None)
+        assert (done["status"], words(done["result"])) == ("completed", "ran inspect")
+        unknown = wire.ask("tasks/get", taskId="guardrail-x")["error"]
+        assert (unknown["code"], unknown["message"]) == (-32602, "there is no such task: send the call again")
+    with wired(place, "--name", "filesystem") as wire:
+        done = eventually(lambda: found if (found := status(wire, made["taskId"]))["status"] != "working" else None)
+        assert (done["createdAt"], words(done["result"])) == (made["createdAt"], "ran inspect")
+    assert [call["name"] for call in calls(place.root)] == ["inspect"]
 
 
 def test_a_call_that_runs_is_cancelled_at_the_server(asking: tuple[Place, Wire]) -> None:
@@ -354,6 +383,26 @@ def test_a_server_that_is_confined_reaches_no_asset_that_its_calls_do_not_show(
     else:
         (told,) = ended
         assert (told["kernel_mode"], told["kernel_assets"]) == ("strict", "model:beta")
+
+
+def test_what_a_confined_server_does_besides_waits_for_a_person(tmp_path: Path) -> None:
+    """It renames a model that no argument names; a person is asked in the agent's name, and then it goes on."""
+    roots = json.dumps(["/usr", "/etc", "/proc", str(ROOT), os.path.realpath(sys.prefix), sys.base_prefix])
+    place = Place(tmp_path, more=f"[execute]\nconfine_read = {roots}\nconfine_escalate = 60.0")
+    there = [f"{tmp_path}/models/*"]
+    place.order(
+        by="eve", grants=[{"effects": ["rename"], "assets": ["model:beta"], "targets": there, "approval": True}]
+    )
+    command = toy(place.root, [[tool("retire", "Retires.")]])
+    with wired(place, *NAME, "--agent", "ops-agent", "--confine", "strict", command=command) as wire:
+        wire.hello()
+        wire.start("tools/call", name="retire", arguments={})
+        (case,) = eventually(lambda: waiting(place))
+        assert case.held.agent == "ops-agent"
+        assert (tmp_path / "models/beta.safetensors").exists()
+        answer(place, case, by="dana")
+        assert words(wire.next()["result"]) == "ran retire"
+    assert (tmp_path / "models/retired.safetensors").exists()
 
 
 def test_a_server_that_cannot_be_confined_as_asked_is_not_started(place: Place) -> None:

@@ -11,37 +11,13 @@ from typing import Any
 import pytest
 
 from guardrail import ConfigError, Denied, Escalated, Guard, InvalidCall, ToolCall
-from guardrail.config import parse as parse_config
-from guardrail_adapters.python import Host, guarded, shell
+from guardrail.audit.reading import read_leaves
+from guardrail_adapters.python import Host, guarded, session, shell
 from tests.adapters.toys import ToyGuard
+from tests.duty_support import Retirement, only
+from tests.weights_place import guard, place
 
-CONFIG = """
-[[asset]]
-id = "model:beta"
-class = "weights"
-paths = ["weights"]
-
-[trail]
-directory = "trail"
-
-[limits]
-decision_ms = 60000
-"""
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """A folder with weights."""
-    (tmp_path / "weights").mkdir()
-    (tmp_path / "weights/w.bin").write_bytes(b"W")
-    return tmp_path
-
-
-@pytest.fixture
-def guard(place: Path) -> Iterator[Guard]:
-    """A guard over the weights."""
-    with Guard.open(parse_config(CONFIG, base=str(place))) as opened:
-        yield opened
+__all__ = ["guard", "place"]
 
 
 @pytest.fixture
@@ -167,6 +143,32 @@ def test_a_shell_tool_is_carried_out_by_the_guard_and_held_by_the_kernel(tmp_pat
     assert (tmp_path / "model").read_text() == "weights"
 
 
+def test_a_conversation_takes_up_what_is_owed_and_shows_what_was_not_done(tmp_path: Path) -> None:
+    """Its tools act in its name; leaving it, also by an error, puts on record that the deletion was omitted."""
+    place = Retirement(tmp_path)
+    with place.guard() as guard:
+        with (
+            pytest.raises(ZeroDivisionError),
+            session(guard, subject="ops-agent", session="night", cwd=str(tmp_path)) as agent,
+        ):
+            assert [status.state for status in guard.obligations.statuses()] == ["open"]
+
+            @agent.guarded(tool="read_file")
+            def read(path: str) -> str:
+                return path
+
+            assert read("notes") == "notes"
+            assert agent.host.path("notes").write_text("x") == 1
+            assert agent.shell()("echo said") == "said\n"
+            raise ZeroDivisionError
+        assert only(guard.obligations.statuses()).kinds == ("omitted",)
+    intents = [leaf.record() for leaf in read_leaves(tmp_path / "trail")]
+    made = {(one["subject"]["id"], one["session"]) for one in intents if one["kind"] == "intent"}
+    assert made == {("ops-agent", "night")}
+    with pytest.raises(ConfigError, match="must be an open guard"), session(ToyGuard(), subject="x"):  # type: ignore[arg-type]
+        pass
+
+
 # ── the standard library ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -185,7 +187,8 @@ def test_files_and_processes_ask_first(host: Host, place: Path) -> None:
     host.shutil.copytree("folder", "other")
     host.shutil.rmtree("folder")
     moved.unlink()
-    assert sorted(item.name for item in place.iterdir() if "trail" not in item.name) == ["note.txt", "other", "weights"]
+    left = {item.name for item in place.iterdir() if "trail" not in item.name}
+    assert left == {"guardrail.toml", "note.txt", "other", "weights"}
 
 
 @pytest.mark.parametrize(

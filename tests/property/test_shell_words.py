@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from guardrail.config import LimitConfig
-from guardrail.effects.domain._values import NUM, SOMETHING, TOP, State
+from guardrail.effects.domain._state import State
+from guardrail.effects.domain._values import NUM, SOMETHING, TOP
 from guardrail.effects.shell._interpreter import Interpreter
 from guardrail.parse import parse_shell
 from guardrail.parse.ir import Opaque, Simple

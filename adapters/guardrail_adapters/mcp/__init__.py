@@ -11,10 +11,12 @@ pass, and an agent's own SDK can be of any version.
 
 from __future__ import annotations
 
+from guardrail_adapters.mcp._client import Client
 from guardrail_adapters.mcp._frames import RefusedFrame
-from guardrail_adapters.mcp._gate import Client, Gate, RelaySettings
+from guardrail_adapters.mcp._gate import Gate
 from guardrail_adapters.mcp._headers import HttpSettings
 from guardrail_adapters.mcp._oauth import ResourceServer
 from guardrail_adapters.mcp._pins import PinStore
+from guardrail_adapters.mcp._settings import RelaySettings
 
 __all__ = ["Client", "Gate", "HttpSettings", "PinStore", "RefusedFrame", "RelaySettings", "ResourceServer"]

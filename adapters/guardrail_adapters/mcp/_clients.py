@@ -1,10 +1,10 @@
 """Configuration files of MCP clients: which servers they start, and how the relay takes their place, and gives it back.
 
-    FILE                       the client's: its servers that are started go, one called `guardrail` comes
-    FILE.guardrail.json        those servers, which the relay starts instead
+    FILE                       the client's: its servers go, one called `guardrail` comes
+    FILE.guardrail.json        those servers, which the relay starts or reaches instead
     FILE.before-guardrail      the client's file as it was, byte for byte
 
-Pure but for `write` and `undo`. Servers that a client reaches over HTTP stay where they are.
+Pure but for `write` and `undo`. Not concerned with what an entry says (`_servers`).
 """
 
 from __future__ import annotations
@@ -23,29 +23,16 @@ import msgspec
 
 from guardrail import ConfigError
 from guardrail_adapters.mcp._frames import table
-from guardrail_adapters.mcp._names import is_server
+from guardrail_adapters.mcp._servers import KEYS, Left, ServersFile, read_servers, variables
 
 OWN: Final = "guardrail"
 """What the relay is called among a client's servers."""
 
-_KEYS: Final = ("mcpServers", "servers", "mcp_servers")
-"""Where clients keep their servers: Claude Desktop, Claude Code and Cursor; VS Code; Codex."""
-
-
-class Started(msgspec.Struct, frozen=True, kw_only=True):
-    """A server that is started: one entry of a client's file; keys that only the client knows are let pass.
-
-    Args:
-        command: the program.
-        args: its arguments.
-        env: further environment variables.
-        cwd: where it runs.
-    """
-
-    command: str
-    args: tuple[str, ...] = ()
-    env: dict[str, str] = {}
-    cwd: str | None = None
+MOVED: Final = frozenset(
+    "command args env cwd type transport url httpUrl serverUrl headers http_headers env_http_headers"
+    " bearer_token_env_var env_vars".split()
+)
+"""Keys of a server that the relay goes by; any other is the client's own."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,17 +40,19 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         file: the client's file.
-        moved: names of the servers that go behind the relay.
+        moved: names of the servers that go behind the relay; if there are none, nothing changes.
+        notes: sentences for people, on servers that stay and on what is lost of those that go.
         before: text of the client's file.
         after: its text then.
         servers: text of the relay's file then.
     """
 
     file: Path
-    moved: tuple[str, ...]
-    before: str
-    after: str
-    servers: str
+    moved: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    before: str = ""
+    after: str = ""
+    servers: str = ""
 
     @property
     def diff(self) -> str:
@@ -72,19 +61,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             self.before.splitlines(), self.after.splitlines(), str(self.file), str(self.file), lineterm=""
         )
         return "\n".join(lines)
-
-
-def servers_of(file: Path) -> dict[str, Started]:
-    """The servers that a file says to start, by name.
-
-    Raises:
-        ConfigError: if it cannot be read, or names none.
-    """
-    _, found = _read(file)
-    servers = {name: _started(file, name, entry) for name, entry in found.items() if "command" in table(entry)}
-    if not servers:
-        raise ConfigError(f"`{file}` names no server to start: it needs `mcpServers` with a `command` each")
-    return servers
 
 
 def plan(file: Path, command: Sequence[str]) -> Plan | None:
@@ -100,22 +76,53 @@ def plan(file: Path, command: Sequence[str]) -> Plan | None:
     Raises:
         ConfigError: if the file cannot be read or written again as it is.
     """
-    text, found = _read(file)
-    ours = _beside(file, ".guardrail.json")
-    moved = {k: v for k, v in found.items() if k != OWN and "command" in table(v)}
+    found = read_servers(file)
+    beside = _beside(file, ".guardrail.json")
+    kept = read_servers(beside).entries if beside.exists() else {}
+    moved, notes = _chosen(found)
     if not moved:
-        return None
-    for name, entry in moved.items():
-        _started(file, name, entry)
-    kept: dict[str, Any] = json.loads(ours.read_text())["mcpServers"] if ours.exists() else {}
-    both = sorted(kept.keys() & moved.keys())
-    if both:
+        return Plan(file=file, notes=notes) if notes else None
+    if both := sorted(kept.keys() & moved.keys()):
         raise ConfigError(f"the relay has a server `{both[0]}` already: rename the one in `{file}`")
-    entry = {"command": command[0], "args": [*command[1:], "--servers", str(ours)]}
-    after = _toml(text, moved, entry) if file.suffix == ".toml" else _json(text, moved, entry)
+    entries = {**kept, **moved}
+    # VS Code wants to be told what the other clients take for granted.
+    kind = {"type": "stdio"} if found.key == "servers" else {}
+    entry = {**kind, "command": command[0], "args": [*command[1:], "--servers", str(beside)], **_passed(found, entries)}
+    after = _toml(found.text, moved, entry) if found.is_toml else _json(found.text, moved, entry)
     digest = hashlib.sha256(after.encode()).hexdigest()
-    servers = json.dumps({"mcpServers": {**kept, **moved}, "wrote": digest}, indent=2, ensure_ascii=False) + "\n"
-    return Plan(file=file, moved=tuple(moved), before=text, after=after, servers=servers)
+    servers = json.dumps({"mcpServers": entries, "wrote": digest}, indent=2, ensure_ascii=False) + "\n"
+    return Plan(file=file, moved=tuple(moved), notes=notes, before=found.text, after=after, servers=servers)
+
+
+def _chosen(found: ServersFile) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Which servers move, as the client has them, and a sentence on each that does not, or not as a whole."""
+    moved: dict[str, Any] = {}
+    notes: list[str] = []
+    for name, entry in found.entries.items():
+        if name == OWN:
+            continue
+        server = found.server(name)
+        if isinstance(server, Left):
+            notes.append(f"`{name}` stays, and nothing judges its calls: {server.why}")
+            continue
+        moved[name] = entry
+        if lost := [f"`{key}`" for key in table(entry) if key not in MOVED]:
+            notes.append(f"of `{name}` these are the client's own and count no more: {', '.join(lost)}")
+    return moved, tuple(notes)
+
+
+def _passed(found: ServersFile, entries: dict[str, Any]) -> dict[str, Any]:
+    """What the client has to give the relay's environment, in the client's own words: it may pass on no other."""
+    names: dict[str, str] = {}
+    whole = msgspec.structs.replace(found, entries=entries)
+    for name, entry in entries.items():
+        server = whole.server(name)
+        if not isinstance(server, Left):
+            names |= variables(server)
+        names |= {str(table(one).get("name", one)): "" for one in table(entry).get("env_vars", ())}
+    if not names:
+        return {}
+    return {"env_vars": sorted(names)} if found.is_toml else {"env": names}
 
 
 def write(change: Plan) -> None:
@@ -149,34 +156,9 @@ def undo(file: Path) -> Literal[True]:
     return True
 
 
-def _read(file: Path) -> tuple[str, dict[str, Any]]:
-    try:
-        text = file.read_text(encoding="utf-8")
-        whole: Any = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text)
-    except OSError as error:
-        raise ConfigError(f"cannot read `{file}`: {(error.strerror or str(error)).lower()}") from None
-    except ValueError as error:
-        raise ConfigError(f"cannot read `{file}`: {error}: comments have to be taken out of JSON first") from None
-    for key in _KEYS:
-        if key in table(whole):
-            return text, table(table(whole)[key])
-    raise ConfigError(f"`{file}` has no servers: looked for {', '.join(f'`{key}`' for key in _KEYS)}")
-
-
-def _started(file: Path, name: str, entry: object) -> Started:
-    if not is_server(name):
-        raise ConfigError(
-            f"the server `{name}` in `{file}` cannot be named so: use letters, digits, `-` and single `_`"
-        )
-    try:
-        return msgspec.convert(entry, Started)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"the server `{name}` in `{file}` cannot be used: {error}") from None
-
-
 def _json(text: str, moved: dict[str, Any], entry: dict[str, Any]) -> str:
     whole = json.loads(text)
-    key = next(key for key in _KEYS if key in whole)
+    key = next(key for key in KEYS if key in whole)
     whole[key] = {**{k: v for k, v in whole[key].items() if k not in moved}, OWN: entry}
     return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
 
@@ -192,10 +174,10 @@ def _toml(text: str, moved: dict[str, Any], entry: dict[str, Any]) -> str:
             inside = header.match(line) is not None
         if not inside:
             kept.append(line)
-    # A string of JSON is one of TOML as well.
-    words = ", ".join(json.dumps(word) for word in entry["args"])
+    # A string of JSON is one of TOML as well, and so is a list of them.
     rest = "".join(kept).rstrip("\n")
-    after = f"{rest}\n\n[mcp_servers.{OWN}]\ncommand = {json.dumps(entry['command'])}\nargs = [{words}]\n".lstrip("\n")
+    lines = [f"[mcp_servers.{OWN}]", *(f"{key} = {json.dumps(value)}" for key, value in entry.items())]
+    after = "\n".join([rest, "", *lines, ""]).lstrip("\n")
     was, now = tomllib.loads(text), tomllib.loads(after)
     expected = {k: v for k, v in was["mcp_servers"].items() if k not in moved}
     if now != {**was, "mcp_servers": {**expected, OWN: entry}}:

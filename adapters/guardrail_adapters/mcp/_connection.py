@@ -13,9 +13,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, Literal, cast
 
 from guardrail_adapters.mcp import _answers
+from guardrail_adapters.mcp._client import Client
 from guardrail_adapters.mcp._frames import Id, Message, RefusedFrame, params_of, request_id, table
-from guardrail_adapters.mcp._gate import Client, Gate, ServerGone
+from guardrail_adapters.mcp._gate import Gate
 from guardrail_adapters.mcp._held import WITHDRAWN
+from guardrail_adapters.mcp._reach import ServerGone
 
 _log: Final = logging.getLogger("guardrail.mcp")
 
@@ -81,7 +83,7 @@ class Connection:
         if method == "tools/call":
             self._calls[key] = asyncio.create_task(self._call(key, message))
         elif self._gate.tasks.owns(message):
-            await self._to_client(self._gate.tasks.answer(message, identity))
+            await self._to_client(await self._gate.task(message, self._client, self._late, self._list))
         else:
             if method == "initialize":
                 self._client = Client(capabilities=table(params_of(message).get("capabilities")))
@@ -126,6 +128,11 @@ class Connection:
             # Its client has withdrawn it a moment ago, and the server, which has not heard of it, was not told.
             raise asyncio.CancelledError
         return await self._ask(message, identity)
+
+    async def _late(self, message: Message) -> Message:
+        """Carry the call of a task of an earlier relay, whose id may be another request's by now."""
+        identity = next(self._own)
+        return await self._ask({**message, "id": identity}, identity)
 
     async def _list(self, params: Message) -> Message:
         identity = next(self._own)
@@ -181,7 +188,7 @@ class Connection:
             self._version = version if isinstance(version, str) else ""
         if waits == "server/discover":
             return _answers.with_tasks(message)
-        return self._gate.listed(message) or True
+        return self._gate.tools.listed(message) or True
 
     # ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

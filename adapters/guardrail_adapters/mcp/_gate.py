@@ -15,102 +15,31 @@ import copy
 import logging
 import time
 from collections.abc import Awaitable, Callable, Generator
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal, cast
+from dataclasses import dataclass, replace
+from typing import Final, cast
 
 import msgspec
 
-from guardrail import Blocked, Decision, Denied, Escalated, Guard, InvalidCall, Subject, ToolCall, TrailError
-from guardrail.confine import Confinement, JobError
+from guardrail import Blocked, Decision, Denied, Escalated, Guard, InvalidCall, ToolCall
+from guardrail.confine import EXECUTABLE_TOOL, Confinement, JobError
 from guardrail.execution import confining
 from guardrail.model import MAX_NAME_CHARS
 from guardrail.printing import printable
 from guardrail.telemetry import serving
 from guardrail_adapters.mcp import _answers
+from guardrail_adapters.mcp._client import Client
 from guardrail_adapters.mcp._frames import Id, Message, RefusedFrame, params_of, request_id, table
 from guardrail_adapters.mcp._held import WITHDRAWN, Waiting
+from guardrail_adapters.mcp._kept import Kept, TaskFile
 from guardrail_adapters.mcp._pins import PinError, PinStore
+from guardrail_adapters.mcp._reach import Forward, List, ServerGone, Tell
 from guardrail_adapters.mcp._seal import Sealer, is_ours
-from guardrail_adapters.mcp._tasks import Tasks
+from guardrail_adapters.mcp._sessions import Sessions
+from guardrail_adapters.mcp._settings import RelaySettings
+from guardrail_adapters.mcp._tasks import Tasks, now
+from guardrail_adapters.mcp._tools import Tools
 
 _log: Final = logging.getLogger("guardrail.mcp")
-
-Forward = Callable[[Message], Awaitable[Message]]
-"""Carries a message to the server, and brings its response."""
-
-Tell = Callable[[Message], Awaitable[None]]
-"""Sends a notification to the client, where a stream is open."""
-
-List = Callable[[Message], Awaitable[Message]]
-"""Puts a `tools/list` with these parameters to the server, in the client's name, and brings its response."""
-
-LEARN_SECONDS: Final = 30.0
-"""How long a server may take to list its tools when the relay asks, in seconds."""
-
-MAX_PAGES: Final = 64
-"""Most pages of tools that the relay asks for itself."""
-
-CAPABILITIES: Final = "io.modelcontextprotocol/clientCapabilities"
-VERSION: Final = "io.modelcontextprotocol/protocolVersion"
-"""Keys of `_meta` that make a request one of the stateless era (2026-07-28)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RelaySettings:
-    """What a relay is told about those on both sides.
-
-    Args:
-        server: name of the server: its tools are judged as `mcp__SERVER__TOOL`.
-        subject: the agent, as mandates name it.
-        session: name of the conversation or run.
-        cwd: directory that relative paths are relative to: the server's own.
-        hold_seconds: how long a call waits for people before it is told to come again, in seconds.
-        review_url: page where people answer, with `{id}` for the escalation's id; empty if there is none.
-        confine: how much the kernel holds a server that is started here, as `execute.confine` has it.
-    """
-
-    server: str
-    subject: Subject = field(default_factory=Subject)
-    session: str = "default"
-    cwd: str | None = None
-    hold_seconds: float = 30.0
-    review_url: str = ""
-    confine: Literal["off", "floor", "default", "strict"] = "off"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Client:
-    """What is known of whoever sent a request.
-
-    Args:
-        capabilities: as it declared them, in its handshake or with this request.
-        session: name of its conversation.
-        principal: who it acts for, where a token says so.
-        stateless: it speaks the era without a handshake.
-    """
-
-    capabilities: dict[str, Any] = field(default_factory=dict[str, Any])
-    session: str = ""
-    principal: str = ""
-    stateless: bool = False
-
-    @classmethod
-    def of(cls, message: Message, known: Client) -> Client:
-        """The client of one request: what the request says of it goes before what the handshake said."""
-        meta = table(params_of(message).get("_meta"))
-        if VERSION not in meta and CAPABILITIES not in meta:
-            return known
-        return replace(known, capabilities=table(meta.get(CAPABILITIES)), stateless=True)
-
-    @property
-    def opens_pages(self) -> bool:
-        """Whether it can show its user a page in the middle of a call."""
-        return self.stateless and table(self.capabilities.get("elicitation")).get("url") is not None
-
-    @property
-    def takes_tasks(self) -> bool:
-        """Whether it can be given a task instead of a result."""
-        return self.stateless and _answers.TASKS in table(self.capabilities.get("extensions"))
 
 
 class ToolFailed(Exception):
@@ -119,10 +48,6 @@ class ToolFailed(Exception):
     def __init__(self, response: Message) -> None:
         super().__init__("the tool failed")
         self.response: Final = response
-
-
-class ServerGone(Exception):
-    """The server gave no answer."""
 
 
 class _Ran:
@@ -143,12 +68,13 @@ class Gate:
         guard: what judges; it keeps a trail, or nothing runs.
         pins: which tools are known.
         settings: see `RelaySettings`.
+        tasks: where tasks outlive the relay; None where they do not.
     """
 
-    def __init__(self, guard: Guard, pins: PinStore, settings: RelaySettings) -> None:
+    def __init__(self, guard: Guard, pins: PinStore, settings: RelaySettings, tasks: TaskFile | None = None) -> None:
         self.settings = settings
-        self.pins: Final = pins
-        self.tasks: Final = Tasks(guard.config.review.escalation_seconds)
+        self.tools = Tools(settings.server, pins, guard.trail)
+        self.tasks: Final = Tasks(guard.config.review.escalation_seconds, tasks)
         self._guard = guard
         self._subject = msgspec.to_builtins(settings.subject)
         self._waiting = Waiting(guard.desk)
@@ -158,6 +84,7 @@ class Gate:
         """The same gate, with the same tasks, for another server."""
         other = copy.copy(self)
         other.settings = replace(self.settings, server=server)
+        other.tools = self.tools.of(server)
         return other
 
     # ── tools/call ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -198,7 +125,7 @@ class Gate:
         if escalation is None:
             return _answers.pending(request.id, None)
         if request.client.takes_tasks:
-            return self.tasks.start(request.id, escalation, self._later(request, escalation))
+            return self.tasks.start(self._kept(request, escalation), self._later(request, escalation))
         if request.client.opens_pages and self.settings.review_url and not again:
             return self._to_page(request, escalation, answer.digest)
         return await self._after(request, escalation, self.settings.hold_seconds)
@@ -229,11 +156,63 @@ class Gate:
         except Exception as error:  # noqa: BLE001 - whatever went wrong, the answer is a denial
             return _faulted(request.id, error)
 
+    # ── tasks ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def task(self, message: Message, client: Client, forward: Forward, listing: List) -> Message:
+        """Answer a request about one of our tasks, which is taken up again here if an earlier relay began it.
+
+        Args:
+            message: the request; it has an id.
+            client: who sent it.
+            forward: carries the task's call to the server.
+            listing: asks the server for its tools.
+        """
+        identity = cast("Id", request_id(message))
+        try:
+            found = self.tasks.left_behind(message, client.principal)
+            if found is not None:
+                self.tasks.go_on(found[0], self._again(*found, forward, listing))
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, its client may send the call again
+            _log.warning("a task of an earlier relay cannot be taken up: %s", error)
+        return self.tasks.answer(message, identity, client.principal)
+
+    async def _again(self, kept: Kept, response: Message | None, forward: Forward, listing: List) -> Message:
+        """What comes of a task that an earlier relay began; it is judged anew, so an approval counts only once."""
+        if response is not None:
+            return response
+
+        async def nobody(_: Message) -> None:
+            """No stream of that client's is open any more."""
+
+        try:
+            case = self._guard.desk.find(kept.escalation)
+            if case is not None and any(issued.uses for issued in case.grants):
+                return _answers.failed(kept.id, "the relay was stopped during the call: what came of it is not known")
+            client = Client(session=kept.session, principal=kept.owner, stateless=True)
+            call = self._tool_call(kept.message, kept.id, client)
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, the answer is a denial
+            return _faulted(kept.id, error)
+        request = _Request(
+            message=kept.message, id=kept.id, call=call, client=client, forward=forward, tell=nobody, listing=listing
+        )
+        return await self._later(request, kept.escalation)
+
+    def _kept(self, request: _Request, escalation: str) -> Kept:
+        return Kept(
+            name=self.tasks.named(),
+            id=request.id,
+            owner=request.client.principal,
+            server=self.settings.server,
+            session=request.call.session,
+            escalation=escalation,
+            message=request.message,
+            created=now(),
+        )
+
     async def _attempt(self, request: _Request) -> Message | Decision:
         """Judge, and run if it may: the response, or the decision that holds the call."""
         # INVARIANT: looked at before each attempt: a tool may have changed while its call waited for people.
-        if not await self._is_pinned(request):
-            self._note("tool_refused", tool=request.tool)
+        if not await self.tools.may_be_called(request.message, request.listing):
             return _answers.told(request.id, _answers.UNKNOWN_TOOL)
         return await self._run(request)
 
@@ -309,29 +288,6 @@ class Gate:
             }
         )
 
-    async def _is_pinned(self, request: _Request) -> bool:
-        found = self.pins.callable(self.settings.server, request.tool)
-        if found is None:
-            await self._learn(request)
-            found = self.pins.callable(self.settings.server, request.tool)
-        return bool(found)
-
-    async def _learn(self, request: _Request) -> None:
-        """Ask the server for its tools, in the words of the client's own call where it speaks without a handshake."""
-        meta = {k: v for k, v in table(params_of(request.message).get("_meta")).items() if k != "progressToken"}
-        params: Message = {"_meta": meta} if meta else {}
-        try:
-            async with asyncio.timeout(LEARN_SECONDS):
-                for _ in range(MAX_PAGES):
-                    answer = await request.listing(params)
-                    self.listed(answer)
-                    cursor = table(answer.get("result")).get("nextCursor")
-                    if not isinstance(cursor, str):
-                        return
-                    params = {**params, "cursor": cursor}
-        except TimeoutError:
-            raise ServerGone("the server does not list its tools") from None
-
     def _own_state(self, message: Message, call: ToolCall) -> tuple[Message, bool]:
         """The message without what we had its client carry, and whether this is its second round."""
         params = params_of(message)
@@ -353,61 +309,35 @@ class Gate:
     def _principal(call: ToolCall) -> str:
         return f"{call.subject.id}\0{call.subject.principal or ''}\0{call.session}"
 
-    # ── tools/list ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def listed(self, message: Message) -> Message | None:
-        """A response that lists tools, with those that are pinned only.
-
-        Returns:
-            The response to send instead; None if nothing is to be changed. Where the pins cannot be used it is empty.
-        """
-        found: Any = message.get("result")
-        if not isinstance(found, dict) or not isinstance(tools := cast("Any", found).get("tools"), list):
-            return None
-        given = cast("list[object]", tools)
-        try:
-            listing = self.pins.listing(self.settings.server, given, more="nextCursor" in found)
-        except PinError as error:
-            _log.error("no tool is shown: %s", error)
-            return {**message, "result": {**found, "tools": []}}
-        for notice in listing.notices:
-            _log.warning("%s", notice)
-            self._note("tool_waits", notice=notice)
-        return None if len(listing.tools) == len(given) else {**message, "result": {**found, "tools": listing.tools}}
+    def sessions(self) -> Sessions:
+        """The conversations of clients that have sessions of their own."""
+        return Sessions(self._guard, self.settings)
 
     @contextlib.contextmanager
     def confining(self, cwd: str | None) -> Generator[Confinement]:
         """What holds the server while it runs; what that saw of it is on record once it has ended.
 
         INVARIANT: it reaches no asset that everybody may not read, for its profile is made before any call is judged.
+        What people are asked about besides (`execute.confine_escalate`) is asked in the agent's name.
 
         Args:
             cwd: where the server runs.
         """
-        with confining(self._guard, cwd, self.settings.confine) as held:
+        settings = self.settings
+        asker = ToolCall(tool=EXECUTABLE_TOOL, args={}, cwd="/", subject=settings.subject, session=settings.session)
+        with confining(self._guard, cwd, settings.confine, call=asker) as held:
             yield held
             try:
                 seen = held.seen()
             except JobError as error:
                 _log.error("the server `%s`: %s", self.settings.server, error)
-                self._note("server_ended", why=str(error))
+                self.tools.note("server_ended", why=str(error))
                 return
             if seen.facts:
-                self._note("server_ended", **{name: str(value) for name, value in seen.facts.items()})
+                self.tools.note("server_ended", **{name: str(value) for name, value in seen.facts.items()})
             for one in seen.observed:
                 if one.is_surprise:
                     _log.warning("the kernel kept the server `%s` from `%s`", self.settings.server, one.asset)
-
-    def _note(self, event: str, **facts: str) -> None:
-        """On record: a tool that people have not seen, or a call of one."""
-        if self._guard.trail is None:
-            return
-        try:
-            self._guard.trail.append(
-                {"kind": "config", "event": event, "server": self.settings.server, **facts}, durable=False
-            )
-        except TrailError as error:
-            _log.warning("not on record: %s", error)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -421,11 +351,6 @@ class _Request:
     forward: Forward
     tell: Tell
     listing: List
-
-    @property
-    def tool(self) -> str:
-        """The tool's name, as its server knows it."""
-        return str(params_of(self.message).get("name"))
 
     def beat(self, escalation: str) -> Callable[[], Awaitable[None]] | None:
         """What keeps the client patient, if it asked for progress."""

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from guardrail_adapters.mcp._client import VERSION
 from guardrail_adapters.mcp._frames import HEADER_MISMATCH, Message, RefusedFrame, params_of, table
-from guardrail_adapters.mcp._gate import VERSION
 
 if TYPE_CHECKING:
     from guardrail_adapters.mcp._oauth import ResourceServer
@@ -155,6 +155,21 @@ def passed(headers: Mapping[str, str], *, authorization: bool) -> dict[str, str]
     return kept
 
 
+def of_ours(headers: Mapping[str, str], message: Message) -> dict[str, str]:
+    """A client's headers as a request of our own may have them: they say what its body says, and not the client's.
+
+    Args:
+        headers: of the client's request, in small letters.
+        message: ours.
+    """
+    sent = {name: value for name, value in headers.items() if not name.startswith(_PARAM) and name != "last-event-id"}
+    named = params_of(message).get("name")
+    for header, value in (("mcp-method", message["method"]), ("mcp-name", named)):
+        if sent.pop(header, None) is not None and value is not None:
+            sent[header] = _coded(str(value))
+    return sent
+
+
 def single(pairs: Iterator[tuple[str, str]]) -> dict[str, str]:
     """Headers by name, in small letters.
 
@@ -186,6 +201,12 @@ def _leaves(value: Any) -> Iterator[object]:
 
 def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _coded(value: str) -> str:
+    if value.isascii() and value.isprintable():
+        return value
+    return f"=?base64?{base64.b64encode(value.encode()).decode()}?="
 
 
 def _decoded(value: str) -> str | None:

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import signal
 import time
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -23,6 +21,7 @@ from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, D
 
 from guardrail import ConfigError
 from guardrail_adapters.mcp import _answers, _headers
+from guardrail_adapters.mcp._client import Client
 from guardrail_adapters.mcp._frames import (
     INTERNAL_ERROR,
     MAX_FRAME_BYTES,
@@ -35,22 +34,22 @@ from guardrail_adapters.mcp._frames import (
     request_id,
     table,
 )
-from guardrail_adapters.mcp._gate import Client, Gate, ServerGone
+from guardrail_adapters.mcp._gate import Gate
 from guardrail_adapters.mcp._headers import HttpSettings
 from guardrail_adapters.mcp._held import WITHDRAWN
-from guardrail_adapters.mcp._reply import Reply, is_stream, kept, message_of, read, returned
-from guardrail_adapters.mcp._sse import Events
+from guardrail_adapters.mcp._reach import ServerGone
+from guardrail_adapters.mcp._reply import Reply, carried, events, is_stream, kept, message_of, read, returned
 
 _log: Final = logging.getLogger("guardrail.mcp")
-
-MAX_SESSIONS: Final = 10_000
-"""Most sessions of which is remembered what their client can; the longest unused is forgotten."""
 
 CONNECT_SECONDS: Final = 10.0
 """Longest wait for a connection to the server, in seconds."""
 
 LISTING: Final = "guardrail-tools"
 """Id of the relay's own request for tools."""
+
+LATE: Final = "guardrail-task"
+"""Id under which the call of a task goes to the server where the task has outlived a relay."""
 
 STOP_SECONDS: Final = 5.0
 """How long calls may take to be answered when the relay is told to stop, in seconds."""
@@ -69,7 +68,7 @@ class HttpRelay:
         self._gate = gate
         self._settings = settings
         self._session = session
-        self._clients: OrderedDict[tuple[str, str], Client] = OrderedDict()
+        self.sessions: Final = gate.sessions()
         self._calls: dict[tuple[tuple[str, str], type, Id], tuple[asyncio.Task[Message], Reply]] = {}
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -106,7 +105,7 @@ class HttpRelay:
         who = settings.oauth.principal(headers, time.time()) if settings.oauth is not None else ""
         _headers.addressed(request.method, request.path, request.app[ENDPOINT])
         caller = _Caller(headers=headers, principal=who)
-        if who and caller.session[1] and caller.session not in self._clients:
+        if who and caller.session[1] and caller.session not in self.sessions:
             # INVARIANT: a session is whose it was begun with; a token of somebody else's does not go on with it.
             raise _headers.Forbidden(404, "there is no such session: begin a new one")
         return caller
@@ -122,7 +121,7 @@ class HttpRelay:
                 raise RefusedFrame("a tool call needs an `id`: nobody could be answered about it")
             return await self._call(request, caller, message, identity)
         if identity is not None and self._gate.tasks.owns(message):
-            return _json(self._gate.tasks.answer(message, identity))
+            return _json(await self._task(caller, message))
         if method == "notifications/cancelled" and self._is_withdrawn(caller, params_of(message).get("requestId")):
             return web.Response(status=202)
         return await self._pass(request, caller, message)
@@ -130,7 +129,7 @@ class HttpRelay:
     # ── tools/call ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def _call(self, request: web.Request, caller: _Caller, message: Message, identity: Id) -> web.StreamResponse:
-        client = Client.of(message, self._client(caller))
+        client = Client.of(message, await self.sessions.client(caller.session))
         reply = Reply(request)
         key = (caller.session, type(identity), identity)
         if not client.stateless and key in self._calls:
@@ -175,18 +174,16 @@ class HttpRelay:
         reply.headers = response.headers
         if not is_stream(response):
             return message_of(await read(response))
-        events = Events()
-        async for chunk in response.content.iter_any():
-            for event in events.feed(chunk):
-                message = _carried(event.data)
-                if message is not None and "method" not in message:
-                    if message.get("id") != identity:
-                        _log.warning("an answer of the server to another request was left out")
-                        continue
-                    reply.last = event, message
-                    return message
-                if message is not None or not event.data:
-                    await reply.raw(event.raw)
+        async for event in events(response):
+            message = carried(event)
+            if message is not None and "method" not in message:
+                if message.get("id") != identity:
+                    _log.warning("an answer of the server to another request was left out")
+                    continue
+                reply.last = event, message
+                return message
+            if message is not None or not event.data:
+                await reply.raw(event.raw)
         raise ServerGone("the server ended its stream without an answer")
 
     def _is_withdrawn(self, caller: _Caller, identity: object) -> bool:
@@ -199,17 +196,27 @@ class HttpRelay:
         task.cancel(WITHDRAWN)
         return not reply.forwarded
 
+    async def _task(self, caller: _Caller, message: Message) -> Message:
+        async def late(call: Message) -> Message:
+            """Carry the call of a task of an earlier relay, under an id that is no client's."""
+            answer = await self._own({**call, "id": LATE}, caller.headers)
+            return {**answer, "id": call["id"]}
+
+        client = Client.of(message, await self.sessions.client(caller.session))
+        return await self._gate.task(message, client, late, lambda params: self._list(caller.headers, params))
+
     async def _list(self, headers: Mapping[str, str], params: Message) -> Message:
-        sent = {
-            name: value
-            for name, value in headers.items()
-            if not name.startswith("mcp-param-") and name not in ("mcp-name", "last-event-id")
-        }
-        if "mcp-method" in sent:
-            sent["mcp-method"] = "tools/list"
-        message = {"jsonrpc": "2.0", "id": LISTING, "method": "tools/list", "params": params}
-        async with self._ask("POST", sent, message) as response:
-            return await self._answer(response, Reply(None), LISTING)
+        return await self._own({"jsonrpc": "2.0", "id": LISTING, "method": "tools/list", "params": params}, headers)
+
+    async def _own(self, message: Message, headers: Mapping[str, str]) -> Message:
+        """Put a request of ours to the server, under the headers of the client's own, and bring its response."""
+        sent = _headers.of_ours(headers, message)
+        try:
+            async with self._ask("POST", sent, message) as response:
+                return await self._answer(response, Reply(None), message["id"])
+        except (ClientError, TimeoutError, RefusedFrame) as error:
+            _log.warning("the server at `%s` gave no answer: %s", self._settings.upstream, str(error))
+            raise ServerGone("the server gave no answer") from None
 
     # ── everything else ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -217,6 +224,8 @@ class HttpRelay:
         async with self._ask(request.method, caller.headers, message) as response:
             if response.status >= 300:
                 return await returned(response)
+            if request.method == "DELETE":
+                await self.sessions.end(caller.session)
             if is_stream(response):
                 return await self._stream(request, caller, response, message)
             data = await read(response)
@@ -225,26 +234,24 @@ class HttpRelay:
             # INVARIANT: nothing that a client might take for a list of tools passes unread, whatever type it is said to
             # be.
             answer = message_of(data)
-            self._remember(caller, message, response)
+            await self._remember(caller, message, response)
             return _json(self._seen(message, answer), response.status, kept(response.headers))
 
     async def _stream(
         self, request: web.Request, caller: _Caller, response: ClientResponse, message: Message | None
     ) -> web.StreamResponse:
-        self._remember(caller, message, response)
-        reply, events = Reply(request), Events()
+        await self._remember(caller, message, response)
+        reply = Reply(request)
         reply.headers = response.headers
         await reply.open()
         try:
-            async for chunk in response.content.iter_any():
-                for event in events.feed(chunk):
-                    carried = _carried(event.data)
-                    if carried is None:
-                        if not event.data:
-                            await reply.raw(event.raw)
-                        continue
-                    seen = self._seen(message, carried)
-                    await reply.raw(event.raw if seen is carried else event.carrying(seen))
+            async for event in events(response):
+                found = carried(event)
+                if found is not None:
+                    seen = self._seen(message, found)
+                    await reply.raw(event.raw if seen is found else event.carrying(seen))
+                elif not event.data:
+                    await reply.raw(event.raw)
         except (ClientError, TimeoutError, RefusedFrame) as error:
             # The stream has begun: it ends here, as it would without the relay, and no second answer follows in it.
             _log.warning("a stream of the server at `%s` broke off: %s", self._settings.upstream, str(error))
@@ -252,7 +259,7 @@ class HttpRelay:
 
     def _seen(self, request: Message | None, answer: Message) -> Message:
         """An answer as the client may see it. On any stream a list of tools is one, whoever asked for it."""
-        seen = self._gate.listed(answer) or answer
+        seen = self._gate.tools.listed(answer) or answer
         if request is not None and request.get("method") == "server/discover":
             return _answers.with_tasks(seen)
         return seen
@@ -272,30 +279,10 @@ class HttpRelay:
             allow_redirects=False,
         )
 
-    # ── sessions ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _client(self, caller: _Caller) -> Client:
-        found = self._clients.get(caller.session)
-        if found is None:
-            return Client(session=self._session_name(caller.principal), principal=caller.principal)
-        self._clients.move_to_end(caller.session)
-        return found
-
-    def _remember(self, caller: _Caller, message: Message | None, response: ClientResponse) -> None:
+    async def _remember(self, caller: _Caller, message: Message | None, response: ClientResponse) -> None:
         name = response.headers.get("mcp-session-id", "")
-        if message is None or message.get("method") != "initialize" or not name:
-            return
-        capabilities = table(params_of(message).get("capabilities"))
-        self._clients[caller.principal, name] = Client(
-            capabilities=capabilities, session=self._session_name(name), principal=caller.principal
-        )
-        while len(self._clients) > MAX_SESSIONS:
-            self._clients.popitem(last=False)
-
-    def _session_name(self, of: str) -> str:
-        """The conversation on record; the id of a session is a secret, so its digest stands there."""
-        own = self._gate.settings.session
-        return f"{own}-{hashlib.sha256(of.encode()).hexdigest()[:16]}" if of else own
+        if message is not None and message.get("method") == "initialize" and name:
+            await self.sessions.begin((caller.principal, name), table(params_of(message).get("capabilities")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -355,7 +342,8 @@ async def listening(gate: Gate, settings: HttpSettings) -> AsyncGenerator[str]:
     async with ClientSession(timeout=timeout, cookie_jar=DummyCookieJar()) as session:
         app = web.Application(client_max_size=MAX_FRAME_BYTES)
         app[ENDPOINT] = path = urlsplit(settings.upstream).path or "/"
-        app.router.add_route("*", "/{tail:.*}", HttpRelay(gate, settings, session).handle)
+        relay = HttpRelay(gate, settings, session)
+        app.router.add_route("*", "/{tail:.*}", relay.handle)
         runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=STOP_SECONDS)
         await runner.setup()
         try:
@@ -364,6 +352,7 @@ async def listening(gate: Gate, settings: HttpSettings) -> AsyncGenerator[str]:
         finally:
             gate.tasks.close()
             await runner.cleanup()
+            await relay.sessions.close()
 
 
 async def _listened(runner: web.AppRunner, settings: HttpSettings) -> tuple[str, int]:
@@ -382,17 +371,6 @@ async def _body(request: web.Request) -> bytes:
         if len(data) > MAX_FRAME_BYTES:
             raise _headers.Forbidden(413, f"a message may have at most {MAX_FRAME_BYTES} bytes")
     return bytes(data)
-
-
-def _carried(data: bytes) -> Message | None:
-    """The message of an event; None if it has none that can be read."""
-    if not data.strip():
-        return None
-    try:
-        return parse_one(data)
-    except RefusedFrame as error:
-        _log.warning("an event of the server is no message, and was left out: %s", error)
-        return None
 
 
 def _json(message: Message, status: int = 200, more: Mapping[str, str] | None = None) -> web.Response:

@@ -7,17 +7,25 @@ were alone. Handshake era only: a client that asks `server/discover` is told tha
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from itertools import repeat
 from typing import Any, Final, cast
 
+from guardrail import ConfigError
+from guardrail.printing import printable
 from guardrail_adapters.mcp import _answers
-from guardrail_adapters.mcp._connection import MAX_OPEN, Connection
-from guardrail_adapters.mcp._frames import Id, Message, RefusedFrame, params_of, parse, request_id, table
-from guardrail_adapters.mcp._gate import MAX_PAGES, Gate, ServerGone
+from guardrail_adapters.mcp._connection import MAX_OPEN
+from guardrail_adapters.mcp._frames import Id, Message, RefusedFrame, dump, params_of, parse_one, request_id, table
+from guardrail_adapters.mcp._gate import Gate
 from guardrail_adapters.mcp._held import WITHDRAWN
-from guardrail_adapters.mcp._stdio import Server, lines
+from guardrail_adapters.mcp._link import Link, Upstream
+from guardrail_adapters.mcp._reach import ServerGone
+from guardrail_adapters.mcp._servers import Reached, Started
+from guardrail_adapters.mcp._stdio import Server, lines, standard_streams, told_to_stop
+from guardrail_adapters.mcp._tools import MAX_PAGES
 
 _log: Final = logging.getLogger("guardrail.mcp")
 
@@ -35,87 +43,15 @@ _NO_METHOD: Final = {"code": -32601, "message": "several servers are behind this
 Send = Callable[[Message], Awaitable[None]]
 
 
-class Link:
-    """One of the servers.
-
-    Args:
-        name: what its tools have before their names.
-        gate: judges its calls.
-        server: started.
-        notify: takes what the server sends by itself.
-    """
-
-    def __init__(
-        self, name: str, gate: Gate, server: Server, notify: Callable[[Link, Message], Awaitable[None]]
-    ) -> None:
-        self.name: Final = name
-        self.gate: Final = gate
-        self.server: Final = server
-        self.connection: Final = Connection(gate, to_server=server.send, to_client=self._take)
-        self._notify = notify
-        self._asked: dict[int, asyncio.Future[Message]] = {}
-        self._ids = itertools.count(1)
-
-    async def ask(self, message: Message) -> Message:
-        """Put a request to the server, as its only client would.
-
-        Raises:
-            ServerGone: if it has ended.
-            RefusedFrame: if the request goes no further.
-        """
-        identity = next(self._ids)
-        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        self._asked[identity] = answer
-        try:
-            await self.connection.from_client({**message, "id": identity})
-            return await answer
-        except asyncio.CancelledError as stop:
-            if WITHDRAWN not in stop.args:
-                raise
-            cancelled = {"method": "notifications/cancelled", "params": {"requestId": identity}}
-            await self.connection.from_client({"jsonrpc": "2.0", **cancelled})
-            raise
-        except ConnectionError:
-            raise ServerGone(f"the server `{self.name}` has ended") from None
-        finally:
-            self._asked.pop(identity, None)
-
-    async def pump(self) -> None:
-        """Take in what the server says, until it ends."""
-        try:
-            async for line in lines(self.server.output):
-                try:
-                    frame = parse(line)
-                    passed = await self.connection.from_server(frame)
-                except RefusedFrame as error:
-                    _log.warning("a line of `%s` is no message, and was left out: %s", self.name, error)
-                    continue
-                if passed is not None:
-                    await self._take(cast("Message", frame) if passed is True else passed)
-        finally:
-            self.server.close_input()
-            for answer in self._asked.values():
-                if not answer.done():
-                    answer.set_exception(ServerGone(f"the server `{self.name}` has ended"))
-
-    async def _take(self, message: Message) -> None:
-        if "method" in message:
-            await self._notify(self, message)
-            return
-        answer = self._asked.get(cast("int", message.get("id")))
-        if answer is not None and not answer.done():
-            answer.set_result(message)
-
-
 class Many:
     """A client, and several servers.
 
     Args:
-        servers: gate and process of each, by name.
+        servers: gate and server of each, by name.
         to_client: sends a message to the client.
     """
 
-    def __init__(self, servers: Mapping[str, tuple[Gate, Server]], to_client: Send) -> None:
+    def __init__(self, servers: Mapping[str, tuple[Gate, Upstream]], to_client: Send) -> None:
         self.links: Final = {name: Link(name, gate, server, self._notify) for name, (gate, server) in servers.items()}
         self._tasks = next(iter(self.links.values())).gate.tasks
         self._to_client = to_client
@@ -150,7 +86,7 @@ class Many:
             if task is not None:
                 task.cancel(WITHDRAWN)
             return
-        for link in self.links.values():
+        for link in self._up():
             try:
                 await link.connection.from_client(message)
             except ConnectionError:
@@ -178,32 +114,40 @@ class Many:
             return await self._listed(message, _LISTS[method])
         if method == "ping":
             return _answers.result(0, {})
-        if self._tasks.owns(message):
-            return self._tasks.answer(message, 0)
         if method == "logging/setLevel":
-            await asyncio.gather(*(link.ask(message) for link in self.links.values()))
+            await asyncio.gather(*(link.ask(message) for link in self._up()))
             return _answers.result(0, {})
         link, inner = self._meant(message)
         return {"jsonrpc": "2.0", "error": _NO_METHOD} if link is None else await link.ask(inner)
 
+    def _up(self) -> list[Link]:
+        """The servers that have shaken hands, or that nobody has asked to yet."""
+        return [link for link in self.links.values() if link.up]
+
     def _meant(self, message: Message) -> tuple[Link | None, Message]:
         """The server that a request is for, and the request as that server knows it."""
         params = params_of(message)
+        if self._tasks.owns(message):
+            return self._named_so(self._tasks.server_of(message)) or next(iter(self._up()), None), message
         if message["method"] in ("tools/call", "prompts/get"):
             server, _, name = str(params.get("name")).partition(MARK)
-            return self.links.get(server), {**message, "params": {**params, "name": name}}
+            return self._named_so(server), {**message, "params": {**params, "name": name}}
         reference = table(params.get("ref"))
         if reference.get("type") == "ref/prompt":
             server, _, name = str(reference.get("name")).partition(MARK)
-            return self.links.get(server), {**message, "params": {**params, "ref": {**reference, "name": name}}}
+            return self._named_so(server), {**message, "params": {**params, "ref": {**reference, "name": name}}}
         return self._places.get(str(params.get("uri", reference.get("uri")))), message
 
+    def _named_so(self, server: str) -> Link | None:
+        link = self.links.get(server)
+        return link if link is not None and link.up else None
+
     async def _hello(self, message: Message) -> Message:
-        answers = await asyncio.gather(*(link.ask(message) for link in self.links.values()))
-        results = [table(answer.get("result")) for answer in answers]
-        for link, found in zip(self.links.values(), results, strict=True):
-            if not found:
-                raise ServerGone(f"the server `{link.name}` does not shake hands")
+        results = [
+            found for found in await asyncio.gather(*map(self._met, self.links.values(), repeat(message))) if found
+        ]
+        if not results:
+            raise ServerGone("none of the servers shakes hands")
         capabilities: Message = {}
         for found in results:
             for name, value in table(found.get("capabilities")).items():
@@ -218,8 +162,22 @@ class Many:
             result["instructions"] = "\n\n".join(said)
         return _answers.result(0, result)
 
+    async def _met(self, link: Link, message: Message) -> Message:
+        """What a server answers to the handshake; one that gives no answer is left out, and the others are there."""
+        try:
+            answer = await link.ask(message)
+        except ServerGone as error:
+            answer = _answers.failed(0, str(error))
+        found = table(answer.get("result"))
+        if not found:
+            why = table(answer.get("error")).get("message", "it does not shake hands")
+            _log.warning("the server `%s` is left out: %s", link.name, printable(str(why)))
+            link.gate.tools.note("server_left_out", why=printable(str(why)))
+        link.up = bool(found)
+        return found
+
     async def _listed(self, message: Message, kind: str) -> Message:
-        pages = await asyncio.gather(*(self._all(link, message, kind) for link in self.links.values()))
+        pages = await asyncio.gather(*(self._all(link, message, kind) for link in self._up()))
         return _answers.result(0, {kind: [item for found in pages for item in found]})
 
     async def _all(self, link: Link, message: Message, kind: str) -> list[Any]:
@@ -269,3 +227,73 @@ class Many:
         for link in self.links.values():
             await link.connection.close()
         await asyncio.gather(*(link.server.end() for link in self.links.values()))
+
+
+async def relay_many(gates: Mapping[str, Gate], servers: Mapping[str, Started | Reached]) -> int:
+    """Start or reach several servers, and relay between all of them and the client on standard input and output.
+
+    Args:
+        gates: judges of each server's calls, by name.
+        servers: how each is started, or where it is.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        ConfigError: if one of them cannot be started.
+    """
+    reader, writer = await standard_streams()
+    with contextlib.ExitStack() as held:
+        running = await _begun(gates, servers, held)
+        with told_to_stop():
+            return await _relayed(running, reader, writer)
+
+
+async def _begun(
+    gates: Mapping[str, Gate], servers: Mapping[str, Started | Reached], held: contextlib.ExitStack
+) -> dict[str, tuple[Gate, Upstream]]:
+    """All of them, or none."""
+    running: dict[str, tuple[Gate, Upstream]] = {}
+    try:
+        for name, how in servers.items():
+            running[name] = gates[name], await _one(name, gates[name], how, held)
+    except ConfigError:
+        await asyncio.gather(*(server.end() for _, server in running.values()))
+        raise
+    return running
+
+
+async def _one(name: str, gate: Gate, how: Started | Reached, held: contextlib.ExitStack) -> Upstream:
+    if isinstance(how, Reached):
+        from guardrail_adapters.mcp._far import FarServer
+
+        return FarServer(name, how)
+    cwd = how.cwd or gate.settings.cwd
+    confinement = held.enter_context(gate.confining(cwd))
+    return await Server.start([how.command, *how.args], confinement, env=how.env, cwd=cwd)
+
+
+async def _relayed(
+    running: Mapping[str, tuple[Gate, Upstream]], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> int:
+    async def to_client(message: Message) -> None:
+        writer.write(dump(message))
+        await writer.drain()
+
+    many = Many(running, to_client)
+    pumps = [asyncio.create_task(link.pump()) for link in many.links.values()]
+    try:
+        async for line in lines(reader):
+            try:
+                await many.from_client(parse_one(line))
+            except RefusedFrame as error:
+                _log.warning("a frame of the client was refused: %s", error)
+                await to_client(error.answer())
+        return 0
+    except asyncio.CancelledError:
+        return 0
+    finally:
+        await many.close()
+        for pump in pumps:
+            pump.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)

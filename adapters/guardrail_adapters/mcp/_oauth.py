@@ -1,7 +1,7 @@
 """The relay as an OAuth 2.1 resource server: who asks is what a token says that was made out for the relay.
 
 Its metadata (RFC 9728) says where such a token is got; a token is a JWT of that issuer (RFC 9068) for this resource
-(RFC 8707), sent as a bearer (RFC 6750). Pure, but for the keys, which are read from a file at the start.
+(RFC 8707), sent as a bearer (RFC 6750). Pure, but for the keys, which stand in a file.
 INVARIANT: a token ends here: what goes to the server is the relay's own (MCP 2025-11-25, `basic/authorization`).
 """
 
@@ -58,7 +58,7 @@ class ResourceServer:
         self._resource = resource
         self._issuer = issuer
         self._scopes = tuple(scopes)
-        self._keys = KeySet.open(jwks, "--oauth-jwks")
+        self._keys = KeySet(jwks, "--oauth-jwks")
         parts = urlsplit(resource)
         self.path: Final = WELL_KNOWN + parts.path.rstrip("/")
         self._url = f"{parts.scheme}://{parts.netloc}{self.path}"

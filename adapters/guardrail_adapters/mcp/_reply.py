@@ -5,15 +5,18 @@ Not concerned with what is said.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import AsyncGenerator, Mapping
 from typing import Final
 
 from aiohttp import ClientResponse, web
 
 from guardrail_adapters.mcp import _headers
 from guardrail_adapters.mcp._frames import MAX_FRAME_BYTES, Message, RefusedFrame, dump, parse_one
-from guardrail_adapters.mcp._gate import ServerGone
-from guardrail_adapters.mcp._sse import Event, event
+from guardrail_adapters.mcp._reach import ServerGone
+from guardrail_adapters.mcp._sse import Event, Events, event
+
+_log: Final = logging.getLogger("guardrail.mcp")
 
 _STREAM: Final = "text/event-stream"
 
@@ -95,6 +98,30 @@ def message_of(data: bytes) -> Message:
         return parse_one(data)
     except RefusedFrame as error:
         raise ServerGone(f"the server's answer is no message: {error}") from None
+
+
+async def events(response: ClientResponse) -> AsyncGenerator[Event]:
+    """The events of a stream, as they come.
+
+    Raises:
+        RefusedFrame: if one is too large.
+        ClientError: if the stream breaks off.
+    """
+    found = Events()
+    async for chunk in response.content.iter_any():
+        for one in found.feed(chunk):
+            yield one
+
+
+def carried(found: Event) -> Message | None:
+    """The message of an event; None if it has none that can be read."""
+    if not found.data.strip():
+        return None
+    try:
+        return parse_one(found.data)
+    except RefusedFrame as error:
+        _log.warning("an event of the server is no message, and was left out: %s", error)
+        return None
 
 
 async def returned(response: ClientResponse) -> web.Response:

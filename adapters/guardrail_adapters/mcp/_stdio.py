@@ -11,14 +11,13 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from typing import Final
 
 from guardrail import ConfigError
 from guardrail.confine import Confinement, Job, JobError
-from guardrail_adapters.mcp._clients import Started
 from guardrail_adapters.mcp._connection import Connection
-from guardrail_adapters.mcp._frames import MAX_FRAME_BYTES, Message, RefusedFrame, dump, parse, parse_one
+from guardrail_adapters.mcp._frames import MAX_FRAME_BYTES, Message, RefusedFrame, dump, parse
 from guardrail_adapters.mcp._gate import Gate
 
 _log: Final = logging.getLogger("guardrail.mcp")
@@ -97,6 +96,14 @@ class Server:
             raise ConnectionResetError("the server's input is closed")  # a write would be dropped without a word
         self._input.write(dump(message))
         await self._input.drain()
+
+    async def frames(self) -> AsyncGenerator[Message | list[Message]]:
+        """What it says, until it ends; a line that is no message is left out."""
+        async for line in lines(self.output):
+            try:
+                yield parse(line)
+            except RefusedFrame as error:
+                _log.warning("a line of the server is no message, and was left out: %s", error)
 
     def close_input(self) -> None:
         """Nothing more goes to it."""
@@ -206,81 +213,20 @@ async def relay(gate: Gate, command: Sequence[str], *, env: Mapping[str, str] | 
     reader, writer = await standard_streams()
     with gate.confining(gate.settings.cwd) as confinement:
         server = await Server.start(command, confinement, env=env, cwd=gate.settings.cwd)
-        running = asyncio.current_task()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, lambda: running.cancel() if running is not None else None)
-        try:
-            return await StdioRelay(gate, server, writer).run(reader)
-        except asyncio.CancelledError:
-            return 0
-
-
-async def relay_many(gates: Mapping[str, Gate], servers: Mapping[str, Started]) -> int:
-    """Start several servers and relay between all of them and the client.
-
-    Args:
-        gates: judges of each server's calls, by name.
-        servers: how each is started.
-
-    Returns:
-        The exit code.
-
-    Raises:
-        ConfigError: if one of them cannot be started.
-    """
-    reader, writer = await standard_streams()
-    with contextlib.ExitStack() as held:
-        running = await _started(gates, servers, held)
-        return await _relay_all(running, reader, writer)
-
-
-async def _started(
-    gates: Mapping[str, Gate], servers: Mapping[str, Started], held: contextlib.ExitStack
-) -> dict[str, tuple[Gate, Server]]:
-    """All of them, or none."""
-    running: dict[str, tuple[Gate, Server]] = {}
-    try:
-        for name, how in servers.items():
-            cwd = how.cwd or gates[name].settings.cwd
-            confinement = held.enter_context(gates[name].confining(cwd))
-            command = [how.command, *how.args]
-            running[name] = gates[name], await Server.start(command, confinement, env=how.env, cwd=cwd)
-    except ConfigError:
-        await asyncio.gather(*(server.end() for _, server in running.values()))
-        raise
-    return running
-
-
-async def _relay_all(
-    running: dict[str, tuple[Gate, Server]], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> int:
-    from guardrail_adapters.mcp._many import Many
-
-    async def to_client(message: Message) -> None:
-        writer.write(dump(message))
-        await writer.drain()
-
-    many = Many(running, to_client)
-    pumps = [asyncio.create_task(link.pump()) for link in many.links.values()]
-    current = asyncio.current_task()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, lambda: current.cancel() if current is not None else None)
-    try:
-        async for line in lines(reader):
+        with told_to_stop():
             try:
-                await many.from_client(parse_one(line))
-            except RefusedFrame as error:
-                _log.warning("a frame of the client was refused: %s", error)
-                await to_client(error.answer())
-        return 0
-    except asyncio.CancelledError:
-        return 0
-    finally:
-        await many.close()
-        for pump in pumps:
-            pump.cancel()
-        await asyncio.gather(*pumps, return_exceptions=True)
+                return await StdioRelay(gate, server, writer).run(reader)
+            except asyncio.CancelledError:
+                return 0
+
+
+@contextlib.contextmanager
+def told_to_stop() -> Generator[None]:
+    """What is sent to end this process cancels the task that runs the block, so that everything is let go of."""
+    running, loop = asyncio.current_task(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, lambda: running.cancel() if running is not None else None)
+    yield
 
 
 async def standard_streams() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Generator, Sequence
@@ -17,11 +19,14 @@ from typing import Final
 
 from guardrail import Config, ConfigError, Guard, GuardrailError
 from guardrail.telemetry import configure_from_environment
-from guardrail_adapters.mcp._clients import Plan, plan, servers_of, undo, write
-from guardrail_adapters.mcp._gate import Gate, RelaySettings
+from guardrail_adapters.mcp._clients import OWN, Plan, plan, undo, write
+from guardrail_adapters.mcp._gate import Gate
 from guardrail_adapters.mcp._headers import HttpSettings
+from guardrail_adapters.mcp._kept import TaskFile
 from guardrail_adapters.mcp._names import is_server
-from guardrail_adapters.mcp._pins import Pin, PinStore
+from guardrail_adapters.mcp._pins import Pin, PinStore, pins_path
+from guardrail_adapters.mcp._servers import Left, Reached, ServersFile, Started, read_servers
+from guardrail_adapters.mcp._settings import RelaySettings
 
 __all__ = [
     "Plan",
@@ -67,7 +72,7 @@ def stdio(config: Config, settings: RelaySettings, command: Sequence[str]) -> in
 
 
 def many(config: Config, settings: RelaySettings, file: str) -> int:
-    """Relay between a client and every server that a file says to start.
+    """Relay between a client and every server that a file names.
 
     Args:
         config: of the guard.
@@ -78,12 +83,37 @@ def many(config: Config, settings: RelaySettings, file: str) -> int:
         ConfigError: if the configuration, the file or one of the servers cannot be used.
         TrailError: if the trail cannot be written.
     """
-    from guardrail_adapters.mcp._stdio import relay_many
+    from guardrail_adapters.mcp._many import relay_many
 
-    servers = servers_of(Path(file))
     with _opened(config, settings) as first:
+        servers = _usable(read_servers(Path(file)))
         gates = {name: first.of(name) for name in servers}
         return asyncio.run(relay_many(gates, servers))
+
+
+def _usable(found: ServersFile) -> dict[str, Started | Reached]:
+    """The servers of a file that can be relayed; the others are named on standard error.
+
+    Raises:
+        ConfigError: if there are none.
+    """
+    servers: dict[str, Started | Reached] = {}
+    for name in found.entries:
+        server = found.filled(name, os.environ)
+        if isinstance(server, Left):
+            _log.warning("the server `%s` is left out: %s", name, server.why)
+        elif name != OWN:
+            servers[name] = server
+    if not servers:
+        raise ConfigError(f"`{found.path}` names no server that can be relayed: each needs a `command` or a `url`")
+    if any(isinstance(server, Reached) for server in servers.values()):
+        _needs_aiohttp()
+    return servers
+
+
+def _needs_aiohttp() -> None:
+    if importlib.util.find_spec("aiohttp") is None:
+        raise ConfigError("`aiohttp` is not installed: install `guardrail-runtime[mcp]`")
 
 
 def http(config: Config, settings: RelaySettings, transport: HttpSettings, ready: Callable[[str], None]) -> int:
@@ -99,10 +129,9 @@ def http(config: Config, settings: RelaySettings, transport: HttpSettings, ready
         ConfigError: if the configuration, the pins or the address cannot be used, or aiohttp is not installed.
         TrailError: if the trail cannot be written.
     """
-    try:
-        from guardrail_adapters.mcp._http import serve
-    except ImportError as missing:
-        raise ConfigError(f"`{missing.name}` is not installed: install `guardrail-runtime[mcp]`") from None
+    _needs_aiohttp()
+    from guardrail_adapters.mcp._http import serve
+
     with _opened(config, settings) as gate:
         return asyncio.run(serve(gate, transport, ready))
 
@@ -140,9 +169,11 @@ def _opened(config: Config, settings: RelaySettings) -> Generator[Gate]:
         stack.callback(recorder.shutdown)
         guard = stack.enter_context(Guard.open(config, telemetry=recorder))
         pins = stack.enter_context(contextlib.closing(PinStore.of(config)))
+        seconds = config.review.escalation_seconds
+        tasks = stack.enter_context(contextlib.closing(TaskFile(pins_path(config), 2 * seconds)))
         guard.begin(settings.subject, session=settings.session)
         try:
-            yield Gate(guard, pins, settings)
+            yield Gate(guard, pins, settings, tasks)
         finally:
             try:
                 guard.end(settings.subject, session=settings.session)
@@ -208,8 +239,6 @@ def forget(config: Config, server: str) -> int:
 
 @contextlib.contextmanager
 def _pins(config: Config, *, readonly: bool = True) -> Generator[PinStore]:
-    from guardrail_adapters.mcp._pins import pins_path
-
     if not pins_path(config).exists():
         raise ConfigError("no server has listed its tools to this configuration yet, so nothing is pinned")
     with contextlib.closing(PinStore.of(config, readonly=readonly)) as store:

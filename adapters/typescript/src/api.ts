@@ -1551,6 +1551,8 @@ export interface operations {
                 };
                 content: {
                     "application/json": {
+                        /** @description `in contact`, `cut since TIME`, `never reached`, `not up to date` or `trail refused` */
+                        central?: string;
                         checks: {
                             [key: string]: boolean;
                         };
@@ -1594,6 +1596,8 @@ export interface operations {
                 };
                 content: {
                     "application/json": {
+                        /** @description `in contact`, `cut since TIME`, `never reached`, `not up to date` or `trail refused` */
+                        central?: string;
                         checks: {
                             [key: string]: boolean;
                         };
@@ -1637,6 +1641,8 @@ export interface operations {
                 };
                 content: {
                     "application/json": {
+                        /** @description `in contact`, `cut since TIME`, `never reached`, `not up to date` or `trail refused` */
+                        central?: string;
                         checks: {
                             [key: string]: boolean;
                         };

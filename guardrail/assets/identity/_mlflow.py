@@ -24,7 +24,7 @@ from typing import Any, BinaryIO, Final
 
 import msgspec
 
-from guardrail.assets._files import walk_files
+from guardrail.assets._places import walk_files
 from guardrail.assets._provenance import is_beside_weights
 from guardrail.assets.identity._claims import Claim, Unfit
 
@@ -125,14 +125,24 @@ def has_version(reference: str, tracking_uri: str, environment: Mapping[str, str
     Raises:
         Unfit: if that cannot be told, with the reason.
     """
-    match = _REFERENCE.fullmatch(reference)
-    if match is None or match[2] is None:
-        raise Unfit("a model version is named `mlflow:NAME/VERSION`")
+    name, version = _version_of(reference)
     try:
-        told = _Server(tracking_uri, environment).ask("model-versions/get", name=match[1], version=match[2])
+        told = _Server(tracking_uri, environment).ask("model-versions/get", name=name, version=version)
     except NotThere:
         return False
     return bool(_text(told, "model_version", "version"))
+
+
+def _version_of(reference: str) -> tuple[str, str]:
+    """Name and version of a reference that is no alias.
+
+    Raises:
+        Unfit: if it is another reference, or none.
+    """
+    match = _REFERENCE.fullmatch(reference)
+    if match is None or match[2] is None:
+        raise Unfit("a model version is named `mlflow:NAME/VERSION`")
+    return match[1], match[2]
 
 
 def delete_version(reference: str, tracking_uri: str, environment: Mapping[str, str] = os.environ) -> bool:
@@ -149,11 +159,9 @@ def delete_version(reference: str, tracking_uri: str, environment: Mapping[str, 
     Raises:
         Unfit: if it cannot be deleted, with the reason.
     """
-    match = _REFERENCE.fullmatch(reference)
-    if match is None or match[2] is None:
-        raise Unfit("a model version is named `mlflow:NAME/VERSION`")
+    name, version = _version_of(reference)
     try:
-        _Server(tracking_uri, environment).tell("model-versions/delete", name=match[1], version=match[2])
+        _Server(tracking_uri, environment).tell("model-versions/delete", name=name, version=version)
     except NotThere:
         return False
     return True

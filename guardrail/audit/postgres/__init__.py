@@ -9,14 +9,16 @@ from guardrail.audit.postgres._beside import Disclosed
 from guardrail.audit.postgres._keeping import add_key, prune_rows, retire_key
 from guardrail.audit.postgres._opening import examine, migrate_store
 from guardrail.audit.postgres._reading import Reader
-from guardrail.audit.postgres._server import place
+from guardrail.audit.postgres._server import Limits, Server, place
 from guardrail.audit.postgres._trail import PostgresTrail
 from guardrail.audit.postgres._verify import read_rows
 
 __all__ = [
     "Disclosed",
+    "Limits",
     "PostgresTrail",
     "Reader",
+    "Server",
     "add_key",
     "examine",
     "migrate_store",

@@ -28,7 +28,7 @@ from guardrail.audit._verify_format import read_leaf
 from guardrail.audit._verify_kept import Disclosing, Kept
 from guardrail.audit._verify_pool import spread
 from guardrail.audit._verify_said import People
-from guardrail.audit._verify_scan import Scan, Task, _Reading, without_collecting
+from guardrail.audit._verify_scan import Reading, Scan, Task, without_collecting
 from guardrail.audit._verify_trust import Expected, Witnesses
 from guardrail.audit._verify_walk import Progress, Walk
 from guardrail.errors import TrailError
@@ -165,7 +165,7 @@ def readable(store: str) -> Generator[psycopg.Connection[Any]]:
         raise TrailError(f"cannot read the trail in `{where(store)}`: {text[:1].lower()}{text[1:]}") from None
 
 
-class _Chunk(_Reading):
+class _Chunk(Reading):
     """Some rows, read as a segment would be."""
 
     def __init__(self, first: int, *, deep: bool, origin: str) -> None:
@@ -177,6 +177,7 @@ class _Chunk(_Reading):
     def read(self, rows: Sequence[_Row]) -> Scan:
         """What the rows hold; a chunk without an unreadable row is joined to the one before by its numbers alone."""
         out, deep, prefix = self.out, self.task.deep, hashlib.sha256(b"\0")
+        take = self.leaf_taker()
         for seq, kind, leaf, stored in rows:
             if seq != self.seq:
                 what = f"record {self.seq} is" if seq == self.seq + 1 else f"records {self.seq} to {seq - 1} are"
@@ -192,7 +193,7 @@ class _Chunk(_Reading):
             out.size += len(leaf)
             if deep:
                 # Records are found by their kind: one under another kind would be overlooked.
-                said = self._leaf(leaf, seq, 0)
+                said = take(leaf, seq, 0)
                 if said != kind and said is not None:
                     self.problem(f"lies under the kind `{kind}`, which its leaf is not", 0, seq)
             else:

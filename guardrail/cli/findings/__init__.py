@@ -22,6 +22,7 @@ def about(config: Config) -> Iterator[Finding]:
     import msgspec
 
     from guardrail.cli.findings._assets import asset_findings
+    from guardrail.cli.findings._central import central_findings
     from guardrail.cli.findings._mandates import mandate_findings, read_book
     from guardrail.cli.findings._policy import catalogue_finding, engine_finding
     from guardrail.cli.findings._review import review_findings
@@ -41,6 +42,7 @@ def about(config: Config) -> Iterator[Finding]:
     yield from mandate_findings(config, book)
     yield trail_finding(config)
     yield from state_findings(config)
+    yield from central_findings(config)
     yield from review_findings(config)
     yield from service_findings(config)
     yield from strength_findings(config)

@@ -13,7 +13,7 @@ from guardrail.cli.findings._finding import Finding
 
 if TYPE_CHECKING:
     from guardrail.config import Config
-    from guardrail.mandates import Mandate, MandateBook
+    from guardrail.mandates import MandateBook
 
 
 class Book(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,11 +41,6 @@ def read_book(config: Config) -> Book:
         return Book(error=str(error))
 
 
-def _why_not(book: MandateBook, mandate: Mandate, now_us: int) -> str | None:
-    ended = book.ended(mandate)
-    return str(ended) if ended is not None else mandate.why_not_now(now_us)
-
-
 def mandate_findings(config: Config, read: Book) -> Iterator[Finding]:
     """Which mandates there are, and what is wrong with them."""
     if read.book is None:
@@ -56,7 +51,7 @@ def mandate_findings(config: Config, read: Book) -> Iterator[Finding]:
         yield Finding(name="mandates", state="note", detail=detail)
         return
     book, now_us = read.book, time.time_ns() // 1000
-    why_not = [(mandate.id, _why_not(book, mandate, now_us)) for mandate in book.mandates]
+    why_not = [(mandate.id, book.why_nobody(mandate, now_us)) for mandate in book.mandates]
     files, count = len(book.mandates) + len(book.problems), sum(reason is None for _, reason in why_not)
     others = "".join(f"; `{name}`: {reason}" for name, reason in why_not if reason is not None)
     detail = f"{config.path(config.mandates.directory)}: {counted(files, 'file')}, {count} in force now{others}"

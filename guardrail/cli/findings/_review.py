@@ -107,7 +107,7 @@ def _waiting(config: Config) -> Iterator[Found]:
     from guardrail.audit import trail_directory
     from guardrail.cli._review import read_book
     from guardrail.errors import GuardrailError
-    from guardrail.review._view import moment
+    from guardrail.printing import moment
 
     if not (config.trail.store or trail_directory(config).is_dir()):
         return  # nothing was recorded yet

@@ -31,6 +31,7 @@ def strength_findings(config: Config) -> Iterator[Finding]:
     )
     yield from hook_findings(config)
     yield _kernel_finding()
+    yield _trial_finding()
     if config.execute.confine == "bwrap":
         yield bubblewrap_finding()
     if config.unsafe_fail_open:
@@ -103,3 +104,12 @@ def _kernel_finding() -> Finding:
         f"{found}: at most `{report.mode}` can be held, and it lacks {lacking}; where all is required nothing starts"
     )
     return Finding(name="kernel", state="note", detail=detail)
+
+
+def _trial_finding() -> Finding:
+    """Whether tools can be run on a copy here, found by trying."""
+    from guardrail.trial import host_problem
+
+    if (problem := host_problem()) is not None:
+        return Finding(name="trial", state="note", detail=f"`guardrail run --trial` starts nothing here: {problem}")
+    return Finding(name="trial", state="ok", detail="`guardrail run --trial` can run a command on a copy here")

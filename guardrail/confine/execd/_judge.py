@@ -64,7 +64,7 @@ def judge(
         protected: what nobody may change, and only some may read.
         op: what the call would do.
         objects: to what, all of them.
-        entry: whether names are moved or removed, so that what lies beneath them counts too.
+        entry: whether names are moved or removed, or a directory is closed, so that what lies beneath counts too.
         explicit_times: whether it sets a time that is not now.
     """
     granted: str | None = None
@@ -74,7 +74,7 @@ def judge(
             return Verdict("deny", asset, "asset")
         if asset is not None and not (op == "read" and asset in protected.readable):
             granted = asset
-        if entry and (asset := protected.ancestors.get(found.real)):
+        if entry and (asset := protected.beneath(found.real, found.identity)):
             return Verdict("deny", asset, "ancestor")
     if op not in LOOKING and any(_is_outside(found.real, profile) for found in objects):
         return Verdict("deny", None, "outside")

@@ -7,11 +7,13 @@ as the tool does. If it is killed the tool falls to whoever watches it, and what
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import select
 import signal
 import socket
+import stat
 import sys
 import time
 from dataclasses import replace
@@ -19,8 +21,10 @@ from typing import Any, Final, cast
 
 from guardrail.confine.execd import _processes as processes
 from guardrail.confine.execd._asks import Asks
+from guardrail.confine.execd._changes import changes
 from guardrail.confine.execd._host import holdable, host, refusal
 from guardrail.confine.execd._orders import Mode, Profile, ProtectedSet
+from guardrail.confine.execd._overlay import NoTrial, lay
 from guardrail.confine.execd._wire import unpack
 from guardrail.confine.execd._worker import Events, session_of
 
@@ -35,8 +39,8 @@ def main(order: str, account: str, *argv: str) -> int:
     """Run the tool, write what is to be told of it, and end as it did.
 
     Args:
-        order: file with the profile, the protected set, the tool's variables, what has to be in force, and where people
-            are asked.
+        order: file with the profile, the protected set, the tool's variables, what has to be in force, where people are
+            asked, and what is only tried.
         account: file that is made for the account.
         argv: program and arguments.
     """
@@ -44,11 +48,19 @@ def main(order: str, account: str, *argv: str) -> int:
     fd = os.open(order, os.O_RDONLY | os.O_CLOEXEC)
     given = unpack(fd)
     os.close(fd)
+    # INVARIANT: opened before anything is mounted over it, so that a trial does not keep its own account.
+    place = os.open(os.path.dirname(account), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    trial, why = None, None
+    try:
+        # A namespace of users can only be entered with one thread, and looking at the host takes another.
+        trial = None if given["trial"] is None else _Trial(given["trial"], began)
+    except (NoTrial, OSError) as error:
+        why = str(error)
     told: dict[str, Any] = {"host": host(), "began": began, "events": [], "ended": None}
     try:
-        code = _run(given, list(argv), told)
+        code = _run(given, list(argv), told, trial) if why is None else _cannot(told, why)
     finally:
-        _write(account, told)
+        _write(place, os.path.basename(account), told)
     if code < 0:
         with contextlib.suppress(OSError):
             signal.signal(-code, signal.SIG_DFL)  # not for those that nobody can change
@@ -58,7 +70,7 @@ def main(order: str, account: str, *argv: str) -> int:
     os._exit(code if code >= 0 else 128 - code)
 
 
-def _run(given: dict[str, Any], argv: list[str], told: dict[str, Any]) -> int:
+def _run(given: dict[str, Any], argv: list[str], told: dict[str, Any], trial: _Trial | None) -> int:
     profile = Profile.from_plain(given["profile"])
     if (why := refusal(told["host"], profile.mode, required=given["required"])) is not None:
         return _cannot(told, why)
@@ -90,6 +102,8 @@ def _run(given: dict[str, Any], argv: list[str], told: dict[str, Any]) -> int:
     if asks is not None:
         asks.close()
     told["events"] = events.take()
+    if trial is not None:
+        told["trial"] = trial.account(survivors)
     told["ended"] = {
         "status": status,
         "why": "exited",
@@ -108,6 +122,36 @@ def _asks(where: dict[str, Any] | None) -> Asks | None:
     channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     channel.connect(where["socket"])
     return Asks(channel, where["seconds"])
+
+
+class _Trial:
+    """The directories on trial.
+
+    Args:
+        given: which they are, and directories for what is written and for what is kept of it.
+        began: when, in seconds since 1970.
+
+    Raises:
+        NoTrial: if this host does not let it, or what the tool is given leads around it.
+        OSError: if one of them cannot be opened.
+    """
+
+    def __init__(self, given: dict[str, Any], began: float) -> None:
+        if stat.S_ISREG(os.fstat(0).st_mode) and fcntl.fcntl(0, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY:
+            raise NoTrial("its standard input is a file that it could write to, and no copy of it")
+        self._stage = os.open(given["stage"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._began = began
+        self._layers = lay(given["roots"], given["upper"])
+
+    def account(self, survivors: int) -> dict[str, Any]:
+        """What was changed, once the tool is gone; or why nobody knows."""
+        if survivors:
+            return {"failed": "something of the tool runs still"}
+        try:
+            found, more = changes(self._layers, self._stage, self._began)
+        except OSError as error:
+            return {"failed": str(error)}
+        return {"changes": found, "more": more}
 
 
 class _Ending:
@@ -160,8 +204,9 @@ def _cannot(told: dict[str, Any], why: str) -> int:
     return CANNOT
 
 
-def _write(account: str, told: dict[str, Any]) -> None:
-    with open(account, "w", encoding="utf-8") as file:
+def _write(place: int, name: str, told: dict[str, Any]) -> None:
+    fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600, dir_fd=place)
+    with open(fd, "w", encoding="utf-8") as file:
         json.dump(told, file)
 
 

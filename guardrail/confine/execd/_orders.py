@@ -29,9 +29,10 @@ class ProtectedSet:
         identities: id of the asset of each (device, inode) that was found at or beneath those.
         readable: ids of assets that anybody may read, such as control configurations.
         aliases: other names of protected files that are known to exist, or could: what a name cannot tell.
+        holders: id of an asset beneath each directory above one, by (device, inode).
     """
 
-    __slots__ = ("aliases", "ancestors", "identities", "readable", "roots")
+    __slots__ = ("_ancestors", "aliases", "holders", "identities", "readable", "roots")
 
     def __init__(
         self,
@@ -40,17 +41,23 @@ class ProtectedSet:
         identities: Mapping[tuple[int, int], str],
         readable: Sequence[str] = (),
         aliases: Sequence[str] = (),
+        holders: Mapping[tuple[int, int], str] | None = None,
     ) -> None:
         self.roots = dict(roots)
         self.identities = dict(identities)
         self.readable = frozenset(readable)
         self.aliases = tuple(aliases)
+        self.holders = dict(holders or {})
         ancestors: dict[str, str] = {}
         for root, asset in self.roots.items():
             while (above := os.path.dirname(root)) != root:
                 ancestors.setdefault(above, asset)
                 root = above
-        self.ancestors = ancestors
+        self._ancestors = ancestors
+
+    def beneath(self, real: str, identity: tuple[int, int] | None) -> str | None:
+        """Id of an asset that lies, or is to lie, beneath what is there: a directory moves with all that it holds."""
+        return self._ancestors.get(real) or (self.holders.get(identity) if identity is not None else None)
 
     def at(self, real: str, identity: tuple[int, int] | None) -> str | None:
         """Id of the asset that is, or holds, what lies there."""
@@ -69,7 +76,8 @@ class ProtectedSet:
         """As JSON can carry it."""
         return {
             "roots": self.roots,
-            "identities": [[dev, ino, asset] for (dev, ino), asset in self.identities.items()],
+            "identities": _rows(self.identities),
+            "holders": _rows(self.holders),
             "readable": sorted(self.readable),
             "aliases": list(self.aliases),
         }
@@ -80,9 +88,14 @@ class ProtectedSet:
         return cls(
             roots=value["roots"],
             identities={(dev, ino): asset for dev, ino, asset in value["identities"]},
+            holders={(dev, ino): asset for dev, ino, asset in value["holders"]},
             readable=value["readable"],
             aliases=value["aliases"],
         )
+
+
+def _rows(found: Mapping[tuple[int, int], str]) -> list[list[int | str]]:
+    return [[dev, ino, asset] for (dev, ino), asset in found.items()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,7 @@ from guardrail.confine.execd._pins import again, base, entry, is_link, pin, seen
 from guardrail.confine.execd._seccomp import FSSETXATTR, WRITE_INTENT
 
 MODE_BITS: Final = 0o7777
+LOOK_AND_GO: Final = 0o555
 UTIME_NOW: Final = 0x3FFFFFFF
 UTIME_OMIT: Final = 0x3FFFFFFE
 
@@ -76,7 +77,7 @@ class Plan:
         objects: what it is done to.
         act: does it and gives the value to answer, or nothing if the answer is a descriptor and has gone out.
         fds: pins to close afterwards.
-        entry: whether names are moved or removed, or come to lead elsewhere.
+        entry: whether names are moved or removed, or come to lead elsewhere, or a directory is closed.
         blocks: whether it may wait for somebody, so that it needs a thread of its own.
         times: for an explicit time: what is set, and what was.
         words: a command that does the same, for a person to judge; None where none does.
@@ -287,11 +288,13 @@ class Planner:
                 op, times = "set_times", self._times(trapped.pid, name, rest[0])
             act = self._attribute_act(trapped, fd, rest, status, times)
             said = _explicit(times, status)
+            # Who closes a directory takes away what lies in it; who opens it wider does not.
+            closes = op == "set_security" and stat.S_ISDIR(status.st_mode) and not _widens(name, rest, status)
         except BaseException:
             os.close(fd)
             raise
         words = _words(name, rest, said, found.real)
-        return Plan(op=op, path=path, objects=(found,), act=act, fds=[fd], times=said, words=words)
+        return Plan(op=op, path=path, objects=(found,), act=act, fds=[fd], entry=closes, times=said, words=words)
 
     def _attribute_act(
         self, trapped: Trapped, fd: int, rest: tuple[int, ...], status: os.stat_result, times: tuple[int, ...] | None
@@ -337,6 +340,11 @@ class Planner:
 
 
 _FLAGGED: Final = frozenset({"fchownat", "utimensat", "fchmodat2"})
+
+
+def _widens(name: str, rest: tuple[int, ...], status: os.stat_result) -> bool:
+    """Whether a mode is set in which everybody may look and go where they might before."""
+    return name in calls.MODES and not status.st_mode & ~rest[0] & LOOK_AND_GO
 
 
 def _words(name: str, rest: tuple[int, ...], times: dict[str, Any] | None, real: str) -> tuple[str, ...] | None:

@@ -33,9 +33,13 @@ OWNERS_OF_DESCRIPTORS: Final = (0x8901, 0x8902)
 SET_OWNER: Final = (8, 15)
 """The same by fcntl(2): F_SETOWN and F_SETOWN_EX."""
 
-FILE_STATE: Final = (0x40086604, 0x6609, 0x40806685, 0x800C6613)
+LEASES_AND_HINTS: Final = (1024, 1036, 1038)
+"""fcntl's F_SETLEASE, F_SET_RW_HINT and F_SET_FILE_RW_HINT, which a descriptor that may only read is enough for: who
+holds a lease has everybody else wait who opens the file."""
+
+FILE_STATE: Final = (0x40086604, 0x6609, 0x40806685, 0x800C6613, 0xC0406618, 0xC0406619)
 """ioctls that change a file through a descriptor that may only read it: generation and layout (ext4), verity,
-encryption."""
+encryption, and keys being taken away."""
 
 CLONES: Final = (0x40049409, 0x4020940D, 0xC0189436)
 """FICLONE, FICLONERANGE and FIDEDUPERANGE: a copy between two descriptors, as `cp` makes it."""
@@ -167,7 +171,7 @@ def _rules(plan: FilterPlan) -> dict[str, tuple[Rule, ...]]:
     # Code that was never a file is nothing that anybody could have judged.
     found["memfd_create"] = (Rule(enosys, (Look(1, "lacks", MFD_NOEXEC_SEAL),)),)
     found |= _naming(plan, eperm)
-    found["fcntl"] = tuple(Rule(eperm, (Look(1, "is", command),)) for command in SET_OWNER)
+    found["fcntl"] = tuple(Rule(eperm, (Look(1, "is", command),)) for command in (*SET_OWNER, *LEASES_AND_HINTS))
     found["ioctl"] = (
         *found.get("ioctl", ()),
         *(Rule(eperm, (Look(1, "is", one),)) for one in (*TERMINAL_INPUT, *OWNERS_OF_DESCRIPTORS, *FILE_STATE)),

@@ -38,8 +38,9 @@ def _table(text: str) -> dict[str, int]:
 _EVERYWHERE: Final = _table("""
 pidfd_send_signal 424 io_uring_setup 425 io_uring_enter 426 io_uring_register 427 open_tree 428 move_mount 429
 fsopen 430 fsconfig 431 fsmount 432 fspick 433 pidfd_open 434 clone3 435 close_range 436 openat2 437 pidfd_getfd 438
-process_madvise 440 mount_setattr 442 landlock_create_ruleset 444 landlock_add_rule 445 landlock_restrict_self 446
-memfd_secret 447 fchmodat2 452 setxattrat 463 removexattrat 466 open_tree_attr 467 file_setattr 469
+process_madvise 440 mount_setattr 442 quotactl_fd 443 landlock_create_ruleset 444 landlock_add_rule 445
+landlock_restrict_self 446 memfd_secret 447 fchmodat2 452 lsm_set_self_attr 460 setxattrat 463 removexattrat 466
+open_tree_attr 467 file_setattr 469
 """)
 
 _X86_64: Final = _table("""
@@ -117,7 +118,7 @@ REFUSED: Final = tuple(
 mount umount2 move_mount open_tree open_tree_attr fsopen fsconfig fsmount fspick mount_setattr pivot_root chroot setns
 bpf perf_event_open open_by_handle_at userfaultfd kexec_load kexec_file_load init_module finit_module delete_module
 swapon acct reboot quotactl ptrace process_vm_readv process_vm_writev process_madvise kcmp move_pages migrate_pages
-add_key keyctl request_key pidfd_getfd fanotify_init
+add_key keyctl request_key pidfd_getfd fanotify_init quotactl_fd lsm_set_self_attr
 """.split()
 )
 """The surface of escapes: EPERM, always. No tool that works on files needs any of them."""

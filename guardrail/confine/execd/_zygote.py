@@ -14,7 +14,8 @@ import os
 import select
 import signal
 import socket
-from typing import Any
+import time
+from typing import Any, Final
 
 from guardrail.confine.execd import _processes as processes
 from guardrail.confine.execd._host import host
@@ -22,6 +23,10 @@ from guardrail.confine.execd._orders import Profile, ProtectedSet
 from guardrail.confine.execd._seccomp import warm
 from guardrail.confine.execd._wire import Closed, receive, send, unpack
 from guardrail.confine.execd._worker import Worker
+
+SPARE_SECONDS: Final = 0.03
+"""How long after a start the next worker is made, in seconds, if the session is not over before: making it at once
+takes the processor away from the tool that starts."""
 
 
 class Zygote:
@@ -40,6 +45,7 @@ class Zygote:
         self._signals, self._wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._spare: socket.socket | None = None
         self._likely: Profile | None = None
+        self._due = 0.0
 
     def serve(self) -> None:
         """Work until the guard is gone."""
@@ -59,7 +65,9 @@ class Zygote:
         try:
             send(self._channel, {"host": facts})
             while True:
-                ready = select.select([self._channel.fileno(), self._signals], [], [])[0]
+                ready = select.select([self._channel.fileno(), self._signals], [], [], self._left())[0]
+                if not ready:
+                    self._fork()
                 if self._signals in ready:
                     os.read(self._signals, 4096)
                     self._take_in()
@@ -75,21 +83,31 @@ class Zygote:
     def _take_in(self) -> None:
         ended = processes.reap()
         alone = bool(set(ended) - self._workers) or any(ended.values())
+        if set(ended) & self._workers and self._spare is None:
+            self._fork()
         self._workers -= set(ended)
         # A worker that ended well has left nothing, and looking costs more than a start does.
         if alone:
             processes.end_all(frozenset(self._workers))
 
+    def _left(self) -> float | None:
+        """Seconds until the next worker is to be made; None if there is one."""
+        return None if self._spare is not None else max(0.0, self._due - time.monotonic())
+
     def _open(self, order: dict[str, Any], fds: list[int]) -> None:
+        if self._spare is None:
+            self._fork()
         try:
             if self._spare is not None:
                 send(self._spare, order, fds)
+                self._spare.close()
         except Closed:
             pass  # the guard sees the end of the channel that it gave
         for fd in fds:
             os.close(fd)
+        self._spare = None
         self._likely = Profile.from_plain(order["open"])
-        self._fork()
+        self._due = time.monotonic() + SPARE_SECONDS
 
     def _fork(self) -> None:
         """Have a worker ready for the next session: forking takes longer than everything else of one."""
@@ -98,15 +116,12 @@ class Zygote:
         if pid:
             theirs.close()
             self._workers.add(pid)
-            if self._spare is not None:
-                self._spare.close()
             self._spare = mine
             return
         code = 1
         try:
-            for end in (self._channel, self._spare, mine):
-                if end is not None:
-                    end.close()
+            for end in (self._channel, mine):
+                end.close()
             for fd in (self._alive, self._signals, self._wake):
                 os.close(fd)
             signal.set_wakeup_fd(-1)

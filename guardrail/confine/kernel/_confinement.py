@@ -24,6 +24,7 @@ from guardrail.confine.kernel._executor import host_report, report_of
 from guardrail.confine.kernel._profiles import Bounds, Serving, compared, profile_for, serving_profile
 from guardrail.confine.kernel._protected import protect
 from guardrail.confine.kernel._records import ConfineError, EnforcementReport, observed
+from guardrail.confine.kernel._trial import TrialOrder, Tried
 from guardrail.enforcement import Enforcement, Observed
 from guardrail.model import Effect
 
@@ -45,12 +46,14 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         observed: what was denied or is to be known.
         events: how often, repetitions included.
         refused: why it was not started, if it was not.
+        tried: what it would have changed, if it was on trial.
     """
 
     report: EnforcementReport
     observed: tuple[Observed, ...] = ()
     events: int = 0
     refused: str | None = None
+    tried: Tried | None = None
 
 
 class KernelConfinement:
@@ -64,6 +67,8 @@ class KernelConfinement:
         launcher: what starts Python.
         word: decides about calls that were denied because of an asset, while they wait; without it they are refused.
         ask_seconds: how long each of them waits, in seconds.
+        trial: whether tools work on a copy of what they may change, without a network, since what is sent cannot be
+            taken back.
     """
 
     name = "kernel"
@@ -78,15 +83,18 @@ class KernelConfinement:
         launcher: Sequence[str] = (sys.executable,),
         word: Word | None = None,
         ask_seconds: float = 0.0,
+        trial: bool = False,
     ) -> None:
         self._assets = assets
-        self._bounds = bounds
+        self._bounds = msgspec.structs.replace(bounds, connect=(), unix=()) if trial else bounds
         self._serving = serving
         self._required = required
         self._launcher = launcher
         self._word = word
         self._ask_seconds = ask_seconds
         self._asking: Asking | None = None
+        self._trial = trial
+        self._tried: TrialOrder | None = None
         self._place = tempfile.mkdtemp(prefix="guardrail-confine-")
         self._count = 0
         self._protected: ProtectedSet | None = None
@@ -130,12 +138,15 @@ class KernelConfinement:
         else:
             profile = serving_profile(serving, job.argv, assets, self._bounds.mode)
             environment = serving.environment
+        if self._trial:
+            self._tried = TrialOrder(profile, self._protected, self._place, str(self._count))
         order = {
             "profile": asdict(profile),
             "protected": self._protected.to_plain(),
             "required": self.enforcement is None or self.enforcement.required,
             "environment": environment,
             "asks": self._asks(),
+            "trial": None if self._tried is None else self._tried.plain,
             # Shorter than whoever waits for it does, so that its end is told by what held it.
             "grace_seconds": job.grace_seconds * GRACE_SHARE,
         }
@@ -165,6 +176,7 @@ class KernelConfinement:
             observed=compared(self._effects, map(observed, told["events"])),
             events=ended.get("events", 0),
             refused=told.get("refused"),
+            tried=None if self._tried is None else self._tried.read(told.get("trial")),
         )
 
     def seen(self) -> Seen:
@@ -179,6 +191,8 @@ class KernelConfinement:
         facts: dict[str, str | int] = {"kernel_mode": account.report.mode}
         if account.events:
             facts["kernel_events"] = account.events
+        if account.tried is not None:
+            facts["trial_changes"] = len(account.tried.changes)
         denied = {one.op for one in account.observed if one.outcome == "deny"}
         surprises = {one.asset for one in account.observed if one.asset is not None and one.is_surprise}
         for name, words, most in (
@@ -227,4 +241,5 @@ def _with_place(protected: ProtectedSet, place: str) -> ProtectedSet:
         identities={**protected.identities, (found.st_dev, found.st_ino): OWN_PLACE},
         readable=tuple(protected.readable),
         aliases=protected.aliases,
+        holders=protected.holders,
     )

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from guardrail.assets import Asset
-from guardrail.confine.execd._orders import Profile
+from guardrail.confine.execd._orders import Profile, beneath
 from guardrail.confine.kernel._protected import OWN_CODE, READABLE
 from guardrail.confine.kernel._records import ConfineError, Mode
 from guardrail.enforcement import Observed
@@ -44,8 +44,6 @@ _GRANTS: Final = {
 
 _SENDS: Final = frozenset({"net_send", "remote_exec"})
 _WRITES: Final = frozenset({"write", "append", "create", "copy", "link", "rename"})
-
-_DIGEST_CHUNK: Final = 1024 * 1024
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,7 +169,7 @@ def serving_profile(serving: Serving, argv: Sequence[str], assets: Iterable[Asse
     if not serving.starts(argv):
         raise ConfineError(f"`{printable(' '.join(argv))}` is no serving program with the arguments that were fixed")
     for path, digest in serving.files.items():
-        if _digest(path) != digest:
+        if digest_of(path) != digest:
             raise ConfineError(f"`{printable(path)}` is not what it was when it was fixed: look at it, and fix it anew")
     known = {asset.id: asset for asset in assets}
     missing = [name for name in serving.assets if name not in known]
@@ -206,21 +204,21 @@ def _check_reach(profile: Profile, known: dict[str, Asset], guarded: set[str]) -
         return
     for name in sorted(guarded - set(profile.reads)):
         for root in known[name].roots:
-            over = next(
-                (top for top in (*profile.read, *profile.write) if f"{root}/".startswith(top.rstrip("/") + "/")), None
-            )
+            over = next((top for top in (*profile.read, *profile.write) if beneath(root, (top,))), None)
             if over is not None and os.path.exists(root):
                 raise ConfineError(
                     f"`{name}` lies in `{over}`, which every tool may read: use `strict`, or move one of them"
                 )
 
 
-def _digest(path: str) -> str:
-    digest = hashlib.sha256()
+def digest_of(path: str) -> str:
+    """SHA-256 of a program or script.
+
+    Raises:
+        ConfineError: if it cannot be read.
+    """
     try:
         with open(path, "rb") as file:
-            while chunk := file.read(_DIGEST_CHUNK):
-                digest.update(chunk)
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ConfineError(f"cannot read `{printable(path)}`: {(error.strerror or str(error)).lower()}") from None
-    return digest.hexdigest()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from guardrail.assets import Asset
-from guardrail.confine.execd._orders import ProtectedSet
+from guardrail.confine.execd._orders import ProtectedSet, beneath
 from guardrail.confine.kernel._records import ConfineError
+from guardrail.printing import printable
 
 READABLE: Final = frozenset({"control", "evaluation", "criteria", "registry"})
 """Classes of assets that anybody may read: it is their change that does harm."""
@@ -42,7 +45,7 @@ def protect(assets: Iterable[Asset]) -> ProtectedSet:
     identities: dict[tuple[int, int], str] = {}
     names: dict[tuple[int, int], tuple[str, int, int]] = {}
     for root, asset_id in roots.items():
-        for path, found in _walk(root):
+        for path, found in files_of(root):
             key = found.st_dev, found.st_ino
             identities.setdefault(key, asset_id)
             if stat.S_ISREG(found.st_mode):
@@ -52,28 +55,68 @@ def protect(assets: Iterable[Asset]) -> ProtectedSet:
     aliases = [path for path, links, seen in names.values() if links > seen]
     for root in roots:
         aliases += _mounted_elsewhere(root)
-    return ProtectedSet(roots=roots, identities=identities, readable=readable, aliases=aliases)
+    return ProtectedSet(roots=roots, identities=identities, readable=readable, aliases=aliases, holders=_holders(roots))
 
 
-def _walk(root: str) -> Iterator[tuple[str, os.stat_result]]:
-    try:
-        found = os.lstat(root)
-    except FileNotFoundError:
-        return  # the name is protected, and there is nothing else of it yet
-    yield root, found
-    if not stat.S_ISDIR(found.st_mode):
-        return
+def _holders(roots: Mapping[str, str]) -> dict[tuple[int, int], str]:
+    """The directories above assets, which may be reached by another mount than the one that was declared."""
+    found: dict[tuple[int, int], str] = {}
+    for root, asset in roots.items():
+        above = os.path.dirname(root)
+        while True:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                seen = os.stat(above)
+                found.setdefault((seen.st_dev, seen.st_ino), asset)
+            if above == os.path.dirname(above):
+                break
+            above = os.path.dirname(above)
+    return found
 
-    def fail(error: OSError) -> None:
-        raise ConfineError(f"cannot look into `{error.filename}`, so what it holds is not known: let the guard read it")
 
-    for at, directories, files in os.walk(root, onerror=fail):
-        for name in (*directories, *files):
-            path = os.path.join(at, name)
-            try:
-                yield path, os.lstat(path)
-            except FileNotFoundError:
-                continue
+def raised(error: ConfineError) -> None:
+    """Take what went wrong as an end of everything."""
+    raise error
+
+
+def files_of(root: str, failed: Callable[[ConfineError], None] = raised) -> Iterator[tuple[str, os.stat_result]]:
+    """What lies at and beneath a root, with what it is; links are not followed.
+
+    As deep as it goes: whoever nests directories ends nobody's walk by it.
+
+    Args:
+        root: a real path.
+        failed: takes what could not be looked into; the walk goes on beside it, if this returns.
+
+    Raises:
+        ConfineError: by default, if something cannot be looked into, for what it holds is not known then.
+    """
+    waiting = [root]
+    while waiting:
+        path = waiting.pop()
+        try:
+            found = os.lstat(path)
+            names = os.listdir(path) if stat.S_ISDIR(found.st_mode) else ()
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # it is gone since it was listed; of a root there is nothing but the name yet
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            said = f"cannot look into `{printable(path)}`, so what it holds is not known: {why}"
+            failed(ConfineError(f"{said}; let the guard read it"))
+            continue
+        yield path, found
+        waiting += (os.path.join(path, name) for name in names)
+
+
+def mounts() -> list[tuple[str, str, str]]:
+    """Every mount: device, the directory of it that is shown, and where."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
+        rows = [line.split(" ", 5) for line in table]
+    return [(row[2], _unescaped(row[3]), _unescaped(row[4])) for row in rows]
+
+
+def _unescaped(path: str) -> str:
+    """A path of that table, in which spaces and the like are octal."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), path)
 
 
 def _mounted_elsewhere(root: str) -> Iterator[str]:
@@ -82,10 +125,8 @@ def _mounted_elsewhere(root: str) -> Iterator[str]:
         device = os.stat(root).st_dev
     except OSError:
         return
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
-        rows = [line.split() for line in table]
-    same = [(row[3], row[4]) for row in rows if row[2] == f"{os.major(device)}:{os.minor(device)}"]
-    covering = [(top, point) for top, point in same if _is_at_or_below(root, point)]
+    same = [(top, point) for of, top, point in mounts() if of == f"{os.major(device)}:{os.minor(device)}"]
+    covering = [(top, point) for top, point in same if beneath(root, (point,))]
     if not covering:
         return
     top, point = max(covering, key=lambda mount: len(mount[1]))
@@ -93,13 +134,9 @@ def _mounted_elsewhere(root: str) -> Iterator[str]:
     for other, at in same:
         if at == point:
             continue
-        if _is_at_or_below(inner, other):
+        if beneath(inner, (other,)):
             seen = os.path.normpath(f"{at}/{os.path.relpath(inner, other)}")
             if os.path.lexists(seen) and os.stat(seen).st_dev == device:
                 yield seen
-        elif _is_at_or_below(other, inner):
+        elif beneath(other, (inner,)):
             yield at
-
-
-def _is_at_or_below(path: str, root: str) -> bool:
-    return path == root or path.startswith(root.rstrip("/") + "/")

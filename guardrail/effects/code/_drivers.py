@@ -1,32 +1,37 @@
 """Files that programs run by themselves: hooks, rules, plugins and start files, which no word of a command names.
 
-Not concerned with what is in them: whether this session wrote one is for the history to say. The scripts of a
-`package.json` are shell text, and so the exception: they are looked into.
+Not concerned with what is in them: whether this session wrote one is for the history to say. Tasks that are shell text
+are the exception: `_tasks` looks into them.
 """
 
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from guardrail.effects.code._makefiles import dry_run, recipes
 from guardrail.effects.code._projects import project_code
+from guardrail.effects.code._scripts import written_files
 from guardrail.effects.code._sources import build_of, own_part
+from guardrail.effects.code._tasks import MANAGERS, TASKS, run_tasks
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._values import NUM, TOP, Field
-from guardrail.model import Effect, Origin
+from guardrail.model import Effect, Origin, Resource
+from guardrail.patterns import lazy
 
-MAX_FOLDERS: Final = 8
-"""Most directories in which a program's own files are looked for."""
-
-MAX_SCRIPTS: Final = 8
-"""Most scripts of one `package.json` that one command runs."""
+MAX_FOLDERS: Final = 32
+"""Most directories in which a program's own files are looked for; with more, its work is the session's."""
 
 _BUILT: Final = ("setup.py",)
+
+
+def _configs(tool: str) -> tuple[str, ...]:
+    """The names that tools of JavaScript look for."""
+    return tuple(f"{tool}.config.{ending}" for ending in ("js", "mjs", "cjs", "ts", "mts"))
+
 
 _OWN: Final[Mapping[str, tuple[str, ...]]] = {
     "tox": ("tox.ini", *_BUILT),
@@ -67,17 +72,41 @@ _OWN: Final[Mapping[str, tuple[str, ...]]] = {
     "foreman": ("Procfile",),
     "gulp": ("gulpfile.js",),
     "grunt": ("Gruntfile.js",),
-    "jest": ("jest.config.js", "jest.config.ts", "jest.setup.js"),
-    "webpack": ("webpack.config.js",),
-    "vite": ("vite.config.ts", "vite.config.js"),
-    "vitest": ("vitest.config.ts", "vite.config.ts"),
-    "rollup": ("rollup.config.js",),
-    "eslint": (".eslintrc.js", ".eslintrc.cjs", "eslint.config.js", "eslint.config.mjs"),
+    "jest": (*_configs("jest"), "jest.setup.js"),
+    "webpack": _configs("webpack"),
+    "vite": (*_configs("vite"), *_configs("postcss"), *_configs("svelte")),
+    "vitest": (*_configs("vitest"), *_configs("vite")),
+    "rollup": _configs("rollup"),
+    "eslint": (".eslintrc.js", ".eslintrc.cjs", *_configs("eslint")),
+    "next": _configs("next"),
+    "nuxt": _configs("nuxt"),
+    "astro": _configs("astro"),
+    "babel": _configs("babel"),
+    "playwright": _configs("playwright"),
+    "cypress": _configs("cypress"),
+    "mocha": (".mocharc.js", ".mocharc.cjs"),
+    "prettier": (".prettierrc.js", ".prettierrc.cjs", *_configs("prettier")),
+    "postcss": _configs("postcss"),
+    "tailwindcss": _configs("tailwind"),
+    "commitlint": _configs("commitlint"),
+    "karma": ("karma.conf.js",),
+    "pnpm": (".pnpmfile.cjs",),
+    **dict.fromkeys(("code", "code-insiders", "codium", "cursor"), (".vscode/tasks.json",)),
+    "jupyter": ("jupyter_notebook_config.py", "~/.jupyter/jupyter_notebook_config.py"),
     "scons": ("SConstruct",),
     "invoke": ("tasks.py",),
     "inv": ("tasks.py",),
     "fab": ("fabfile.py",),
     "ansible-playbook": ("ansible.cfg",),
+    "nix-shell": ("shell.nix", "default.nix"),
+    "nix": ("flake.nix",),
+    "gitlab-runner": (".gitlab-ci.yml",),
+    "tilt": ("Tiltfile",),
+    "ansible": ("ansible.cfg",),
+    "caddy": ("Caddyfile",),
+    "latexmk": (".latexmkrc", "latexmkrc"),
+    "doit": ("dodo.py",),
+    "skaffold": ("skaffold.yaml",),
     "psql": ("~/.psqlrc",),
     "sqlite3": ("~/.sqliterc",),
     "emacs": ("~/.emacs", "~/.emacs.d/init.el"),
@@ -96,7 +125,8 @@ _OWN: Final[Mapping[str, tuple[str, ...]]] = {
 """Program -> files that it runs, or that name what it runs, in its directory or the home."""
 
 _TAKES: Final = frozenset(
-    "make gmake just task snakemake ansible-playbook sbatch qsub rake ninja nox tox scons nextflow k6 locust".split()
+    "make gmake just task snakemake ansible-playbook sbatch qsub rake ninja nox tox scons nextflow k6 locust cmake "
+    "supervisord nginx caddy gem pm2 bpftrace".split()
 )
 """Programs that are given the file with what they run."""
 
@@ -114,23 +144,14 @@ _SWIFT: Final = frozenset(("build", "test", "run", "package"))
 _PRINTING: Final = frozenset(("-n", "--just-print", "--dry-run", "--recon", "-q", "--question"))
 """Options with which make runs no recipe."""
 
-_MANAGERS: Final = frozenset(("npm", "pnpm", "yarn", "bun"))
-_INSTALLS: Final = frozenset(("install", "i", "ci", "add", "rebuild", "update", "up"))
-_INSTALLED: Final = ("preinstall", "install", "postinstall", "prepublish", "prepare")
-_PACKED: Final = ("prepublishOnly", "prepare", "prepack", "postpack")
-_RUNS: Final = frozenset(("run", "run-script", "rum", "urn"))
-_PLAIN_RUNS: Final = frozenset(("test", "t", "start", "stop", "restart", "publish", "pack", "version"))
 _LOOKS: Final = frozenset(("--version", "--help", "-h", "help", "version"))
-
-OWNERS: Final = frozenset((*_OWN, *_TAKES, *_MANAGERS, *_BUILDERS))
-"""Programs that `note_own` has something to say about."""
 
 
 def note_own(call: Call, name: str) -> None:
     """Say of each file that a program runs by itself that it does, and where a tool builds programs."""
     if name in _BUILDERS:
         _note_builds(call, name)
-    if name in _OWN or name in _TAKES or name in _MANAGERS:
+    if name in OWNERS:
         _note_files(call, name)
 
 
@@ -154,9 +175,9 @@ def _note_files(call: Call, name: str) -> None:
     if name in _TAKES:
         for field in _given(call):
             _note(call, field)
-    if name in _MANAGERS:
-        for folder in folders:
-            _package(call, folder)
+    _settings(call, name, folders, home)
+    for folder in folders:
+        run_tasks(call, name, folder)
 
 
 def _note_builds(call: Call, name: str) -> None:
@@ -169,11 +190,12 @@ def _note_builds(call: Call, name: str) -> None:
     if shell.emit.muted or dry_run(call) is not None or not (shell.emit.made or shell.written_before):
         return
     folders: list[str] = []
-    for folder in _folders(call):
+    reads = "rust" if name in ("cargo", "cross") else "any"
+    # The first word for cargo says what to do, and no directory of that name is built.
+    for folder in _folders(call, 1 if reads == "rust" else 0):
         path = call.place(Field(text=folder or "."), kind="dir").path
         folders.append(shell.view.identity(posixpath.normpath(path)) if path is not None else "")
     origin = Origin(spec=name, start=call.span[0], end=call.span[1])
-    reads = "rust" if name in ("cargo", "cross") else "any"
     build = build_of(call, reads, folders)
     attrs = {"code": "program", "builds": folders, "built_of": build, "own": own_part(call, build) is not None}
     # INVARIANT: that the tool runs, and may change anything, is said by whoever knows it.
@@ -182,32 +204,46 @@ def _note_builds(call: Call, name: str) -> None:
     )
 
 
-def _folders(call: Call) -> Iterator[str]:
-    """Where the program looks: its directory, and each directory that a word names."""
+def _folders(call: Call, skipped: int = 0) -> Iterator[str]:
+    """Where the program looks: its directory, and each directory that a word names, but for the first so many."""
     yield ""
     count = 0
-    for word in dict.fromkeys(field.text for field in call.args):
+    for word in dict.fromkeys(field.text for field in call.args[skipped:]):
         for text in (word, word.partition("=")[2], word[2:] if word[:2] == "-C" else ""):
             known = text and TOP not in text and NUM not in text and text[0] != "-" and text != "."
-            if known and count < MAX_FOLDERS and call.kind(call.place(Field(text=text))) == "dir":
+            if known and call.kind(call.place(Field(text=text))) == "dir":
                 count += 1
+                if count > MAX_FOLDERS:
+                    call.opaque("program", reason="more directories than are looked at", attrs={"authored": True})
+                    return
                 yield f"{text.rstrip('/')}/"
+
+
+_OPERANDS: Final = frozenset("ansible-playbook sbatch qsub k6 nextflow gem pm2 bpftrace".split())
+"""Those of which any word may be the file."""
 
 
 def _given(call: Call) -> Iterator[Field]:
     for index, field in enumerate(call.args):
         before = call.args[index - 1].text if index else ""
         text = field.text.partition("=")[2] if field.text[:2] == "--" else field.text
-        named = field.text[:2] == "--" or before in (
-            "-f",
-            "-s",
-            "--file",
-            "--justfile",
-            "--taskfile",
-            "-t",
-            "--snakefile",
+        named = (
+            field.text[:2] == "--"
+            or before
+            in (
+                "-f",
+                "-s",
+                "--file",
+                "--justfile",
+                "--taskfile",
+                "-t",
+                "--snakefile",
+                "-P",
+                "--config",
+            )
+            or (before == "-c" and call.name in ("supervisord", "nginx"))
         )
-        if text and field.known and (named or call.name in ("ansible-playbook", "sbatch", "qsub", "k6", "nextflow")):
+        if text and field.known and (named or call.name in _OPERANDS):
             yield Field(text=text)
 
 
@@ -220,53 +256,46 @@ def _note(call: Call, field: Field) -> None:
         call.script(place, authored=changed)
 
 
-# -- package.json
+_NAMING: Final[Mapping[str, re.Pattern[str]]] = {
+    ".npmrc": lazy(
+        r"^\s*(?:script-shell|shell|node-options|git|editor|viewer|onload-script|init-module|(?:user|global)config)\s*=",
+        re.MULTILINE,
+    ),
+    ".yarnrc": lazy(r"^\s*(?:yarn-path|script-shell|\S*onload)", re.MULTILINE),
+    ".yarnrc.yml": lazy(r"^\s*(?:yarnPath|plugins|nodeLinker)\s*:", re.MULTILINE),
+    "deno.json": lazy(r"\"[^\"]*\"\s*:\s*\[?\s*\"\.{0,2}/"),
+    "bunfig.toml": lazy(r"^\s*preload\s*=", re.MULTILINE),
+    "pyproject.toml": lazy(r"^\s*[\"']?backend-path[\"']?\s*=", re.MULTILINE),
+}
+"""Files with settings -> what stands in them where they name a program, or code, that is run."""
+
+_SETTINGS: Final[Mapping[str, tuple[str, ...]]] = {
+    **dict.fromkeys((*MANAGERS, "npx"), (".npmrc", ".yarnrc", ".yarnrc.yml")),
+    "deno": ("deno.json",),
+    "bun": (".npmrc", "bunfig.toml"),
+    **dict.fromkeys(("pip", "pip3", "pipx", "uv", "build", "tox", "poetry", "hatch", "pdm"), ("pyproject.toml",)),
+}
+"""Program -> files with settings which it heeds."""
 
 
-def _package(call: Call, folder: str) -> None:
-    """What a package manager runs of the scripts in `package.json`."""
-    words = [field.text for field in call.args if not field.text.startswith("-")]
-    place = call.place(Field(text=f"{folder}package.json"))
-    data = call.content(place) if place.path is not None else None
-    names = _names(call.name, words)
-    if data is None:
-        if names and place.path is not None and call.shell.emit.wrote(place.path):
-            _note(call, Field(text=f"{folder}package.json"))
-        return
-    scripts = _scripts(data)
-    found = [text for name in names if isinstance(text := scripts.get(name), str)]
-    for text in found[:MAX_SCRIPTS]:
-        with call.perhaps():
-            state = call.state.copy()
-            if folder:
-                state.cwds = (call.place(Field(text=folder)).path,)
-            call.shell.run_text(text, state)
+def _settings(call: Call, name: str, folders: Sequence[str], home: str) -> None:
+    """Settings of the session's that name a program: whatever else they say is no code."""
+    for file in _SETTINGS.get(name, ()):
+        for folder in (*folders, *((f"{home}/",) if file[0] == "." and TOP not in home else ())):
+            place = call.place(Field(text=f"{folder}{file}"))
+            data = call.content(place) if place.path is not None else None
+            if data is not None and _NAMING[file].search(data.decode("utf-8", "replace")):
+                _note(call, Field(text=f"{folder}{file}"))
+    for path in written_files(call, ".tf") or () if name in _PROVISIONING else ():
+        data = call.content(Resource(kind="file", path=path))
+        if data is None or _PROVISIONS.search(data):
+            call.script(Resource(kind="file", path=path), authored=True)
 
 
-def _names(manager: str, words: Sequence[str]) -> list[str]:
-    """Scripts that run for these words."""
-    first = words[0] if words else ""
-    if first in _INSTALLS or (manager == "yarn" and not words):
-        return list(_INSTALLED)
-    if first in _RUNS and len(words) > 1:
-        chosen = words[1]
-    elif first in _PLAIN_RUNS or (manager in ("yarn", "pnpm", "bun") and first):
-        chosen = "test" if first == "t" else first
-    else:
-        return []
-    return [f"pre{chosen}", chosen, f"post{chosen}", *(_PACKED if chosen in ("pack", "publish") else ())]
+_PROVISIONING: Final = frozenset(("terraform", "tofu", "terragrunt"))
+_PROVISIONS: Final = re.compile(rb"(?:local|remote)-exec|\bdata\s+\"external\"|\b(?:before|after)_hook\b")
+"""What stands in a description of machines that runs commands on this one."""
 
 
-class _PackageFile(msgspec.Struct, frozen=True):
-    scripts: dict[str, Any] = {}
-
-
-def _scripts(data: bytes) -> Mapping[str, Any]:
-    try:
-        return _DECODER.decode(data).scripts
-    except (msgspec.MsgspecError, RecursionError):
-        return {}
-
-
-# INVARIANT: made while the module is imported, as msgspec works a type out only once.
-_DECODER: Final = msgspec.json.Decoder(_PackageFile)
+OWNERS: Final = frozenset((*_OWN, *_TAKES, *_SETTINGS, *_PROVISIONING, *TASKS, *_BUILDERS))
+"""Programs that `note_own` has something to say about."""

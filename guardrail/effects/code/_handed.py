@@ -7,35 +7,37 @@ its input name, so what the session wrote of those is run, perhaps, as it would 
 
 from __future__ import annotations
 
-import itertools
 import posixpath
 import re
 import shlex
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from guardrail.effects.code._filters import is_script_filter
+from guardrail.effects.code._assembled import is_assembled
 from guardrail.effects.code._kinds import interpreter_of
 from guardrail.effects.code._projects import LOADERS, TESTERS
+from guardrail.effects.code._script_filters import is_script_filter
 from guardrail.effects.code._scripts import written_files
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import MUTATING
 from guardrail.effects.domain._paths import escape, paths_in
-from guardrail.effects.domain._values import NUM, OWN_FILE, TOP, Field
+from guardrail.effects.domain._state import OWN_FILE
+from guardrail.effects.domain._values import NUM, TOP, Field
 from guardrail.model import Effect, Resource
 from guardrail.patterns import lazy
 
 MAX_HANDED: Final = 8
-"""Most such programs that are looked into for one command."""
+"""Most such programs that are looked into for one command; one more is a question."""
 
-MAX_WORDS: Final = 256
-"""Most words of one command among which they are looked for."""
+MAX_WORDS: Final = 1024
+"""Most words of one command among which they are looked for; more are a question."""
 
 _CHECKING: Final = frozenset(
     "shellcheck shfmt ruff black isort flake8 pylint mypy pyright pyre pytype prettier eslint biome codespell bandit "
-    "autopep8 yapf pyflakes pycodestyle pydocstyle vulture radon typos cspell cloc scc tokei ctags".split()
+    "autopep8 yapf pyflakes pycodestyle pydocstyle vulture radon typos cspell cloc scc tokei ctags "
+    "git-switch git-checkout git-restore git-merge git-reset git-revert git-cherry-pick git-stash".split()
 )
-"""Programs that are handed code, and only look at it or put it in order."""
+"""Programs that are handed code, or names that look like that of some, and only look at it or put it in order."""
 
 _ELSEWHERE: Final = frozenset("docker podman nerdctl kubectl oc lxc crictl ssh".split())
 STARTING: Final = frozenset(
@@ -51,7 +53,8 @@ _TOOLS: Final = frozenset(
     "npm npx yarn pnpm bun bunx deno node nodejs jest vitest mocha ava tap playwright cypress next nuxt vite webpack "
     "gulp grunt tsx ts-node nodemon go cargo mvn mvnw gradle gradlew ant sbt dotnet mix rspec rake bundle rails "
     "phpunit composer ctest bazel swift zig dart flutter stack cabal lein "
-    "Rscript julia jekyll hexo make gmake cmake ninja meson just task".split()
+    "Rscript julia jekyll hexo make gmake cmake ninja meson just task postcss tailwindcss commitlint karma rollup "
+    "esbuild tsup babel storybook astro svelte-kit rails gem pm2 forever prove pm2-runtime".split()
 )
 """Programs that build, test or start what a project holds."""
 
@@ -62,15 +65,15 @@ _LOOKING: Final = frozenset(
 
 _SOURCE: Final = lazy(
     r"\.(?:[cm]?[jt]sx?|go|rs|java|kts?|scala|groovy|gradle|cs|fs|rb|php|c|cc|cpp|cxx|hh?|hpp|exs?|swift|zig|dart|hs|clj"
-    r"|[rR]|Rmd|qmd|jl)$"
+    r"|[rR]|Rmd|qmd|jl|t|pm)$"
 )
 _WHOLE: Final = lazy(r"(?:/|~/|\.\./)[^*?\[\]{}$`]*[^*?\[\]{}$`/]")
 
 _FILLED: Final = lazy(r"[*?\[\]{}$%`]")
 """Where a text begins that is filled in."""
 
-MAX_SOURCES: Final = 32
-"""Most files of source code that are looked at for one command."""
+MAX_SOURCES: Final = 256
+"""Most files of source code that are looked at for one command; one more is a question."""
 
 _NAMED: Final = re.compile(r"\.(?:sh|bash|zsh|ksh|bat|command|run|bin|exe|out|elf|pl|rb|js|mjs|cjs|py|lua|php)$")
 _SHELL_NAME: Final = lazy(r"\.(?:sh|bash|ksh|command)$")
@@ -101,14 +104,23 @@ def note_handed(call: Call, before: int) -> None:
     places = [place for effect in effects if effect.op in MUTATING for place in _written(effect)]
     walked = _walked(base, effects)
     seen = {posixpath.normpath(place.path) for place in (*said, *places, *walked) if place.path is not None}
-    count = 0
+    told = len(seen)
+    if len(call.args) > MAX_WORDS:
+        _too_many(call, "words")
     for vector in (*_vectors(call), *_queued(call, head)):
         path = posixpath.normpath(call.place(Field(text=vector[0])).path or "")
-        if path not in seen and count < MAX_HANDED:
+        if path not in seen and len(seen) - told == MAX_HANDED:
+            _too_many(call, "programs")
+            return
+        if path not in seen:
             seen.add(path)
-            count += 1
             with call.perhaps():
                 shell.again(call, tuple(Field(text=word, span=call.span) for word in vector), external=True)
+
+
+def _too_many(call: Call, what: str) -> None:
+    reason = f"more {what} of the session's than are looked at"
+    call.opaque("program", reason=reason, attrs={"authored": True})
 
 
 def _walked(base: str, effects: Sequence[Effect]) -> Iterator[Resource]:
@@ -148,9 +160,15 @@ def name_sources(call: Call, tool: str) -> None:
     if tool not in _TOOLS or any(field.text in _LOOKING for field in call.args[:1]):
         return
     sources = (path for path in written_files(call, "") or () if _SOURCE.search(path))
-    for path in itertools.islice(sources, MAX_SOURCES):
+    for count, path in enumerate(sources):
+        if count == MAX_SOURCES:
+            _too_many(call, "sources")
+            return
         data = call.content(call.place(Field(text=path)))
-        for token in dict.fromkeys(paths_in(data.decode("utf-8", "replace"))) if data is not None else ():
+        text = data.decode("utf-8", "replace") if data is not None else ""
+        if is_assembled(text):
+            call.script(Resource(kind="file", path=path), authored=True)
+        for token in dict.fromkeys(paths_in(text)):
             _name_token(call, token)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import posixpath
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from guardrail.effects.code._dialogues import dialogue
@@ -18,6 +19,7 @@ from guardrail.effects.code._starting import analysed, inline
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import (
     NOTHING,
+    TOP,
     Field,
     Stream,
 )
@@ -48,6 +50,9 @@ def other(call: Call) -> Stream:
     first = args[0]
     if first.known and not first.text.startswith(("-", "+")) and call.name not in ("deno", "bun", "gdb", "lldb", "R"):
         return run_script(call, "other", first, args[1:])
+    started = _started_file(call) if call.name in _TOOLS else None
+    if started is not None:
+        return run_script(call, "other", *started)
     known = _project_tool(call)
     known = one_liner(call) if known is None else known
     known = is_filter(call) if known is None else known
@@ -130,6 +135,26 @@ _TOOLS: Final = {
 }
 """What package managers and builders do that is no code of the command line."""
 
+_RUN_FLAG: Final = lazy(
+    r"-[AqrRWNESI]+|--(?:allow|deny)-[a-z]+(?:=.*)?|--no-[a-z-]+|--unstable[a-z-]*|--quiet|--check|--cached-only|--reload"
+    r"|--(?:watch|hot|smol|bun|silent)"
+)
+"""Options of `deno run` and `bun run` that say what a script may do, and nothing of what runs."""
+
+_SCRIPT_FILE: Final = lazy(r"(?![a-z]+:)[^-].*\.[cm]?[jt]sx?")
+
+
+def _started_file(call: Call) -> tuple[Field, Sequence[Field]] | None:
+    """The file that `deno run` or `bun` runs, and its arguments; None for anything else."""
+    words = list(call.args)
+    if words[0].text == "run":
+        words.pop(0)
+    while words and words[0].known and _RUN_FLAG.fullmatch(words[0].text):
+        words.pop(0)
+    found = bool(words) and words[0].known and _SCRIPT_FILE.fullmatch(words[0].text) is not None
+    return (words[0], words[1:]) if found else None
+
+
 _LOOKS: Final = {
     "node": ("--check", "-c"),
     "nodejs": ("--check", "-c"),
@@ -144,13 +169,14 @@ def _project_tool(call: Call) -> Stream | None:
     args = call.args
     if args[0].text == "--test" and call.name in ("node", "nodejs"):
         return _node_tests(call)
+    words = [field.text for field in args]
+    looks = len(words) == 2 and words[0] in _LOOKS.get(call.name, ())
+    if looks and words[1][:1] not in ("-", TOP, "") and not args[1].many:
+        return Stream(sources=call.read(args[1], reveals="some"))
     if not all(field.known for field in args) and call.name not in _TOOLS:
         return None
-    words = [field.text for field in args]
     if call.name in _TOOLS and words[0] in _TOOLS[call.name] and args[0].known:
         out = call.opaque("program")
         scripts(call, args[1:])
         return out
-    if len(words) == 2 and words[0] in _LOOKS.get(call.name, ()) and words[1][:1] not in ("-", ""):
-        return Stream(sources=call.read(args[1], reveals="some"))
     return None

@@ -7,26 +7,18 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from guardrail.effects.catalogue._spec import specs
-from guardrail.effects.code._filters import is_filter, is_given_filter, is_script_filter
+from guardrail.effects.code._filters import is_filter, is_given_filter
 from guardrail.effects.code._kinds import interpreter_of
 from guardrail.effects.code._node import module_file
 from guardrail.effects.code._outputs import outputs
+from guardrail.effects.code._script_filters import is_script_filter
 from guardrail.effects.code._scripts import STANDARD_INPUT, is_stream, note_old, script_texts
 from guardrail.effects.code._starting import analysed, changed_start, inline, started
 from guardrail.effects.code.python._run import run_file, run_own
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import place, spellings
-from guardrail.effects.domain._values import (
-    NOTHING,
-    OWN_FILE,
-    SOMETHING,
-    TOP,
-    Field,
-    State,
-    Stream,
-    Value,
-    merge,
-)
+from guardrail.effects.domain._state import OWN_FILE, State
+from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, Stream, Value, merge
 from guardrail.model import Resource
 from guardrail.patterns import lazy
 

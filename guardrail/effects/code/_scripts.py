@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from guardrail.effects.domain._assured import is_replaced
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import Field
 from guardrail.effects.domain._view import FileView
@@ -37,7 +38,7 @@ def script_texts(call: Call, resource: Resource) -> tuple[str, ...]:
         note_script(call, resource)
         return (data.decode("utf-8", "surrogateescape"),)
     old = None
-    if not call.shell.replaced(resource.path):
+    if not is_replaced(call.shell, resource.path):
         old = call.shell.view.read(resource.path, call.shell.limits.script_bytes)
     both = (data,) if old is None or b"\0" in old else (data, old)
     return tuple(dict.fromkeys(text.decode("utf-8", "surrogateescape") for text in both))

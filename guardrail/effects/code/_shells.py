@@ -7,15 +7,8 @@ from typing import Final
 from guardrail.effects.code._running import run_script, started_by
 from guardrail.effects.code._starting import started
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import (
-    NOTHING,
-    SOMETHING,
-    TOP,
-    Field,
-    State,
-    Stream,
-    is_shell_text,
-)
+from guardrail.effects.domain._state import State
+from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, Stream, is_shell_text
 from guardrail.patterns import lazy
 
 _SHELL_FLAGS = lazy(r"[-+][abefhkmnptuvxBCEHPTilrs]*c?[abefhkmnptuvxBCEHPTilrs]*")

@@ -88,7 +88,7 @@ RUBY_CHAINS: Final = frozenset(
     "JSON.parse JSON.generate JSON.pretty_generate Date.today Date.parse Date.new Time.now Time.at Math.sqrt Math.log "
     "Math.log2 Math.log10 Math.sin Math.cos Math.hypot Math::PI Math::E Hash.new Array.new Set.new Integer.sqrt "
     "STDIN.read STDIN.each_line STDIN.readlines STDIN.gets $stdin.read $stdin.each_line $stdin.readlines $stdin.gets "
-    "ENV.key? Float::INFINITY".split()
+    "ARGF.read ARGF.each_line ARGF.readlines ENV.key? Float::INFINITY".split()
 )
 RUBY_METHODS: Final = frozenset(
     "map each select reject sum count size length split join strip chomp lstrip rstrip upcase downcase capitalize "

@@ -5,19 +5,17 @@ Not concerned with what a command inside a container does there: it is handed on
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from guardrail.effects.catalogue._options import Parsed, parse_options
+from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._dockerfile import taken
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._places import take_in
-from guardrail.effects.commands._yaml import documents, items, table, text_of
 from guardrail.effects.domain._addresses import URL, at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._contents import Contents
@@ -40,20 +38,6 @@ _GROUPED: Final[Mapping[str, Mapping[str, str]]] = {
     "buildx": {"build": "build", "b": "build"},
 }
 _LOOKS: Final = frozenset("ls list ps inspect history logs top stats port diff version du".split())
-_COMPOSE_FILES: Final = (
-    "compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml", "compose.override.yaml",
-    "compose.override.yml", "docker-compose.override.yml", "docker-compose.override.yaml",
-)  # fmt: skip
-_COMPOSE_KEYS: Final = frozenset("version name services volumes networks".split())
-_SERVICE_KEYS: Final = frozenset(
-    "image build ports expose environment depends_on restart volumes command entrypoint healthcheck networks user "
-    "working_dir container_name hostname domainname labels logging deploy tty stdin_open init profiles shm_size "
-    "mem_limit mem_reservation cpus stop_grace_period stop_signal tmpfs platform extra_hosts ulimits dns read_only "
-    "pull_policy".split()
-)
-"""What may stand in a compose file that says no more than which images run, with what they see of the host."""
-
-_BUILD_KEYS: Final = frozenset("context dockerfile args target labels shm_size platforms".split())
 
 
 def go_values(parsed: Parsed) -> None:
@@ -343,179 +327,12 @@ def push(call: Call, parsed: Parsed) -> Stream:
     return SOMETHING
 
 
-# -- compose
-
-
-def compose(call: Call, parsed: Parsed) -> Stream:
-    """`docker compose`: containers as a file describes them."""
-    go_values(parsed)
-    word = parsed.operands[0].text if parsed.operands else "ps"
-    rest = tuple(parsed.operands[1:])
-    if word in ("ps", "ls", "logs", "top", "images", "version", "port", "config", "convert", "events", "stats", "wait"):
-        for index, field in enumerate(rest[:-1]):
-            if field.text in ("-o", "--output", "--lock-image-digests-output"):
-                call.put("write", call.place(rest[index + 1]), ())
-        return SOMETHING
-    if word in ("exec", "run"):
-        if word == "run":
-            _services(call, parsed)
-        given = parse_options(specs()[f"docker {word}"], rest)
-        go_values(given)
-        if given.unknown:
-            call.mention((*given.unknown, *given.operands[:1]))
-        service = _service(tuple(given.operands))
-        handed(call, given, service)
-        return inside(call, service, given.operands[1:])
-    where = _service(tuple(field for field in rest if not field.text.startswith("-")))
-    if word == "cp":
-        call.mention(rest)
-        call.emit("copy", at("docker", "compose"), call.place(rest[-1]) if rest else where, may=True)
-        return call.opaque("program", words=rest)
-    if word in ("down", "rm", "kill", "stop", "pause"):
-        volumes = any(field.text in ("-v", "--volumes", "-fsv", "--rmi") for field in rest) and word in ("down", "rm")
-        call.emit("api_delete" if volumes else "service", where)
-        return SOMETHING
-    if word in ("up", "create", "start", "restart", "build", "watch", "unpause", "scale"):
-        call.emit("service", where)
-        _services(call, parsed)
-        return SOMETHING
-    if word in ("pull", "push"):
-        call.emit("net_recv" if word == "pull" else "net_send", where)
-        return SOMETHING
-    return call.opaque("program", reason=f"compose {word[:40]} is not known")
-
-
-def _service(rest: tuple[Field, ...]) -> Resource:
-    return at("docker", f"compose/{rest[0].text if rest and rest[0].known else '*'}")
-
-
-def _services(call: Call, parsed: Parsed) -> None:
-    """Mounts and build contexts of the compose files."""
-    named = parsed.values_of("--file")
-    folder = parsed.value("--project-directory") or Field(text=".")
-    files = named or [below(folder, name) for name in _COMPOSE_FILES]
-    seen = False
-    for field in files:
-        text = call.stdin.text if field.text == "-" else content(call, field)
-        if text is None:
-            continue
-        seen = True
-        base = Field(text=field.text.rpartition("/")[0] or ".") if named else folder
-        for document in documents(text) or [None]:
-            _compose_file(call, document, base)
-            if not _is_plain(document) and field.text != "-":
-                call.script(call.place(field))
-    if not seen:
-        place = call.place(files[0])
-        call.script(place)
-        call.mention(named)
-        call.mention_cwd()
-
-
-def _compose_file(call: Call, document: Any, base: Field) -> None:
-    if document is None:
-        call.opaque("program", reason="a compose file that is not understood")
-        return
-    for service in table(table(document).get("services")).values():
-        for source, target, readonly in _compose_volumes(table(service)):
-            path = source if source.startswith(("/", "~", "$")) or "/" not in source else f"{base.text}/{source}"
-            mounted(call, re.sub(r"\$\{?\w+[^}/]*\}?", TOP, path), target, readonly=readonly, field=base)
-        context = table(service).get("build")
-        folder = text_of(context) or text_of(table(context).get("context"))
-        if folder is not None and not URL.fullmatch(folder):
-            place = call.place(Field(text=folder) if folder.startswith("/") else below(base, folder), recursive=True)
-            call.emit("copy", place, at("docker", "image"), may=True, flow=("build",))
-        call.mention_text(str(table(service).get("command") or ""))
-
-
-def _is_plain(document: Any) -> bool:
-    """Everything in a compose file is understood."""
-    facts = table(document)
-    if any(key not in _COMPOSE_KEYS and not str(key).startswith("x-") for key in facts):
-        return False
-    if any(table(volume).keys() - {"name", "labels"} for volume in table(facts.get("volumes")).values()):
-        return False
-    for service in table(facts.get("services")).values():
-        build = table(service).get("build")
-        if table(service).keys() - _SERVICE_KEYS or table(build).keys() - _BUILD_KEYS:
-            return False
-    return bool(facts)
-
-
-def _compose_volumes(service: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
-    for volume in items(service.get("volumes")):
-        short = text_of(volume)
-        if short is not None:
-            source, _, rest = short.partition(":")
-            target, _, options = rest.partition(":")
-            if rest:
-                yield source, target, "ro" in options.split(",")
-        elif text_of(table(volume).get("source")) is not None:
-            facts = table(volume)
-            yield str(facts["source"]), str(facts.get("target", "")), facts.get("read_only") is True
-
-
-_LOCAL_TRANSPORTS: Final = ("dir", "oci", "oci-archive", "docker-archive", "tarball", "file", "ocidir", "sif")
-_ENGINES: Final = ("containers-storage", "docker-daemon", "ostree")
-
-
-def located(field: Field) -> Field:
-    """`docker://ref`, `dir:/path`, `oci:/path:tag` as a path or an address of ours."""
-    transport, colon, rest = field.text.partition(":")
-    if not colon:
-        return field
-    if transport in _LOCAL_TRANSPORTS and not rest.startswith("//"):
-        path = rest if transport == "dir" else rest.partition(":")[0]
-        return Field(text=path or ".", sources=field.sources, span=field.span)
-    if transport in ("docker", "oci", "oras", "library", "shub") and rest.startswith("//"):
-        return Field(text=f"oci://{rest[2:]}", sources=field.sources, span=field.span)
-    if transport in _ENGINES:
-        return Field(text=f"docker://{rest}", sources=field.sources, span=field.span)
-    return field
-
-
-def images(call: Call, parsed: Parsed) -> Stream:
-    """`skopeo copy` and its like: images between registries, engines and files here."""
-    go_values(parsed)
-    parsed.operands = [located(field) for field in parsed.operands]
-    return apply_spec(call, parsed)
-
-
-def image_build(call: Call, parsed: Parsed) -> Stream:
-    """`apptainer build TARGET SOURCE`, `pull [TARGET] SOURCE`, `push SOURCE TARGET`."""
-    operands = [located(field) for field in parsed.operands]
-    if call.name.endswith("push"):
-        parsed.operands = operands
-    elif len(operands) > 1:
-        parsed.operands = [operands[1], operands[0]]
-    else:
-        parsed.operands = [*operands, Field(text="image.sif")]
-    return apply_spec(call, parsed)
-
-
-def buildah_copy(call: Call, parsed: Parsed) -> Stream:
-    """`buildah copy CONTAINER SOURCE… [TARGET]`: with two or more names the last one is the container's."""
-    if not parsed.operands:
-        return SOMETHING
-    where = at("docker", parsed.operands[0].text)
-    sources = parsed.operands[1:2] if len(parsed.operands) < 4 else parsed.operands[1:-1]
-    for field in sources:
-        for source in call.read(field, recursive=True):
-            call.emit("copy", source, where)
-    call.emit("write", where)
-    return SOMETHING
-
-
 FAMILIES: Final[Mapping[str, Family]] = {
-    "buildah_copy": buildah_copy,
-    "compose": compose,
     "container_build": build,
     "container_group": group,
     "container_in": put_in,
     "container_push": push,
     "container_run": run,
     "go": go,
-    "image_build": image_build,
-    "images": images,
 }
 """What `code` of a spec may say, for this module."""

@@ -13,7 +13,8 @@ from typing import Final
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._makes import below, make
-from guardrail.effects.commands._sql import MYSQL, Client, sql_given
+from guardrail.effects.commands._sql import Client, sql_given
+from guardrail.effects.commands._sql_words import MYSQL
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream, merge

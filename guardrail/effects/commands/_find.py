@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
 import posixpath
+import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -13,6 +15,7 @@ from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._text import split_words
 from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._paths import escape
 from guardrail.effects.domain._values import NOTHING, PATH, TOP, Field, Stream, merge, words_listed
 from guardrail.model import Resource
 from guardrail.patterns import lazy
@@ -40,6 +43,12 @@ _VERBATIM: Final = frozenset(
 )
 """Programs that take each argument as it is, and hand none to a shell that would make several words of it."""
 
+_RENAMING: Final = frozenset(("mv", "cp", "ln", "rename"))
+"""Programs after which something that was there has another name."""
+
+MAX_THERE: Final = 16
+"""Most names that are there which such a program is run on one by one."""
+
 _RUNNING: Final = frozenset(("-exec", "-execdir", "-ok", "-okdir"))
 
 
@@ -58,9 +67,13 @@ def find(call: Call, _parsed: Parsed) -> Stream:
         call.emit("list", call.place(root, kind="dir", recursive=True))
     if any(root.many or root.text.startswith(TOP) for root in roots):
         call.opaque("dynamic", resource=call.place(roots[0]), reason="a root may be an action")
-    _expression(call, args, roots)
+    names = _expression(call, args, roots)
     sources = tuple(source for field in call.args for source in field.sources)
-    return Stream(names=tuple(call.place(root, kind="dir", recursive=True) for root in roots), sources=sources)
+    return Stream(
+        names=tuple(call.place(root, kind="dir", recursive=True) for root in roots),
+        sources=sources,
+        listed=names.listed(call) if names is not None else (),
+    )
 
 
 class _Names:
@@ -120,21 +133,47 @@ class _Names:
         else:
             yield Field(text=f"{base}/{TOP}", glob=f"**{ending}")
 
+    def listed(self, call: Call) -> tuple[str, ...]:
+        """What each line that is printed is one of; () where one may be anything, as a name may hold a line's end."""
+        fields = [field for root in self.roots for field in self.fields(call, root, verbatim=False)]
+        known = not self.branched and all(field.text.replace(PATH, "").isprintable() for field in fields)
+        plain = known and all(self._plain(call, root) for root in self.roots if root.known)
+        return tuple(field.text for field in fields) if plain and all(root.known for root in self.roots) else ()
+
+    def there(self, call: Call, root: Field) -> Iterator[Field]:
+        """Names that are there now and are known whole, near the root: one may be a link, which is what it leads to.
+
+        Args:
+            call: the search.
+            root: where it begins.
+        """
+        path = call.place(root).path if root.known else None
+        if path is None or self.pattern is None or not _PLAIN.fullmatch(self.pattern):
+            return
+        base = escape(path.rstrip("/"))
+        found = [call.shell.view.glob(f"{base}/{between}{self.pattern}") or () for between in ("", "*/", "*/*/")]
+        for name in itertools.islice(itertools.chain.from_iterable(found), MAX_THERE):
+            yield Field(text=name)
+
     @staticmethod
     def _plain(call: Call, root: Field) -> bool:
         path = call.place(root).path if root.known else None
         return path is not None and call.shell.expand.globs.plain(path)
 
 
-def _expression(call: Call, args: list[Field], roots: list[Field]) -> None:
+def _expression(call: Call, args: list[Field], roots: list[Field]) -> _Names | None:
+    """The tests and actions, one by one; returns the names that are printed, None if others may be."""
+    others = False
     names = _Names(roots, follows=call.follows())
     while args:
         text = args.pop(0).text
         if text in _ALONE:
+            others = others or text == "-ls"
             if text in _BRANCHING:
                 names.pattern, names.filtered, names.branched = None, True, True
             continue
         if text in _WITH_TEXT and args:
+            others = others or text == "-printf"
             names.tested(text, args.pop(0))
         elif text in _WITH_FILE and args:
             _with_file(call, text, args.pop(0), roots)
@@ -144,13 +183,15 @@ def _expression(call: Call, args: list[Field], roots: list[Field]) -> None:
         elif text == "-delete":
             _deleted(call, names)
         elif text in _RUNNING:
+            others = True
             end = next((i for i, f in enumerate(args) if f.text == ";" or f.text == "+"), len(args))
             _run_on_names(call, args[:end], names, inside=text.endswith("dir"))
             args = args[end + 1 :]
         else:
             call.opaque("program", reason="an expression of find that is not known")
             _mention_roots(call, roots)
-            return
+            return None
+    return None if others else names
 
 
 def _deleted(call: Call, names: _Names) -> None:
@@ -185,7 +226,8 @@ def _run_on_names(call: Call, command: list[Field], names: _Names, *, inside: bo
     verbatim = call.state.path == () and command[0].known and command[0].text in _VERBATIM
     with call.perhaps():
         for root in names.roots:
-            for name in names.fields(call, root, verbatim=verbatim):
+            there = names.there(call, root) if command[0].text in _RENAMING and not inside else ()
+            for name in itertools.chain(names.fields(call, root, verbatim=verbatim), there):
                 vector = tuple(_named(field, name, inside=inside) for field in command)
                 call.shell.again(call, vector, external=True, cwd=None if inside else call.cwd, stdin=NOTHING)
     effects = call.shell.emit.effects
@@ -233,7 +275,8 @@ def xargs(call: Call, parsed: Parsed) -> Stream:
         listing = _lines(call, parsed) if text is None else ()
         some = [Field(text=one, sources=sources) for one in listing]
         given = words if words and len(words) <= MAX_RUNS else some or [Field(text=TOP, sources=sources)]
-        vectors = [tuple(_replaced(field, mark, one) for field in command) for one in given]
+        inert = _is_inert(call)
+        vectors = [_vector(command, mark, one, inert=inert) for one in given]
     elif words is None:
         named = words_listed(call.stdin) if listed is None and _lines(call, parsed) else None
         more = named if named is not None else [Field(text=TOP, many=True)]
@@ -320,6 +363,29 @@ def _batches(words: list[Field], parsed: Parsed, sources: tuple[Resource, ...]) 
     if len(words) > count * MAX_RUNS:
         return [[Field(text=TOP, many=True, sources=sources)]]
     return [words[i : i + count] for i in range(0, len(words), count)]
+
+
+def _is_inert(call: Call) -> bool:
+    """The names that come in hold nothing that a shell reads otherwise, and this call made none."""
+    paths = [place.path for place in call.stdin.names]
+    known = bool(paths) and not call.shell.emit.made
+    return known and all(path is not None and call.shell.view.inert(path) for path in paths)
+
+
+def _vector(command: tuple[Field, ...], mark: str, one: Field, *, inert: bool) -> tuple[Field, ...]:
+    """The command with a word in place of the mark.
+
+    What is put into the text of a shell is a part of that text. A name of which nothing is known but that it holds
+    nothing which a shell reads otherwise is what a parameter of the shell would be there.
+    """
+    words = [field.text for field in command]
+    if not inert or one.known or PATH not in one.text or TOP in one.text.replace(PATH, "") or len(words) != 3:
+        return tuple(_replaced(field, mark, one) for field in command)
+    shell = words[0].rpartition("/")[2] in ("sh", "bash", "dash") and words[1] == "-c" and command[2].known
+    if not shell or mark not in words[2] or "'" in words[2] or re.search(r"\$[{]?[\d@*#]", words[2]) is not None:
+        return tuple(_replaced(field, mark, one) for field in command)
+    text = msgspec.structs.replace(command[2], text=words[2].replace(mark, "${1}"))
+    return (*command[:2], text, command[0], one)
 
 
 def _replaced(field: Field, mark: str, one: Field) -> Field:

@@ -12,16 +12,9 @@ from typing import Final
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.commands._family import Family
-from guardrail.effects.commands._git_repo import (
-    plainly,
-    put_there,
-    rewritten,
-    root,
-    setting,
-    settings_changed,
-    stored,
-    tree,
-)
+from guardrail.effects.commands._git_hooks import hooks
+from guardrail.effects.commands._git_repo import plainly, rewritten, root, settings_changed, stored, tree
+from guardrail.effects.commands._git_settings import note_settings, setting
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._entering import entered
 from guardrail.effects.domain._values import NUM, SOMETHING, TOP, Field, Stream, merge, starred
@@ -71,6 +64,9 @@ def git(call: Call, _parsed: Parsed) -> Stream:
     name = args.pop(0).text
     if settings_changed(call):
         return call.opaque("dynamic", reason="a setting of git may name a program")
+    if call.shell.written_before or call.shell.emit.made:
+        note_settings(call, aliases)
+        hooks(call, _ANY_HOOKS)
     # A subcommand of git's own cannot be given another meaning: an alias of its name is ignored.
     if f"git-{name}" not in specs():
         if name.lower() in aliases and name not in _UNSPECIFIED:
@@ -78,6 +74,10 @@ def git(call: Call, _parsed: Parsed) -> Stream:
         return call.opaque("program", reason=f"git {name[:40]} is not known")
     call.name, call.args = f"git-{name}", tuple(_without_negations(f"git-{name}", args))
     return call.shell.plain(call)
+
+
+_ANY_HOOKS: Final = ("post-index-change", "reference-transaction")
+"""Hooks that run with nearly every subcommand."""
 
 
 def _without_negations(name: str, args: list[Field]) -> list[Field]:
@@ -114,7 +114,7 @@ def _global(call: Call, args: list[Field], aliases: dict[str, str]) -> Stream | 
     elif name in ("--git-dir", "--work-tree"):
         if not equals and not args:
             return SOMETHING
-        _elsewhere(call, name, field.tail(len(name) + 1) if equals else args.pop(0))
+        _elsewhere(call, name, field.tail(len(name) + 1) if equals else args.pop(0), aliases)
     elif name == "--namespace":
         if not equals and args:
             args.pop(0)
@@ -128,14 +128,16 @@ def _only(places: Sequence[str | None]) -> str | None:
     return places[0] if len(places) == 1 else None
 
 
-def _elsewhere(call: Call, option: str, folder: Field) -> None:
-    """Another tree, or another repository: its settings, if this call wrote them, may name programs."""
+def _elsewhere(call: Call, option: str, folder: Field, aliases: dict[str, str]) -> None:
+    """Another tree, or another repository: its settings, if the session wrote them, may name programs."""
     call.mention((folder,))
     if option == "--work-tree":
         call.cwd = call.place(folder, kind="dir").path
         return
-    if put_there(call, call.place(Field(text=f"{folder.text.rstrip('/')}/config", glob=None))):
+    if not folder.known:
         call.opaque("dynamic", reason="a setting of git may name a program")
+    elif call.shell.written_before or call.shell.emit.made:
+        note_settings(call, aliases, folder.text.rstrip("/"))
 
 
 def _aliased(call: Call, value: str, args: list[Field]) -> Stream:

@@ -10,8 +10,8 @@ from typing import Final
 
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._family import Family
+from guardrail.effects.commands._git_hooks import hooks
 from guardrail.effects.commands._git_repo import (
-    hooks,
     mention_hub,
     objects,
     path_of,
@@ -20,10 +20,10 @@ from guardrail.effects.commands._git_repo import (
     rewritten,
     root,
     sends,
-    setting,
     stored,
     transport,
 )
+from guardrail.effects.commands._git_settings import setting
 from guardrail.effects.domain._addresses import aliases, at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream

@@ -1,4 +1,4 @@
-"""What git commands have in common: where a repository is, which settings are code, and what hooks would run.
+"""What git commands have in common: where a repository is, what leads out of it, and what hooks would run.
 
 Not concerned with single subcommands.
 """
@@ -6,7 +6,7 @@ Not concerned with single subcommands.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from guardrail.effects.domain._addresses import URL, aliases, at
@@ -20,33 +20,6 @@ from guardrail.patterns import lazy
 
 MAX_PARENTS: Final = 24
 """Most directories looked at upwards for a repository's root."""
-
-_SECTIONS: Final = frozenset(
-    "user author committer color advice core init safe http https fetch push pull merge rebase diff log status branch "
-    "gc pack index feature i18n commit tag stash rerere transfer fsck help grep format show apply am checkout clone "
-    "worktree versionsort sparse extensions repack splitindex gui blame mailmap mailinfo reflog column revert imap "
-    "receive remote rename pack-refs maintenance hub github gitlab credential gpg lfs submodule pager".split()
-)
-_CODE: Final = lazy(
-    r"core\.(pager|editor|sshcommand|hookspath|fsmonitor|askpass|gitproxy|alternaterefscommand|attributesfile|worktree)"
-    r"|pager\..+|sequence\.editor|diff\.(external|.+\.(command|textconv))|merge\..+\.driver|credential\..*helper"
-    r"|gpg\.(.+\.)?(program|defaultkeycommand)|init\.templatedir|remote\..+\.(uploadpack|receivepack|vcs|proxy)"
-    r"|http\..*proxy|receive\..*hook.*|gc\.recentobjectshook|submodule\..+\.update|lfs\.(customtransfer|extension)\..+"
-    r"|core\.(gitproxy|quarantine.*)|rebase\.exec.*|format\.(outputdirectory|attach)|interactive\..+|core\.excludesfile"
-)
-_ADDRESS: Final = lazy(r"remote\..+\.(push)?url|submodule\..+\.url|lfs\.(push)?url")
-_FILE: Final = lazy(
-    r"http\.(?:.+\.)?(?:cookiefile|sslcert|sslkey|sslcainfo|sslcapath|proxysslcert|proxysslkey|proxysslcainfo)"
-    r"|commit\.template|mailmap\.file|blame\.ignorerevsfile|gpg\.ssh\..*file|fsck\.skiplist|imap\.folder"
-)
-"""Settings that name a file which is read, or sent, or kept up to date."""
-
-_PLAIN_VALUE: Final = lazy(r"([A-Za-z0-9._-]+)(?: (?:-[A-Za-z]+|--[a-z-]+))*")
-_HARMLESS: Final = frozenset(
-    "cat less more vi vim nvim nano emacs micro code subl true false delta bat head store cache manager manager-core "
-    "manager-ssh osxkeychain libsecret wincred gpg gpg2 ssh-keygen ssh main master never auto gh gcm oauth on off yes "
-    "no 0 1".split()
-)
 
 
 def root(call: Call) -> Resource:
@@ -248,71 +221,15 @@ _MAKING: Final = frozenset(("git-init", "git-clone"))
 """Subcommands that make a repository, with settings that it is safe to begin with."""
 
 
-def setting(call: Call, key: Field, value: Field | None) -> bool:
-    """Whether a setting may name a program; if so says that, and what it would do.
-
-    Args:
-        call: the command.
-        key: such as `core.pager`.
-        value: its value, None if it has none.
-    """
-    if not key.known:
-        call.opaque("dynamic", reason="a setting of git whose name is not known")
-        return True
-    name = key.text.lower()
-    if value is None:
-        return False
-    if _ADDRESS.fullmatch(name):
-        far = place_of(call, value)
-        if far is None:
-            call.mention((value,))
-        mention_hub(call, far)
-        return transport(call, value)
-    if _FILE.fullmatch(name):
-        call.mention((value,))
-        return False
-    if name.startswith("alias."):
-        return _alias(call, value)
-    if name.partition(".")[0] in _SECTIONS and not _CODE.fullmatch(name):
-        return False
-    match = _PLAIN_VALUE.fullmatch(value.text) if value.known else None
-    if value.text == "" or (match is not None and match[1].rpartition("/")[2] in _HARMLESS):
-        return False
-    if not value.known:
-        call.opaque("dynamic", reason="a setting of git names a program that is not known")
-        return True
-    _text(call, value.text.removeprefix("!"))
-    call.opaque("inline", reason=f"{name[:40]} of git names a program", words=(value,))
-    call.mention_text(value.text)
-    return True
+def git_folder(call: Call) -> str:
+    """Where the repository keeps its settings and hooks: of a tree that was added to one, where that one is."""
+    top = root(call)
+    path = f"{top.path.rstrip('/')}/.git" if top.path is not None else ".git"
+    if call.shell.view.kind(path) != "file":
+        return path
+    data = call.content(Resource(kind="file", path=path)) or b""
+    match = _WORKTREE.fullmatch(data.decode("utf-8", "replace").strip())
+    return match["folder"] if match is not None else path
 
 
-def _alias(call: Call, value: Field) -> bool:
-    if value.known and not value.text.startswith("!"):
-        return bool(re.search(r"(^|\s)-[cO]|--exec|--upload-pack|--receive-pack|!", value.text)) and _inline(
-            call, value
-        )
-    if value.known:
-        _text(call, value.text[1:])
-    return _inline(call, value)
-
-
-def _inline(call: Call, value: Field) -> bool:
-    call.opaque("inline", reason="an alias of git runs a command", words=(value,))
-    call.mention_text(value.text)
-    return True
-
-
-def _text(call: Call, text: str) -> None:
-    with call.perhaps():
-        call.shell.run_text(text, call.state.copy())
-
-
-def hooks(call: Call, names: Iterable[str]) -> None:
-    """Hooks that are there run; whether this session wrote them is for the history to say."""
-    for name in (f"{folder}/{name}" for name in names for folder in (".git/hooks", ".husky", ".githooks")):
-        place = call.place(Field(text=name))
-        authored = place.path is not None and put_there(call, place)
-        if authored or call.kind(place) is not None:
-            attrs = {"authored": True} if authored else None
-            call.shell.emit.opaque("script", place, spec="git", span=call.span, attrs=attrs)
+_WORKTREE: Final = lazy(r"gitdir: (?P<folder>/.*?)(?:/worktrees/[^/]+)?")

@@ -13,18 +13,9 @@ from typing import Final
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
-from guardrail.effects.commands._git_repo import (
-    hooks,
-    objects,
-    place_of,
-    put_there,
-    quietly,
-    rewritten,
-    root,
-    setting,
-    stored,
-    tree,
-)
+from guardrail.effects.commands._git_hooks import hooks
+from guardrail.effects.commands._git_repo import objects, place_of, put_there, quietly, rewritten, root, stored, tree
+from guardrail.effects.commands._git_settings import setting
 from guardrail.effects.commands._patches import git_apply
 from guardrail.effects.commands._targets import destinations, operands_and_target
 from guardrail.effects.domain._addresses import at
@@ -38,8 +29,8 @@ MAX_PATCH_BYTES: Final = 1024 * 1024
 """Largest patch whose names are read, in bytes; a larger one may change anything below."""
 
 _MESSAGE = lazy(r"-[a-zA-Z]*m.*|--mes.*", re.DOTALL)
-_COMMIT_HOOKS: Final = ("pre-commit", "prepare-commit-msg", "commit-msg", "post-commit")
-_CHECKOUT_HOOKS: Final = ("post-checkout", "post-merge", "post-rewrite", "pre-rebase", "reference-transaction")
+_COMMIT_HOOKS: Final = ("pre-commit", "prepare-commit-msg", "commit-msg", "post-commit", "post-rewrite")
+_CHECKOUT_HOOKS: Final = ("post-checkout", "pre-merge-commit", *_COMMIT_HOOKS, "post-merge", "pre-rebase")
 _PATCHED: Final = lazy(
     r"^(?:\+\+\+ (?:[a-z]/)?(?P<new>[^\t\n]+)|--- (?:[a-z]/)?(?P<old>[^\t\n]+)|rename (?:from|to) (?P<name>[^\n]+)"
     r"|copy to (?P<copy>[^\n]+)|diff --git (?:[a-z]/)?(?P<a>\S+) (?:[a-z]/)?(?P<b>\S+))",

@@ -133,6 +133,10 @@ def parallel(call: Call, _parsed: Parsed) -> Stream:
     if not all(field.known for field in command):
         return call.opaque("dynamic", reason="the command of parallel is not known", words=(*words,))
     text = " ".join(field.text for field in command)
+    codes = [match["code"] for match in _PERL.finditer(text)]
+    if not all(_PLAIN_PERL.fullmatch(code) for code in codes):
+        call.mention_text(text)
+        return call.opaque("inline", reason="an expression of Perl in a command of parallel")
     with call.perhaps():
         out = [_job(call, text, job, sources) for job in jobs]
     found = sources
@@ -170,11 +174,23 @@ def _jobs(call: Call, given: Sequence[Field]) -> tuple[Sequence[str], tuple[Reso
     return [TOP], merge(sources, call.stdin.sources)
 
 
+_PERL: Final = lazy(r"\{(?:[-+]?\d+)?=(?P<code>.*?)=\}", re.DOTALL)
+"""What `parallel` evaluates for each job."""
+
+_PLAIN_PERL: Final = lazy(
+    r"\s*(?:(?:s|tr|y)(?P<mark>[/|#:,!])(?:(?!(?P=mark)|\(\?)[^\\$@]|\\.)*\$?(?P=mark)"
+    r"(?:(?!(?P=mark))[\w ./-])*(?P=mark)[gi]*"
+    r"|(?:\$_ ?= ?)?(?:uc|lc|ucfirst|lcfirst)(?:\(\$_\)| \$_)?|)\s*;?\s*"
+)
+"""One that only changes the letters of the word."""
+
 _WORD: Final = lazy(rf"(?:[A-Za-z0-9_./:@%+=,-]|{NAME}|{PATH})+")
 """A word that means itself, or a name that was listed."""
 
 
 def _job(call: Call, text: str, job: str, sources: tuple[Resource, ...]) -> Stream:
+    text, changed = _PERL.sub("{}", text), _PERL.search(text) is not None
+    job = TOP if changed else job
     if not text:
         whole = job
     elif _MARK.search(text):

@@ -1,4 +1,4 @@
-"""zip, 7z, rar, ar, cpio, pax, jar and images of file trees: what goes in is copied, what comes out is written.
+"""7z, rar, ar, cpio, pax, jar and images of file trees: what goes in is copied, what comes out is written.
 
 Not concerned with tar and one-file compressors: those are in `_archive`.
 """
@@ -20,23 +20,8 @@ from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, Str
 from guardrail.model import Resource
 from guardrail.patterns import lazy
 
-_HERE: Final = Field(text=".")
-_ZIP_VALUES: Final = frozenset("P b t tt n O s ds lf TT UN Z".split())
-_ZIP_FLAGS: Final = frozenset(
-    "r R j m d u f FS F FF T e q v h L l ll g k o D c z A J X y S w $ $$ @ db dc dd dg dv du sf la li lF sp sb sv su "
-    "sU sc so SF nw ws MM DF AS AC RE FI df h2 VV UN i x 0 1 2 3 4 5 6 7 8 9 p ic a B V C I C2 C5".split()
-)
-_ZIP_LONGS: Final = {
-    "recurse-paths": "r", "recurse-patterns": "R", "junk-paths": "j", "move": "m", "delete": "d", "update": "u",
-    "freshen": "f", "filesync": "FS", "encrypt": "e", "quiet": "q", "verbose": "v", "test": "T", "password": "P",
-    "temp-path": "b", "from-date": "t", "before-date": "tt", "suffixes": "n", "output-file": "O", "out": "O",
-    "split-size": "s", "dot-size": "ds", "logfile-path": "lf", "unzip-command": "TT", "compression-method": "Z",
-    "names-stdin": "@", "exclude": "x", "include": "i", "symlinks": "y", "no-extra": "X", "no-dir-entries": "D",
-    "grow": "g", "difference-archive": "DF", "show-files": "sf", "help": "h", "version": "v", "fix": "F",
-    "fixfix": "FF", "adjust-sfx": "A", "junk-sfx": "J", "latest-time": "o", "archive-comment": "z", "to-crlf": "l",
-    "from-crlf": "ll", "entry-comments": "c", "display-bytes": "db", "display-counts": "dc", "display-dots": "dd",
-    "copy-entries": "U", "fifo": "FI", "must-match": "MM", "regex": "RE",
-}  # fmt: skip
+HERE: Final = Field(text=".")
+
 _SEVEN_ADD: Final = frozenset(("a", "u"))
 _AR_KEYS = lazy(r"-?[dmpqrstxabcDfiIlNoPsSTuUvVO]+")
 
@@ -75,106 +60,6 @@ def with_suffix(field: Field, suffix: str) -> Field:
     return msgspec.structs.replace(field, text=field.text + suffix)
 
 
-# -- zip
-
-
-def zip_(call: Call, _parsed: Parsed) -> Stream:
-    """`zip ARCHIVE FILE…`: options of one or two letters, lists of patterns after `-x` and `-i`."""
-    given, values, operands = _zip_words(call)
-    if given is None:
-        return call.opaque("program", reason="options of zip that are not known")
-    for field in values.get("TT", ()):
-        call.opaque("inline", reason="zip runs a program", words=(field,))
-    if "lf" in values:
-        call.put("write", call.place(values["lf"][-1]), ())
-    if not operands:
-        return Stream(sources=call.stdin.sources, flow=call.stdin.flow)
-    archive = operands.pop(0)
-    if archive.text != "-":
-        archive = with_suffix(archive, ".zip")
-    if "O" in values:
-        sources = call.read(archive)
-        archive = values["O"][-1]
-    else:
-        sources = ()
-    if "sf" in given:
-        return SOMETHING
-    sources = merge(sources, _zipped(call, given, operands))
-    if archive.text == "-":
-        return Stream(sources=sources, flow=call.stdin.flow)
-    call.put("write", call.place(archive), sources)
-    return NOTHING
-
-
-def _zipped(call: Call, given: set[str], operands: list[Field]) -> tuple[Resource, ...]:
-    """Whose content goes into the archive: files, those that the input names, and comments."""
-    sources = call.stdin.sources if {"z", "c"} & given else ()
-    if "d" in given:
-        return sources
-    sources = merge(sources, contents(call, operands, recursive=bool({"r", "R"} & given), gone="m" in given))
-    if "@" in given:
-        sources = merge(sources, named_input(call, gone="m" in given))
-    if "R" in given:
-        sources = merge(sources, contents(call, [_HERE], gone="m" in given))
-    return sources
-
-
-def _zip_words(call: Call) -> tuple[set[str] | None, dict[str, list[Field]], list[Field]]:
-    given: set[str] = set()
-    values: dict[str, list[Field]] = {}
-    operands: list[Field] = []
-    words = list(call.args)
-    listing = False
-    while words:
-        field = words.pop(0)
-        text = field.text
-        if text == "--":
-            operands.extend(words)
-            break
-        if text[:1] != "-" or text == "-" or field.many:
-            if listing and text == "@":
-                listing = False
-            elif not listing:
-                operands.append(field)
-            continue
-        names = _zip_options(text)
-        if names is None:
-            return None, values, operands
-        given.update(names)
-        last = names[-1]
-        listing = last in ("x", "i")
-        if last in _ZIP_VALUES and not _zip_has_value(text, last) and words:
-            values.setdefault(last, []).append(words.pop(0))
-        elif last in _ZIP_VALUES:
-            values.setdefault(last, []).append(Field(text=text.partition("=")[2] or TOP))
-    return given, values, operands
-
-
-def _zip_has_value(text: str, last: str) -> bool:
-    return "=" in text or (not text.startswith("--") and not text.endswith(last))
-
-
-def _zip_options(text: str) -> list[str] | None:
-    """The options in one word; None if one is not known."""
-    if text.startswith("--"):
-        name = _ZIP_LONGS.get(text[2:].partition("=")[0])
-        return [name] if name is not None else None
-    names: list[str] = []
-    i = 1
-    while i < len(text):
-        pair, one = text[i : i + 2], text[i]
-        name = pair if len(pair) == 2 and (pair in _ZIP_FLAGS or pair in _ZIP_VALUES) else one
-        if name not in _ZIP_FLAGS and name not in _ZIP_VALUES:
-            return None
-        names.append(name)
-        i += len(name)
-        if name in _ZIP_VALUES:
-            break
-        if text[i : i + 1] == "-":  # a switch turned off
-            i += 1
-    return names or None
-
-
 # -- 7z and rar
 
 
@@ -207,7 +92,7 @@ def seven(call: Call, _parsed: Parsed) -> Stream:
     sources = merge(sources, call.read(archive))
     if any(text.startswith("-so") for text in given):
         return Stream(sources=sources, flow=call.stdin.flow)
-    folder = next((f.tail(2) for f in switches if f.text.startswith("-o") and len(f.text) > 2), _HERE)
+    folder = next((f.tail(2) for f in switches if f.text.startswith("-o") and len(f.text) > 2), HERE)
     below(call, folder, sources)
     return SOMETHING
 
@@ -229,7 +114,7 @@ def _seven_add(
 
 def _listed_too(call: Call, files: Sequence[Field]) -> tuple[Resource, ...]:
     sources: tuple[Resource, ...] = ()
-    for field in files or (_HERE,):
+    for field in files or (HERE,):
         if field.text.startswith("@") and len(field.text) > 1:
             sources = merge(sources, contents(call, call.listed(field.tail(1))))
             sources = merge(sources, contents(call, [field]))
@@ -268,7 +153,7 @@ def rar(call: Call, _parsed: Parsed) -> Stream:
             named = last
         elif last is not None and "/" in last.text:
             below(call, last, sources)  # it is a folder if it is there by then
-        below(call, named or _HERE, sources)
+        below(call, named or HERE, sources)
     return SOMETHING
 
 
@@ -300,7 +185,7 @@ def ar(call: Call, _parsed: Parsed) -> Stream:
     if "p" in letters:
         return Stream(sources=sources)
     if "x" in letters:
-        output = next((f.tail(9) for f in call.args if f.text.startswith("--output=")), _HERE)
+        output = next((f.tail(9) for f in call.args if f.text.startswith("--output=")), HERE)
         below(call, output, sources)
     elif letters & set("dms"):
         call.emit("write", call.place(archive))
@@ -333,7 +218,7 @@ def cpio(call: Call, parsed: Parsed) -> Stream:
     folder = parsed.value("--directory")
     separator = "\0" if parsed.has("--null") else "\n"
     if parsed.has("--pass-through"):
-        target = parsed.operands[0] if parsed.operands else _HERE
+        target = parsed.operands[0] if parsed.operands else HERE
         sources = _named_below(call, folder, separator)
         _below_links(call, target, sources, link=parsed.has("--link"))
         return SOMETHING
@@ -351,7 +236,7 @@ def cpio(call: Call, parsed: Parsed) -> Stream:
         return SOMETHING
     if parsed.has("--to-stdout"):
         return Stream(sources=sources, flow=call.stdin.flow)
-    below(call, folder if folder is not None and not parsed.has("--absolute-filenames") else _HERE, sources)
+    below(call, folder if folder is not None and not parsed.has("--absolute-filenames") else HERE, sources)
     if not parsed.has("--no-absolute-filenames"):
         # Names with a leading slash are taken as they are.
         call.emit("write", Resource(kind="file", pattern="/**"), may=True, attrs={"unpacked": True})
@@ -391,7 +276,7 @@ def pax(call: Call, parsed: Parsed) -> Stream:
     reveals = "content" if parsed.has("-r") else "digest"
     sources = call.read(archive, reveals=reveals) if archive is not None else call.stdin.sources
     if parsed.has("-r"):
-        below(call, _HERE, sources)
+        below(call, HERE, sources)
     return SOMETHING
 
 
@@ -425,7 +310,7 @@ def jar(call: Call, parsed: Parsed) -> Stream:
     reveals = "content" if parsed.has("--extract") else "digest"
     sources = call.read(archive, reveals=reveals) if archive is not None else call.stdin.sources
     if parsed.has("--extract"):
-        below(call, parsed.value("--dir") or _HERE, sources)
+        below(call, parsed.value("--dir") or HERE, sources)
     elif not parsed.has("--list", "--describe-module", "--validate", "--generate-index", "--help", "--version"):
         return call.opaque("program", reason="this mode of jar is not known")
     if parsed.has("--generate-index"):
@@ -448,6 +333,5 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "pax": pax,
     "rar": rar,
     "seven": seven,
-    "zip": zip_,
 }
 """What `code` of a spec may say, for this module."""

@@ -11,7 +11,8 @@ from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._given import given_text
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import NOTHING, SOMETHING, Field, State, Stream
+from guardrail.effects.domain._state import State
+from guardrail.effects.domain._values import NOTHING, SOMETHING, Field, Stream
 from guardrail.patterns import lazy
 
 _LINE: Final = lazy(r"\s*(?:@\w+|(?:[-\d*,/A-Za-z~]+\s+){5})\s*(?P<command>.+)")

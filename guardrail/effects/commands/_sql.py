@@ -7,81 +7,39 @@ Nor with the commands that clients have beside SQL, nor with their options: `_da
 from __future__ import annotations
 
 import abc
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from guardrail.effects.code._scripts import note_run
 from guardrail.effects.commands._given import given_text as text_in
 from guardrail.effects.commands._makes import below
+from guardrail.effects.commands._sql_words import (
+    CHANGES,
+    CODE,
+    DIALECTS,
+    DUCK,
+    FILES,
+    LITE,
+    LOOKS,
+    MYSQL,
+    POSTGRES,
+    REMOVES,
+    UNSURE,
+    is_content,
+    is_of_users,
+    unquoted,
+)
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import Code
 from guardrail.effects.domain._values import TOP, Field, Stream, merge
 from guardrail.model import Resource
-from guardrail.patterns import lazy
 
 MAX_FILES: Final = 4
 """Most files of commands that are followed one from within another."""
 
 MAX_SQL: Final = 64 * 1024
 """Longest SQL text that is looked into, in characters."""
-
-_NAMES = r'(?P<name>"(?:[^"]|"")*"|`[^`]*`)'
-_WORDS = r"(?P<word>[A-Za-z_][\w.]*)|(?P<mark>[^\s])"
-_PLAIN = r"'(?:[^']|'')*'"
-_DOLLARS = r"\$(?P<tag>\w*)\$.*?\$(?P=tag)\$"
-_COMMENTS = r"--[^\n]*|/\*.*?(?:\*/|\Z)"
-_DOT = r"(?P<client>^\.[^\n]*)"
-_LITE: Final = lazy(rf"{_COMMENTS}|(?P<text>{_PLAIN})|{_NAMES}|{_DOT}|{_WORDS}", re.DOTALL | re.MULTILINE)
-_DUCK: Final = lazy(
-    rf"{_COMMENTS}|(?P<text>[eE]?{_PLAIN}|{_DOLLARS})|{_NAMES}|{_DOT}|{_WORDS}", re.DOTALL | re.MULTILINE
-)
-_POSTGRES: Final = lazy(
-    rf"{_COMMENTS}|(?P<text>[eE]'(?:[^'\\]|\\.|'')*'|{_PLAIN}|{_DOLLARS})|{_NAMES}|(?P<client>\\[^\n]*)|{_WORDS}",
-    re.DOTALL,
-)
-MYSQL: Final = lazy(
-    r"--(?=[\s\x00-\x1f]|\Z)[^\n]*|\#[^\n]*|/\*(?!M?!).*?(?:\*/|\Z)|/\*M?!\d*|\*/"
-    r"|(?P<text>'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\")|(?P<name>`[^`]*`)"
-    r"|(?P<client>\\[!.TPdeuCR][^\n]*|^[ \t]*(?i:system|source|tee|pager|edit|delimiter)\b[^\n]*)"
-    rf"|{_WORDS}",
-    re.DOTALL | re.MULTILINE,
-)
-_UNSURE: Final[Mapping[re.Pattern[str], re.Pattern[str]]] = {
-    _DUCK: lazy(r"\b[eE]'[^']*\\|(?:\$\w*\$.*?){65}", re.DOTALL),
-    _POSTGRES: lazy(r"/\*(?:(?!\*/).)*?/\*|standard_conforming_strings|(?:\$\w*\$.*?){65}", re.DOTALL),
-    MYSQL: lazy(r"(?i:sql_mode|named.commands)"),
-}
-"""What a text holds of which the tokens may be others: comments that nest, other rules for quotes, too many of them."""
-
-_FILES: Final = lazy(r"readfile|writefile|load_file|fsdir|lsdir|zipfile|read_\w+|parquet_\w+|sniff_csv")
-"""Functions whose first argument is a file, in any of the dialects."""
-
-_CHANGES: Final = frozenset(
-    "insert update replace create alter reindex vacuum grant revoke merge load import comment upsert "
-    "call rename attach restore begin".split()
-)
-_REMOVES: Final = frozenset(("delete", "drop", "truncate"))
-_LOOKS: Final = frozenset(
-    "select with explain pragma values show describe desc use set commit end rollback start savepoint release table "
-    "summarize from detach begin analyze checkpoint fetch declare close pivot lock unlock help delimiter".split()
-)
-_CODE: Final = frozenset(
-    "load_extension edit fts3_tokenizer sys_exec sys_eval pg_read_file pg_read_binary_file pg_ls_dir lo_import "
-    "lo_export pg_file_write dblink dblink_exec install shell".split()
-)
-
-_DIALECTS: Final = {"psql": _POSTGRES, "pgcli": _POSTGRES, "duckdb": _DUCK}
-"""Clients of other dialects than those of mysql and sqlite."""
-
-
-def _is_of_users(words: Sequence[str]) -> bool:
-    """A statement that changes who may do what in a database."""
-    first, second = words[0], words[1] if len(words) > 1 else ""
-    return first in ("grant", "revoke") or (
-        first in ("create", "alter", "drop") and second in ("user", "role", "login")
-    )
 
 
 class Client(abc.ABC):
@@ -102,7 +60,7 @@ class Client(abc.ABC):
         self.out: tuple[Resource, ...] = ()
         self.seen: set[str] = set()
         self.ends: tuple[str, ...] = (";",)
-        self.dialect = _DIALECTS.get(call.name, MYSQL if server else _LITE)
+        self.dialect = DIALECTS.get(call.name, MYSQL if server else LITE)
         self.files: list[str | None] = []  # which files of commands are being run, each within the one before
         self.targets: dict[str, int] = {}  # where output went -> how many sources it had until then
 
@@ -227,7 +185,7 @@ class Client(abc.ABC):
 
     def _understood(self, text: str) -> bool:
         """Whether the text is known, and its tokens are; says what may be the matter if not."""
-        unsure = _UNSURE.get(self.dialect)
+        unsure = UNSURE.get(self.dialect)
         if len(text) <= MAX_SQL and TOP not in text and (unsure is None or unsure.search(text) is None):
             return True
         self.call.opaque("dynamic", resource=self.database, reason="the SQL text is not known", words=())
@@ -261,24 +219,24 @@ class Client(abc.ABC):
         self._paths(tokens, words)
         self._worked_out(tokens, words)
         said = set(words)
-        code = said & _CODE or (first == "load" and not said & {"data", "xml", "index"} and {first})
+        code = said & CODE or (first == "load" and not said & {"data", "xml", "index"} and {first})
         if first == "create" and "language" in said and not said & {"sql", "plpgsql"}:
             code = {"language"}
         if code:
             self.call.opaque("inline", reason=f"{self.call.name} runs {min(code)}", words=())
-            self.call.mention_text(" ".join(_unquoted(text) for sort, text in tokens if sort == "text"))
-        if _is_of_users(words):
+            self.call.mention_text(" ".join(unquoted(text) for sort, text in tokens if sort == "text"))
+        if is_of_users(words):
             self.call.emit("set_security", at("account", "sql"), attrs={"verb": first})
-        if first in _REMOVES or (first == "with" and said & _REMOVES) or (first == "alter" and "drop" in said):
+        if first in REMOVES or (first == "with" and said & REMOVES) or (first == "alter" and "drop" in said):
             self.remove()
             self.look()
         elif (
-            first in _CHANGES
+            first in CHANGES
             or (first == "with" and said & {"insert", "update"})
             or (first == "pragma" and any(text == "=" for _, text in tokens))
         ):
             self.change()
-        elif first in _LOOKS or first in ("copy", "export"):
+        elif first in LOOKS or first in ("copy", "export"):
             self.look()
             if "into" in said and first == "select":
                 self.change()
@@ -303,8 +261,8 @@ class Client(abc.ABC):
         """What a text stands for; TOP if it is not written out."""
         if text.startswith("$"):
             return text.partition("$")[2].partition("$")[2].rpartition("$")[0].rpartition("$")[0]
-        escaped = self.dialect is MYSQL or (self.dialect is _POSTGRES and text[:1] in "eE")
-        return TOP if escaped and "\\" in text else _unquoted(text)
+        escaped = self.dialect is MYSQL or (self.dialect is POSTGRES and text[:1] in "eE")
+        return TOP if escaped and "\\" in text else unquoted(text)
 
     def _is_text(self, tokens: Sequence[tuple[str, str]], index: int, word: str) -> bool:
         """A literal; what stands in double quotes is one for sqlite, if it cannot be a name of anything."""
@@ -313,9 +271,9 @@ class Client(abc.ABC):
             return True
         if sort != "name" or text[:1] != '"' or self.server:
             return False
-        if self.dialect is _DUCK and word in ("from", "join") and ("/" in text or "." in text):
+        if self.dialect is DUCK and word in ("from", "join") and ("/" in text or "." in text):
             return True
-        return _FILES.fullmatch(word) is not None or word in ("attach", "database", "into")
+        return FILES.fullmatch(word) is not None or word in ("attach", "database", "into")
 
     def _worked_out(self, tokens: Sequence[tuple[str, str]], words: Sequence[str]) -> None:
         """A file that is no literal, or more than one: an expression that is not followed."""
@@ -328,7 +286,7 @@ class Client(abc.ABC):
             self.call.opaque("dynamic", reason=f"the file of `{word}` is worked out", words=())
             for sort, text in tokens:
                 if sort in ("text", "name"):
-                    self.call.mention_text(_unquoted(text))
+                    self.call.mention_text(unquoted(text))
             return
 
     def _is_spelled(self, tokens: Sequence[tuple[str, str]], words: Sequence[str], index: int, depth: int) -> bool:
@@ -336,7 +294,7 @@ class Client(abc.ABC):
         word, first = words[index], words[0]
         at = index + 1
         ends: tuple[str, ...] = ("",)
-        if _FILES.fullmatch(word) and at < len(tokens) and tokens[at][1] == "(":
+        if FILES.fullmatch(word) and at < len(tokens) and tokens[at][1] == "(":
             at, ends = index + 2, (",", ")")
             if at < len(tokens) and tokens[at][1] == "[":
                 return True  # a list of files, or of what is not written out, which is refused
@@ -367,7 +325,7 @@ class Client(abc.ABC):
         for index, word in enumerate(words):
             if word:
                 last = word
-            elif self._is_text(tokens, index, last) and not _is_content(tokens, index):
+            elif self._is_text(tokens, index, last) and not is_content(tokens, index):
                 # `:'x'` is a variable of the client.
                 variable = index > 0 and tokens[index - 1][1] in (":", "&")
                 literals.append((TOP if variable else self._literal(tokens[index][1]), last))
@@ -432,19 +390,6 @@ class Client(abc.ABC):
         self.call.emit("write", place, may=True)
         self.call.emit("copy", place, self.database, may=True)
         self.call.emit("copy", self.database, place, may=True)
-
-
-def _is_content(tokens: Sequence[tuple[str, str]], index: int) -> bool:
-    """What `writefile` writes, which stands behind the name and a comma."""
-    before = [text.lower() for _, text in tokens[max(index - 4, 0) : index]]
-    return len(before) == 4 and before[0] == "writefile" and before[3] == ","
-
-
-def _unquoted(text: str) -> str:
-    """A literal or a name without its quotes."""
-    text = text.lstrip("eE") if "'" in text[:2] else text
-    quote = text[:1]
-    return text[1:-1].replace(quote * 2, quote) if quote in ("'", '"', "`") else text
 
 
 _ANY_END: Final = ("*",)

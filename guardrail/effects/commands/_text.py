@@ -181,10 +181,13 @@ def quiet(call: Call, _parsed: Parsed) -> Stream:
 
 
 def pager(call: Call, parsed: Parsed) -> Stream:
-    """`less`, `more`: readers, but a word `+…` is a command of theirs."""
-    if any(field.text.startswith("+") for field in call.args):
+    """`less`, `more`: readers, but a word `+…` is a command of theirs, which need not only move about."""
+    if any(field.text.startswith("+") and not _MOVING.fullmatch(field.text) for field in call.args):
         call.opaque("inline", reason=f"a command for {call.name}")
     return apply_spec(call, parsed)
+
+
+_MOVING: Final = lazy(r"\+(?:\d*[GFgp%]?|[/?][\w .:=-]+)")
 
 
 def split_words(text: str) -> list[Field] | None:

@@ -11,7 +11,8 @@ from typing import Final
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import NOTHING, SOMETHING, State, Stream
+from guardrail.effects.domain._state import State
+from guardrail.effects.domain._values import NOTHING, SOMETHING, Stream
 from guardrail.parse import parse_shell
 from guardrail.parse.ir import AndOr, Pipeline, Simple, Statement
 from guardrail.patterns import lazy

@@ -12,7 +12,8 @@ from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._environment import given, set_variable
-from guardrail.effects.domain._values import SOMETHING, Field, State, Stream, Value, merge
+from guardrail.effects.domain._state import State
+from guardrail.effects.domain._values import SOMETHING, Field, Stream, Value, merge
 from guardrail.patterns import lazy
 
 MAX_SHOWN: Final = 512

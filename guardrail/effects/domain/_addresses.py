@@ -86,6 +86,8 @@ _HUBS: Final = re.compile(
 
 def is_of_hub(text: str) -> bool:
     """Whether the address of a hub or a store may stand in a text: asked often, and so without a pattern."""
+    if "." not in text:
+        return False
     low = text.lower()
     return (
         "hf.co" in low

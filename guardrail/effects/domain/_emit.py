@@ -29,6 +29,9 @@ MUTATING: Final = frozenset(
 _REPLACING: Final = frozenset(("delete", "rename", "link", "mount", "exec_opaque", "remote_exec"))
 """Operations after which a directory may be a link to another one."""
 
+_CHANGING: Final = MUTATING | _REPLACING | NOTED
+"""Operations after which a later command may find something else."""
+
 NO_FILES: Final = frozenset(("account", "service", "process", "env"))
 """Kinds of resources whose change is no change of a file. Another host may be this one, so `net` is not among them."""
 
@@ -51,6 +54,9 @@ class Replaced(msgspec.Struct, frozen=True, kw_only=True):
     plain: bool
 
 
+_NO_ORIGIN: Final = Origin(spec="")
+
+
 class Emitter:
     """Collects effects; stops with `Bound` at a limit.
 
@@ -62,7 +68,9 @@ class Emitter:
     __slots__ = (
         "_maybe",
         "_muted",
+        "_origin",
         "_points",
+        "_span",
         "built",
         "contents",
         "effects",
@@ -85,6 +93,8 @@ class Emitter:
         self._maybe = 0
         self._muted = 0
         self._points: list[int] = []
+        self._origin = _NO_ORIGIN
+        self._span = (0, 0)
         self.steps = MAX_STEPS
         self.expansions = limits.expansions
         self.fresh: set[str] = set()  # directories that this call just made, and that nothing else can have become
@@ -152,13 +162,10 @@ class Emitter:
         edit: Edit | None = None,
     ) -> None:
         """Add one effect."""
-        moved = target if op == "rename" and self.contents.links(resource.path) else None
-        if op in _REPLACING:
-            self.fresh.clear()
-        if op in MUTATING:
-            self._changes(op, resource, target)
-        if op in NOTED and (op not in MUTATING or (target if target is not None else resource).kind not in NO_FILES):
-            self.contents.note(op, resource, target, edit, attrs)
+        moved = None
+        if op in _CHANGING:
+            moved = target if op == "rename" and self.contents.links(resource.path) else None
+            self._changes(op, resource, target, edit, attrs)
         if edit is not None:
             # INVARIANT: an edit that leaves here does not depend on what the call did before it, and is certain.
             place = target if target is not None else resource
@@ -168,10 +175,12 @@ class Emitter:
         if len(self.effects) >= self.limits.effects:
             raise Bound("too many effects")
         if precision is None:
-            precision = _precision(resource)
+            precision = "exact" if resource.path is not None else _precision(resource)
             if target is not None and precision != "opaque":
                 other = _precision(target)
                 precision = other if other != "exact" else precision
+        if span is not self._span or spec != self._origin.spec:
+            self._comes_from(spec, span)
         self.effects.append(
             Effect(
                 op=op,
@@ -180,7 +189,7 @@ class Emitter:
                 attrs=attrs or {},
                 modality="may" if may or self._maybe else "must",
                 precision=precision,
-                origin=Origin(spec=spec, start=span[0], end=span[1]),
+                origin=self._origin,
                 flow=flow,
                 edit=edit,
             )
@@ -241,8 +250,19 @@ class Emitter:
             yield there
             yield from self._formerly(there, moves - 1)
 
-    def _changes(self, op: Op, resource: Resource, target: Resource | None) -> None:
+    def _changes(
+        self, op: Op, resource: Resource, target: Resource | None, edit: Edit | None, attrs: dict[str, Any] | None
+    ) -> None:
         """Note what the call has changed, and where it put something."""
+        if op in _REPLACING:
+            self.fresh.clear()
+        last = target if target is not None else resource
+        if op in MUTATING:
+            self._mutates(op, resource, target)
+        if op in NOTED and (op not in MUTATING or last.kind not in NO_FILES):
+            self.contents.note(op, resource, target, edit, attrs)
+
+    def _mutates(self, op: Op, resource: Resource, target: Resource | None) -> None:
         if op not in ("delete", "set_times", "set_security", "truncate"):
             last = target if target is not None else resource
             if last.kind not in NO_FILES:
@@ -251,21 +271,27 @@ class Emitter:
             if changed.kind not in NO_FILES:
                 self.made.add(changed.path or changed.pattern or "**")
 
-    def mention(self, resource: Resource, *, spec: str, span: tuple[int, int]) -> None:
+    def mention(self, resource: Resource, spec: str, span: tuple[int, int]) -> None:
         """Add that a word names something, as `add` would: no effect is said more often."""
         if self._muted:
             return
         if len(self.effects) >= self.limits.effects:
             raise Bound("too many effects")
+        if span is not self._span or spec != self._origin.spec:
+            self._comes_from(spec, span)
         self.effects.append(
             Effect(
                 op="mention",
                 resource=resource,
                 modality="may",
                 precision="opaque",
-                origin=Origin(spec=spec, start=span[0], end=span[1]),
+                origin=self._origin,
             )
         )
+
+    def _comes_from(self, spec: str, span: tuple[int, int]) -> None:
+        """Where the effects from here on come from: most come from where the one before did."""
+        self._span, self._origin = span, Origin(spec=spec, start=span[0], end=span[1])
 
     def say(self, effect: Effect) -> None:
         """Add an effect of another time, which changes nothing about what this call finds."""

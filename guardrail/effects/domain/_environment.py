@@ -10,7 +10,8 @@ import msgspec
 
 from guardrail.effects.domain._emit import MUTATING
 from guardrail.effects.domain._paths import STREAMS, place
-from guardrail.effects.domain._values import FIRM, NAME, NUM, SLIM, TOP, Field, State, Stream, Value, join_values
+from guardrail.effects.domain._state import State, join_values
+from guardrail.effects.domain._values import FIRM, NAME, NUM, SLIM, TOP, Field, Stream, Value, is_known
 from guardrail.effects.domain._variables import (
     CODE,
     EDITS,
@@ -106,7 +107,7 @@ def _may_be_file(shell: Interpreter, state: State, text: str) -> bool:
     """A value that names a file, or is expanded to such a name, by itself; whoever starts such a shell asks again."""
     if not _STAGE.fullmatch(text):
         return True
-    if not text or TOP in text or NUM in text:
+    if not text or not is_known(text):
         return False
     paths = [place(text, cwd).path for cwd in state.cwds]
     return any(path is not None and shell.view.kind(path) in ("file", "other") for path in paths)
@@ -141,7 +142,7 @@ def _told(shell: Interpreter, state: State, name: str, value: Value) -> None:
     elif _PROGRAM.fullmatch(name) and not _HARMLESS_NAMES.fullmatch(name):
         _say(shell, name)
         # What an editor does is asked where it is set, of all that is known of it.
-        asked = EDITS.fullmatch(name) and not any(TOP in text or NUM in text for text in value.alternatives)
+        asked = EDITS.fullmatch(name) and all(map(is_known, value.alternatives))
         if not asked and not all(text in _HARMLESS_PROGRAMS for text in value.alternatives):
             state.path = None
     elif _INTERPRETER.fullmatch(name) and not _HARMLESS_NAMES.fullmatch(name):
@@ -180,7 +181,7 @@ def _meant(shell: Interpreter, state: State, name: str, value: Value) -> None:
 
 
 def _one_meant(shell: Interpreter, state: State, name: str, text: str) -> None:
-    known = TOP not in text and NUM not in text
+    known = is_known(text)
     if WRITES.fullmatch(name):
         _written(shell, state, text)
     for pattern, part in WRITES_IN_TEXT:
@@ -199,7 +200,7 @@ def _one_meant(shell: Interpreter, state: State, name: str, text: str) -> None:
 
 def _run(shell: Interpreter, state: State, name: str, text: str) -> None:
     """A program that is given what another one prints: what it does with that is not followed."""
-    if TOP in text or NUM in text:
+    if not is_known(text):
         shell.dynamic(f"{name} is run by other programs, and not known", (0, 0))
         return
     edited = EDITS.fullmatch(name) is not None and text not in _HARMLESS_PROGRAMS
@@ -294,7 +295,7 @@ def assuming(state: State, name: str) -> State:
 
 def given(value: Value) -> list[str]:
     """The texts of a variable that are wholly known."""
-    return [text for text in value.alternatives if text and TOP not in text and NUM not in text]
+    return [text for text in value.alternatives if text and is_known(text)]
 
 
 def _say(shell: Interpreter, name: str, attrs: Mapping[str, Any] | None = None) -> None:
@@ -313,7 +314,7 @@ def _path_before(value: Value) -> tuple[str, ...] | None:
     for part in value.alternatives[0].split(":"):
         if part == "\0" or part in _TRUSTED_PATH:
             return tuple(before)
-        if not part.startswith("/") or TOP in part or NUM in part or "\0" in part:
+        if not part.startswith("/") or not is_known(part) or "\0" in part:
             return None
         before.append(part)
     return None

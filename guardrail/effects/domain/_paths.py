@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 from urllib.parse import unquote
 
-from guardrail.effects.domain._values import DEEP, FIRM, NAME, NUM, PATH, SLIM, TOP, Field, last_of
+from guardrail.effects.domain._values import DEEP, FIRM, NAME, NUM, PATH, SLIM, TOP, Field, is_known, last_of
 from guardrail.model import ANY_DEPTH, Kind, Resource
 from guardrail.patterns import lazy
 
@@ -126,15 +126,15 @@ def place(
         recursive: what lies below is meant too.
         nofollow: a symbolic link is meant itself.
     """
-    if glob is None and text.startswith("/dev/") and (match := _NET_DEVICE.fullmatch(text)):
-        return Resource(kind="net", uri=f"{match[1]}://{match[2]}:{match[3]}")
-    unknown = TOP in text or NUM in text
-    if glob is None and not unknown:
-        if text.startswith("/"):
-            return Resource(kind=kind, path=text, recursive=recursive, nofollow=nofollow)
-        if cwd is not None and TOP not in cwd and NUM not in cwd:
-            full = f"{cwd.rstrip('/')}/{text}"
-            return Resource(kind=kind, path=full, recursive=recursive, nofollow=nofollow)
+    if glob is None:
+        if text.startswith("/dev/") and (match := _NET_DEVICE.fullmatch(text)):
+            return Resource(kind="net", uri=f"{match[1]}://{match[2]}:{match[3]}")
+        if text.isascii() or is_known(text):  # most are ASCII, and need no second call
+            if text[:1] == "/":
+                return Resource(kind=kind, path=text, recursive=recursive, nofollow=nofollow)
+            if cwd is not None and (cwd.isascii() or is_known(cwd)):
+                full = f"{cwd.rstrip('/')}/{text}"
+                return Resource(kind=kind, path=full, recursive=recursive, nofollow=nofollow)
     pattern = _wild(glob) if glob is not None else escape(text)
     if pattern.startswith(ANY_DEPTH) or not pattern.startswith(("/", "**")):
         pattern = f"{escape(cwd.rstrip('/')) if cwd is not None else '**'}/{pattern}"
@@ -169,16 +169,16 @@ def below(directory: Field, name: str | Field) -> Field:
     return Field(text=text, glob=glob, many=directory.many, span=directory.span)
 
 
-def spellings(word: str) -> Iterator[str]:
+def spellings(word: str) -> Iterable[str]:
     """Every path that a word of an unknown program may name: itself, and its tails after `=`, `@`, `:`, `-x`."""
     if word.isalnum():
-        yield word
-        return
+        return (word,)
     if _DASHED.fullmatch(word) is not None:
-        yield word
-        if word[0] == "-" and len(word) > 2 and word[1] != "-":
-            yield word[2:]
-        return
+        return (word, word[2:]) if word[0] == "-" and len(word) > 2 and word[1] != "-" else (word,)
+    return _spelled(word)
+
+
+def _spelled(word: str) -> Iterator[str]:
     seen: set[str] = set()
     plain = unquote(word, errors="surrogateescape") if "%" in word else word
     for text in (word, *_tails(word), *((plain, *_tails(plain)) if plain != word else ())):

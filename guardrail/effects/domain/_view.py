@@ -16,6 +16,10 @@ class FileView(Protocol):
         """What is at a path, links followed; None if nothing is, or it cannot be looked at."""
         ...
 
+    def missing(self, path: str) -> bool:
+        """Whether nothing has that name, not even a link that leads nowhere, and that is certain."""
+        ...
+
     def identity(self, path: str) -> str:
         """One text for all names of the same file: links resolved, hard links too; of a missing file its place."""
         ...
@@ -33,6 +37,10 @@ class FileView(Protocol):
 
         False too if there are more names than can be looked at.
         """
+        ...
+
+    def inert(self, path: str) -> bool:
+        """Whether every name below a directory is `plain`, and would be one word in the text of a shell as well."""
         ...
 
     def writable(self, path: str) -> bool:

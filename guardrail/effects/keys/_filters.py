@@ -8,25 +8,19 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal
+from collections.abc import Mapping
+from typing import Any, Final
 
-from guardrail.effects.keys._formats import is_list, is_table, load_json, no_constant, once_each
+from guardrail.effects.keys._formats import is_list, load_json, no_constant, once_each
+from guardrail.effects.keys._places import Dialect, Path, Step, Update, arithmetic, copying, deleted, merging, updating
 from guardrail.effects.keys._regex import Unclear
 from guardrail.patterns import lazy
 
 MAX_FILTER: Final = 4096
 """Longest filter that is read, in characters."""
 
-MAX_PATHS: Final = 300
-"""Most places that one assignment may change."""
-
 MAX_INTEGER: Final = 2**53
 """Largest number that every version of jq prints as it was read."""
-
-Dialect = Literal["jq", "yq"]
-Step = str | int | None
-"""One step of a path: a name, an index, or None for every element."""
 
 _TOKEN = lazy(
     r"""\s*(?:
@@ -40,9 +34,6 @@ _TOKEN = lazy(
     re.VERBOSE,
 )
 _YQ_FIELD = lazy(r"\s*(?P<field>\.[A-Za-z_][\w-]*)")
-
-Path = tuple[Step, ...]
-Update = Callable[[Any], Any]
 
 
 def edit(program: str, document: Any, *, dialect: Dialect = "jq", variables: Mapping[str, Any] | None = None) -> Any:
@@ -150,7 +141,7 @@ class _Parser:
                 raise Unclear("a filter that selects")
             return []
         if operator in ("+", "*") and paths == [()]:
-            return [_merging(self.value(), deep=operator == "*")]
+            return [merging(self.value(), deep=operator == "*")]
         return [self._assignment(paths, operator)]
 
     def _wraps(self) -> bool:
@@ -170,28 +161,28 @@ class _Parser:
                 source = self._paths()
                 if len(source) != 1 or None in source[0]:
                     raise Unclear("more than one value")
-                return _copying(paths, source[0])
+                return copying(paths, source[0])
             value = self.value()
-            return _updating(paths, lambda _old: value)
+            return updating(paths, lambda _old: value)
         if operator == "|=":
             if self.peek() == ("word", "not"):
                 self.at += 1
-                return _updating(paths, lambda old: not (old is not None and old is not False))
+                return updating(paths, lambda old: not (old is not None and old is not False))
             value = self.value()
-            return _updating(paths, lambda _old: value)
+            return updating(paths, lambda _old: value)
         if operator in ("+=", "-=", "*="):
             value = self.value()
-            return _updating(paths, lambda old: _arithmetic(operator[0], old, value))
+            return updating(paths, lambda old: arithmetic(operator[0], old, value))
         if operator == "//=":
             value = self.value()
-            return _updating(paths, lambda old: value if old is None or old is False else old)
+            return updating(paths, lambda old: value if old is None or old is False else old)
         raise Unclear("a filter that computes")
 
     def _deletion(self) -> Update:
         self.at += 1
         self.expect("(")
         paths = self._paths_within()
-        return lambda document: _deleted(document, paths)
+        return lambda document: deleted(document, paths)
 
     def _setpath(self) -> Update:
         self.at += 1
@@ -202,7 +193,7 @@ class _Parser:
         self.expect(")")
         if not is_list(steps) or not all(type(step) in (str, int) for step in steps):
             raise Unclear("a path that is none")
-        return _updating([tuple(steps)], lambda _old: value)
+        return updating([tuple(steps)], lambda _old: value)
 
     def _paths(self) -> list[Path]:
         if self.peek() == ("operator", "("):
@@ -314,136 +305,6 @@ def _number(text: str) -> int | float:
     if abs(value) > MAX_INTEGER or (isinstance(value, float) and (repr(value) != text or value.is_integer())):
         raise Unclear("a number that may be printed in another way")
     return value
-
-
-def _arithmetic(operator: str, old: Any, value: Any) -> Any:
-    if operator == "+" and old is None:
-        return value
-    if operator == "+" and type(old) is type(value) and isinstance(old, str):
-        return old + value
-    if operator == "+" and is_list(old) and is_list(value):
-        return old + value
-    if is_table(old) and is_table(value) and operator in "+*":
-        return _merging(value, deep=operator == "*")(old)
-    if type(old) is not int or type(value) is not int:
-        raise Unclear("arithmetic on more than whole numbers")
-    out = {"+": old + value, "-": old - value, "*": old * value}[operator]
-    if abs(out) > MAX_INTEGER:
-        raise Unclear("a large number")
-    return out
-
-
-def _merging(value: Any, *, deep: bool) -> Update:
-    def merge(left: Any, right: Any) -> Any:
-        if not is_table(left) or not is_table(right):
-            return right
-        out = dict(left)
-        for name, item in right.items():
-            out[name] = merge(out[name], item) if deep and name in out else item
-        return out
-
-    def update(document: Any) -> Any:
-        if not is_table(document) or not is_table(value):
-            raise Unclear("what is merged is no table")
-        return merge(document, value)
-
-    return update
-
-
-def _copying(paths: list[Path], source: Path) -> Update:
-    def update(document: Any) -> Any:
-        value = document
-        for step in source:
-            value = _child(value, step)
-        return _updating(paths, lambda _old: copy.deepcopy(value))(document)
-
-    return update
-
-
-def _child(value: Any, step: Step) -> Any:
-    if value is None:
-        return None
-    if isinstance(step, str) and is_table(value):
-        return value.get(step)
-    if isinstance(step, int) and is_list(value) and -len(value) <= step < len(value):
-        return value[step]
-    raise Unclear("the filter does not fit the document")
-
-
-def _updating(paths: list[Path], update: Update) -> Update:
-    def apply(document: Any) -> Any:
-        # All places are those of the document as it was, so that none may be made or taken away by another.
-        places = [exact for path in paths for exact in _spread(document, path)]
-        for index, exact in enumerate(places):
-            if any(other[: len(exact)] == exact for other in (*places[:index], *places[index + 1 :])):
-                raise Unclear("a place within another")
-        for exact in places:
-            document = _set(document, exact, update)
-        return document
-
-    return apply
-
-
-def _spread(document: Any, path: Path) -> list[tuple[str | int, ...]]:
-    """The places that a path means in a document."""
-    found: list[tuple[str | int, ...]] = [()]
-    for step in path:
-        if step is not None:
-            found = [(*exact, step) for exact in found]
-            continue
-        wider: list[tuple[str | int, ...]] = []
-        for exact in found:
-            value = document
-            for part in exact:
-                value = _child(value, part)
-            if is_table(value):
-                wider += [(*exact, name) for name in value]
-            elif is_list(value):
-                wider += [(*exact, index) for index in range(len(value))]
-            else:
-                raise Unclear("the filter does not fit the document")
-        found = wider
-    if len(found) > MAX_PATHS:
-        raise Unclear("too many places")
-    return found
-
-
-def _set(value: Any, path: tuple[str | int, ...], update: Update) -> Any:
-    if not path:
-        # One value may be put in several places, which go on as values of their own.
-        return copy.deepcopy(update(value))
-    step, rest = path[0], path[1:]
-    if isinstance(step, str):
-        table: Any = {} if value is None else value
-        if not is_table(table):
-            raise Unclear("the filter does not fit the document")
-        table[step] = _set(table.get(step), rest, update)
-        return table
-    if not is_list(value) or not -len(value) <= step < len(value):
-        raise Unclear("the filter does not fit the document")
-    value[step] = _set(value[step], rest, update)
-    return value
-
-
-def _deleted(document: Any, paths: list[Path]) -> Any:
-    places = [exact for path in paths for exact in _spread(document, path)]
-    # From the last element on, so that indexes stay what they are.
-    for exact in sorted(places, key=lambda one: [(isinstance(step, int), step) for step in one], reverse=True):
-        if not exact:
-            raise Unclear("the whole document is deleted")
-        parent = document
-        for step in exact[:-1]:
-            parent = _child(parent, step)
-        last = exact[-1]
-        if parent is None:
-            continue
-        if isinstance(last, str) and is_table(parent):
-            parent.pop(last, None)
-        elif isinstance(last, int) and is_list(parent) and last >= 0:
-            del parent[last : last + 1]
-        else:
-            raise Unclear("the filter does not fit the document")
-    return document
 
 
 def read_json(text: str) -> Any:

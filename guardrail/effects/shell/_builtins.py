@@ -10,15 +10,7 @@ from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.code._kinds import interpreter_of
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._environment import set_variable
-from guardrail.effects.domain._values import (
-    NOTHING,
-    NUM,
-    SOMETHING,
-    TOP,
-    Stream,
-    Value,
-    merge,
-)
+from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, TOP, Stream, Value, is_known, merge
 from guardrail.effects.shell._declarations import NAME, export, set_, shift, shopt, unset
 from guardrail.effects.shell._directories import cd, popd, pushd
 from guardrail.effects.shell._numbers import calculate
@@ -178,7 +170,7 @@ def let(call: Call) -> Stream:
     for field in call.args:
         try:
             # A `*` in it is a product where no file is called like that.
-            plain = not field.many and TOP not in field.text and NUM not in field.text
+            plain = not field.many and is_known(field.text)
             names, assigns = arithmetic_names(field.text if plain else TOP)
         except Misparse:
             call.state.forget()

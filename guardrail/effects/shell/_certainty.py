@@ -9,13 +9,8 @@ from typing import Final
 import msgspec
 
 from guardrail.effects.domain._environment import LIBRARIES
-from guardrail.effects.domain._values import (
-    GIVEN_NAMES,
-    NUM,
-    TOKEN,
-    TOP,
-    State,
-)
+from guardrail.effects.domain._state import State
+from guardrail.effects.domain._values import GIVEN_NAMES, NUM, TOKEN, TOP
 from guardrail.effects.shell._expansion import Found
 from guardrail.effects.shell._pieces import Piece
 from guardrail.effects.shell._streams import succeeds

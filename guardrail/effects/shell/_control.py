@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from guardrail.effects.domain._values import NOTHING, NUM, SOMETHING, TOP, State, Stream, merge
+from guardrail.effects.domain._assured import assure
+from guardrail.effects.domain._state import State
+from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Stream, is_known, merge
 from guardrail.effects.shell._listings import PASSING
 from guardrail.effects.shell._numbers import look_at, solve
 from guardrail.effects.shell._parameters import matches
@@ -74,7 +76,7 @@ def and_or(shell: Interpreter, node: AndOr, state: State, stdin: Stream) -> Done
         certain = certain and operator == "&&" and succeeds(left)
         if operator == "&&":
             if not either:
-                shell.assure(left, since)
+                assure(shell, left, since)
             # The right side changes a copy: after a failure on the left the state is what it was there.
             ok, failed, out = shell.statement(statement, ok.copy(), stdin)
             bad = bad.join(failed)
@@ -237,7 +239,7 @@ def case(shell: Interpreter, node: Case, state: State, stdin: Stream) -> Done:
     """`case`: the body that a known word chooses; else each may be the one, and afterwards any of them was, or none."""
     value = shell.expand.value(node.word, state)
     text = value.alternatives[0] if len(value.alternatives) == 1 and state.globs else TOP
-    if TOP not in text and NUM not in text:
+    if is_known(text):
         chosen = _chosen(shell, node, text, state)
         if chosen is not None:
             return _bodies(shell, [node.items[index][1] for index in chosen], state, stdin)

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._environment import given, set_variable
-from guardrail.effects.domain._values import (
-    NOTHING,
-    SOMETHING,
-    TOP,
-    UNKNOWN,
-    Field,
-    Stream,
-    Value,
-    join_values,
-)
+from guardrail.effects.domain._state import State, join_values
+from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, UNKNOWN, Field, Stream, Value, merge
 from guardrail.effects.shell._expansion import array, subscript
 from guardrail.effects.shell._numbers import look_at
 from guardrail.effects.shell._traps import changed
 from guardrail.model import Resource
 from guardrail.patterns import lazy
+
+if TYPE_CHECKING:
+    from guardrail.effects.shell._interpreter import Interpreter
 
 NAME: Final = lazy(r"[A-Za-z_][A-Za-z0-9_]*")
 """What a variable may be called."""
@@ -80,9 +75,9 @@ def _declare(call: Call, name: str, field: Field, letters: str) -> None:
     changing = "".join(letter for letter in letters if letter in "lui")
     if changing:
         state.mark(name, changing)
-    fresh = local and "g" not in letters and shell.note_local(name, state)
+    fresh = local and "g" not in letters and _note_local(shell, name, state)
     if local and "g" in letters and any(name in frame for frame in shell.locals):
-        shell.uncover(name, state)
+        _uncover(shell, name, state)
     _, equals, rest = field.text.partition("=")
     if equals:
         value = _assigned(call, name, field, letters, fresh=fresh)
@@ -183,7 +178,7 @@ def unset(call: Call) -> Stream:
 def _unset_variable(call: Call, name: str) -> None:
     state = call.state
     if any(name in frame for frame in call.shell.locals[:-1]):
-        call.shell.uncover(name, state)
+        _uncover(call.shell, name, state)
         return
     gone = UNKNOWN if name == "PATH" else Value(alternatives=("",), items=())
     set_variable(call.shell, state, name, gone)
@@ -252,3 +247,26 @@ def shopt(call: Call) -> Stream:
         out = call.opaque("unparsed", reason="an option of the shell that is not modelled", words=())
         call.state.forget()
     return out
+
+
+def _note_local(shell: Interpreter, name: str, state: State) -> bool:
+    """A variable is local to the function that runs now, and comes back afterwards; whether it is new there."""
+    if not shell.locals:
+        return False
+    new = name not in shell.locals[-1]
+    shell.locals[-1].setdefault(name, state.vars.get(name))
+    return new
+
+
+def _uncover(shell: Interpreter, name: str, state: State) -> None:
+    """A variable of an outer function is gone, or is passed by: which one a name means is not followed."""
+    sources = state.vars.get(name, UNKNOWN).sources
+    for frame in shell.locals:
+        held = frame.get(name)
+        sources = merge(sources, held.sources if held is not None else ())
+    unknown = Value(sources=sources, plural=True)
+    for frame in shell.locals:
+        if name in frame:
+            frame[name] = unknown
+    state.vars[name] = unknown
+    shell.uncovered |= {name}

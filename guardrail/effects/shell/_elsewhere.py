@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
-from guardrail.effects.domain._values import Field, State, Stream, starred
+from guardrail.effects.domain._state import State
+from guardrail.effects.domain._values import Field, Stream, starred
 from guardrail.effects.shell._commands import run_command
 from guardrail.model import Effect, Resource
 
@@ -33,6 +34,10 @@ class Nowhere:
         """Not known."""
         return None
 
+    def missing(self, path: str) -> bool:  # noqa: ARG002 - as above
+        """Not known."""
+        return False
+
     def enterable(self, path: str) -> bool:  # noqa: ARG002
         """Nothing is known of who may go where."""
         return False
@@ -47,6 +52,10 @@ class Nowhere:
 
     def plain(self, path: str) -> bool:  # noqa: ARG002 - as above
         """Not known."""
+        return False
+
+    def inert(self, path: str) -> bool:  # noqa: ARG002 - as above
+        """As for `plain`."""
         return False
 
     def writable(self, path: str) -> bool:  # noqa: ARG002 - as above

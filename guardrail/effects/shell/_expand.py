@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -15,15 +15,13 @@ import msgspec
 from guardrail.effects.domain._emit import Emitter
 from guardrail.effects.domain._environment import LIBRARIES, assuming
 from guardrail.effects.domain._paths import is_public, undashed
+from guardrail.effects.domain._state import State
 from guardrail.effects.domain._values import (
     DEEP,
-    GIVEN_NAMES,
     MAX_TEXT,
     NUM,
-    TOKEN,
     TOP,
     Field,
-    State,
     Stream,
     Value,
     is_loose,
@@ -42,15 +40,16 @@ from guardrail.effects.shell._certainty import (
     is_given,
     is_outer,
     may_be_nothing,
-    names_in,
     one_of_many,
     sets_path,
     settle,
     vanishes,
 )
+from guardrail.effects.shell._choices import array_in, choices_in
 from guardrail.effects.shell._expansion import Found, expansion, pattern_of
 from guardrail.effects.shell._globs import Globs
 from guardrail.effects.shell._listings import is_setup, lines_within, one_of
+from guardrail.effects.shell._lookup import Lookup
 from guardrail.effects.shell._numbers import calculate, may_fail, operands
 from guardrail.effects.shell._pieces import Piece, joined, unsplit
 from guardrail.effects.shell._runner import Runner
@@ -58,44 +57,19 @@ from guardrail.model import Resource
 from guardrail.parse.ir import Command, Computed, Expansion, Param, Part, Process, Text, Word
 from guardrail.patterns import lazy
 
-MAX_COMBINATIONS: Final = 16
-"""Most combinations of values of variables tried for one command; beyond it they are TOP."""
-
-_NUMBERS: Final = frozenset(
-    ("?", "#", "$", "!", "RANDOM", "SECONDS", "EPOCHSECONDS", "LINENO", "UID", "EUID", "PPID", "OPTIND")
-)
-
-
-_OWN: Final[Mapping[str, str]] = {
-    "BASH_SOURCE": "",  # no file that runs
-    "GITHUB_OUTPUT": "/github/file_commands/output",
-    "GITHUB_STATE": "/github/file_commands/state",
-    "GITHUB_STEP_SUMMARY": "/github/file_commands/step_summary",
-}
-"""What a shell finds that was started for this call: files of a runner that steps report to, wherever it puts them.
-
-What `GITHUB_ENV` and `GITHUB_PATH` name is read before later steps run, and may change what their commands mean.
-"""
-
-_LAST: Final = frozenset(("_", "BASH_REMATCH", "BASH_COMMAND"))
-"""Variables that hold parts of words of commands before."""
-
 _LOOSE = lazy(r"[\s*?\[\\]")
-
-
 _LONE: Final = Text(text="$")
 """A dollar that begins nothing."""
 
 
-class Expander:
+class Expander(Lookup):
     """Expands the words of one call."""
 
-    __slots__ = ("_head", "_veiled", "_whole", "emit", "environment", "globs", "runner")
+    __slots__ = ("_head", "_veiled", "_whole", "emit", "globs")
 
     def __init__(self, view: FileView, emit: Emitter, environment: Mapping[str, str], runner: Runner) -> None:
+        super().__init__(environment, runner)
         self.emit = emit
-        self.environment = environment
-        self.runner = runner
         self.globs = Globs(view, emit)
         self._veiled = False
         self._head: str | None = None
@@ -103,15 +77,11 @@ class Expander:
 
     # -- several words
 
-    def alternatives(self, words: Sequence[Word], state: State) -> Iterable[tuple[Field, ...]]:
+    def alternatives(self, words: Sequence[Word], state: State) -> Iterator[tuple[Field, ...]]:
         """The argument vectors that the words may stand for: one, unless variables have several values."""
-        # Most commands name no variable that was set here.
-        return self._alternatives(words, state) if state.vars else (self.whole(words, state, {}),)
-
-    def _alternatives(self, words: Sequence[Word], state: State) -> Iterator[tuple[Field, ...]]:
-        choices = self._choices(words, state)
+        choices = choices_in(words, state)
         if not choices:
-            name = self._arrays(words, state)
+            name = array_in(words, state)
             if name is None:
                 yield self.whole(words, state, {})
             else:
@@ -124,17 +94,6 @@ class Expander:
             yield self.whole(words, ends[-1], chosen)
         settle(state, ends)
 
-    def _arrays(self, words: Sequence[Word], state: State) -> str | None:
-        """An array in the words that is one of several; None if there is not exactly one."""
-        names = {
-            name
-            for word in words
-            if word.plain is None
-            for name in names_in(word.parts)
-            if name in state.vars and state.vars[name].variants
-        }
-        return next(iter(names)) if len(names) == 1 else None
-
     def _each_array(self, name: str, words: Sequence[Word], state: State) -> Iterator[tuple[Field, ...]]:
         before = state.vars[name]
         ends: list[State] = []
@@ -144,26 +103,6 @@ class Expander:
             ends[-1].vars[name] = one
             yield self.whole(words, ends[-1], {})
         settle(state, ends)
-
-    def _choices(self, words: Sequence[Word], state: State) -> list[tuple[str, tuple[str, ...]]]:
-        names = {
-            name
-            for word in words
-            if word.plain is None
-            for name in names_in(word.parts)
-            if name in state.vars and len(state.vars[name].alternatives) > 1
-        }
-        if not names:
-            return []
-        choices: list[tuple[str, tuple[str, ...]]] = []
-        count = 1
-        for name in sorted(names):
-            alternatives = state.vars[name].alternatives
-            if count * len(alternatives) > MAX_COMBINATIONS:
-                alternatives = (TOP,)
-            count *= len(alternatives)
-            choices.append((name, alternatives))
-        return choices
 
     def whole(self, words: Sequence[Word], state: State, chosen: dict[str, str] | None = None) -> tuple[Field, ...]:
         """The fields of all words, with one value for each variable that may have several."""
@@ -219,7 +158,7 @@ class Expander:
             return Value(alternatives=(text,), sources=sources)
         found: list[str] = []
         merged: tuple[Resource, ...] = ()
-        choices = self._choices((word,), state)
+        choices = choices_in((word,), state)
         if not choices:
             self._whole = len(word.parts) == 1
             text, merged = self._join(word.parts, state, {}, tilde=True)
@@ -246,7 +185,7 @@ class Expander:
             if isinstance(part, Text):
                 raw = part.text
                 if not part.quoted and tilde:
-                    raw = self._tilde(raw, state, alone=len(parts) == 1) if index == 0 else raw
+                    raw = self.tilde(raw, state, alone=len(parts) == 1) if index == 0 else raw
                     raw = TOP if ":~" in raw else raw
                 elif not part.quoted and "~" in raw:
                     raw = TOP  # `export X=~/y` expands the tilde after the `=`
@@ -345,7 +284,7 @@ class Expander:
         return slashed and all(cwd is not None and self.globs.view.kind(f"{cwd}/s") is None for cwd in state.cwds)
 
     def _home(self, piece: Piece, raw: str, state: State, *, alone: bool) -> None:
-        head = self._tilde(raw, state, alone=alone)
+        head = self.tilde(raw, state, alone=alone)
         if head == raw:
             piece.pattern(head)
             return
@@ -462,7 +401,8 @@ class Expander:
     ) -> tuple[str, tuple[Resource, ...], bool]:
         """Text, sources, and whether it may be several words although quoted."""
         if isinstance(part, Param):
-            return self._param(part, state, chosen)
+            text, sources = self.lookup(part.name, state, chosen)
+            return text, sources, part.name in "@*" and TOP in text
         if isinstance(part, Command):
             whole, self._whole = self._whole, False
             out = self._substituted(part, state)
@@ -507,53 +447,3 @@ class Expander:
             state.put(name, Value(sources=sources, plural=True))
             self.runner.noticed(name, state)
         return TOP, sources, True
-
-    def _param(self, part: Param, state: State, chosen: dict[str, str]) -> tuple[str, tuple[Resource, ...], bool]:
-        name = part.name
-        text, sources = self.lookup(name, state, chosen)
-        return text, sources, name in "@*" and TOP in text
-
-    def lookup(self, name: str, state: State, chosen: dict[str, str]) -> tuple[str, tuple[Resource, ...]]:
-        """The value of a variable here, and whose content is in it."""
-        value = state.vars.get(name)
-        if name.startswith("__part") and name in chosen:
-            return chosen[name], ()
-        if name in _LAST:
-            return TOP, merge(state.contents(), self.runner.spoken)
-        if value is not None:
-            if name in chosen:
-                return chosen[name], value.sources
-            text = value.alternatives[0] if len(value.alternatives) == 1 else TOP
-            return text, value.sources
-        if name == "PWD":
-            cwd = state.cwds[0] if len(state.cwds) == 1 else None
-            return (cwd if cwd is not None else TOP), ()
-        if name in _NUMBERS and (name != "#" or state.args is None):
-            return NUM, ()
-        if name.isdigit() and state.args is not None:
-            index = int(name)
-            # A shell that was started for this call has its own name there.
-            return (state.args[index - 1] if 0 < index <= len(state.args) else "" if index else "bash"), state.handed
-        if name in "@*" and state.args is not None:
-            return (" ".join(state.args) if state.ifs or len(state.args) < 2 else TOP), state.handed
-        if name == "#" and state.args is not None:
-            return str(len(state.args)), ()
-        if name.isdigit() or name in "@*":
-            return TOP, state.handed
-        if state.args is not None and name in _OWN and name not in self.environment:
-            return _OWN[name], ()
-        return self.environment.get(name, TOKEN if name in GIVEN_NAMES else TOP), ()
-
-    def _tilde(self, text: str, state: State, *, alone: bool) -> str:
-        if not text.startswith("~"):
-            return text
-        head, slash, tail = text.partition("/")
-        if not slash and not alone:
-            return TOP
-        if head == "~":
-            home, _ = self.lookup("HOME", state, {})
-        elif head == "~+":
-            home, _ = self.lookup("PWD", state, {})
-        else:
-            home = TOP
-        return home + slash + tail

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from guardrail.effects.domain._paths import STREAMS, escape
+from guardrail.effects.domain._state import State
 from guardrail.effects.domain._values import (
     MAX_ALTERNATIVES,
     MAX_TEXT,
@@ -20,8 +21,8 @@ from guardrail.effects.domain._values import (
     TOP,
     UNKNOWN,
     Field,
-    State,
     Value,
+    is_known,
     merge,
 )
 from guardrail.effects.shell import _parameters
@@ -155,12 +156,12 @@ def subscript(ex: Expander, value: Value | None, index: str, state: State, chose
     if value is not None and value.keyed:
         if "__part" in index:
             text = chosen.get(index, TOP)  # of several pieces nothing is put together
-            return None if TOP in text or NUM in text else text
+            return text if is_known(text) else None
         if index[:1] in "'\"" or "$" not in index:
             return index.strip("'\"") if index[:1] in "'\"" else index
         match = re.fullmatch(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?", index)
         text = ex.lookup(match[1], state, chosen)[0] if match is not None else TOP
-        return None if TOP in text or NUM in text else text
+        return text if is_known(text) else None
     found = evaluate(index.strip("'\""), lambda name: ex.lookup(name, state, chosen)[0])
     if found is None or found[1]:
         subscripted(ex, index.strip("'\""), state)
@@ -177,7 +178,7 @@ def _length(items: _Items, listed: bool) -> str:
     if listed:
         return str(len(items))
     text = items[0]
-    return NUM if TOP in text or NUM in text or not text.isascii() else str(len(text))
+    return NUM if not text.isascii() else str(len(text))
 
 
 def _indirect(ex: Expander, part: Expansion, state: State, chosen: Chosen, span: tuple[int, int]) -> Found:
@@ -265,12 +266,12 @@ def _quoted(part: object) -> bool:
 def _operated(part: Expansion, text: str, pattern: str, other: str) -> str | None:
     """One text under a pattern, a replacement or a transformation; None if it cannot be worked out."""
     op = part.op
-    if TOP in text or NUM in text:
+    if not is_known(text):
         return None if TOP in pattern or op[0] == "@" else _parameters.of_name(op, text, pattern, other)
     if op[0] in "#%":
         return _parameters.trimmed(op, text, pattern)
     if op[0] == "/":
-        return None if TOP in other or NUM in other else _parameters.replaced(op, text, pattern, other)
+        return _parameters.replaced(op, text, pattern, other) if is_known(other) else None
     if op[0] in "^,":
         return _parameters.cased(op, text) if pattern == "" else None
     return _parameters.transformed(op, text)
@@ -289,7 +290,7 @@ def _sliced(ex: Expander, part: Expansion, items: _Items, listed: bool, where: t
     length = numbers[1] if len(numbers) > 1 else None
     if not listed:
         text = items[0]
-        known = TOP not in text and NUM not in text
+        known = is_known(text)
         one = _parameters.part(text, numbers[0], length) if known else None
         return None if one is None else (one,)
     if part.name in "@*":
@@ -316,7 +317,7 @@ def pattern_of(ex: Expander, word: Word, state: State, chosen: Chosen) -> tuple[
             sources = merge(sources, more)
             # A backslash in an expanded pattern quotes what follows it: not followed.
             loose = TOP if "\\" in text else text
-            known = TOP not in loose and NUM not in loose
+            known = is_known(loose)
             pieces.append(TOP if not known else escape(text) if getattr(part, "quoted", False) else loose)
     return "".join(pieces), sources
 

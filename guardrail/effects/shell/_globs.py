@@ -15,7 +15,8 @@ import msgspec
 
 from guardrail.effects.domain._emit import Bound, Emitter
 from guardrail.effects.domain._paths import escape
-from guardrail.effects.domain._values import NUM, TOP, Field, State
+from guardrail.effects.domain._state import State
+from guardrail.effects.domain._values import TOP, Field, is_known
 from guardrail.effects.domain._view import FileView
 from guardrail.effects.shell._listings import undashed_made
 from guardrail.patterns import lazy
@@ -81,7 +82,7 @@ class Globs:
             # What a pattern matches was changed.
             yield Field(text=TOP, many=True, sources=field.sources, span=field.span)
             return
-        if TOP in field.text or NUM in field.text or (relative and (cwd is None or TOP in cwd or NUM in cwd)):
+        if not is_known(field.text) or (relative and (cwd is None or not is_known(cwd))):
             yield field if "nullglob" not in state.modes else msgspec.structs.replace(field, many=True)
             return
         base = f"{escape((cwd or '').rstrip('/'))}/" if relative else ""

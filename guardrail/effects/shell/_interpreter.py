@@ -7,31 +7,21 @@ way (`break`, `return`, an error that drops a line) leaves its state in a frame,
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from types import EllipsisType, MappingProxyType
 from typing import Any, Final
 
 from guardrail.config import LimitConfig
+from guardrail.effects.domain._assured import assure, is_steady
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._contents import Contents
-from guardrail.effects.domain._emit import Bound, Code, Emitter, Replaced, as_code
-from guardrail.effects.domain._values import (
-    NOTHING,
-    NUM,
-    SOMETHING,
-    TOP,
-    UNKNOWN,
-    Field,
-    State,
-    Stream,
-    Value,
-    is_shell_text,
-    merge,
-)
+from guardrail.effects.domain._emit import Bound, Code, Emitter, as_code
+from guardrail.effects.domain._state import State
+from guardrail.effects.domain._values import NOTHING, SOMETHING, Field, Stream, Value, is_shell_text, merge
 from guardrail.effects.domain._view import FileView, Nothing, Wrote
 from guardrail.effects.shell import _control, _loops, _simple
 from guardrail.effects.shell._commands import known_command, run_command
+from guardrail.effects.shell._deferred import run_deferred
 from guardrail.effects.shell._elsewhere import Nowhere, elsewhere
 from guardrail.effects.shell._expand import Expander
 from guardrail.effects.shell._later import later
@@ -60,7 +50,6 @@ from guardrail.parse.ir import (
     Statement,
     Test,
 )
-from guardrail.patterns import lazy
 
 MAX_ASIDE: Final = 6_000
 """Most expressions and statements worked out for one call in modules that code of the project may import."""
@@ -75,6 +64,10 @@ MAX_HOPS: Final = 2
 """Most hosts and containers that are entered one from within another."""
 
 
+_NONE: Final[frozenset[str]] = frozenset()
+_NO_TRAPS: Final[Mapping[str, Trap]] = MappingProxyType({})
+
+
 class Interpreter:
     """Interprets the shell texts of one call.
 
@@ -86,38 +79,25 @@ class Interpreter:
     """
 
     # What is one value to begin with is of the class: most calls never give it another.
-    depth = 0
     begun = False  # the text of the shell itself is being walked
-    jumps = 0  # how often `break`, `return` and their like were met
     spoken: tuple[Resource, ...] = ()  # whose content was in any word so far
-    diverted: tuple[Resource, ...] = ()
     watched: frozenset[str] = frozenset()
     aside_bytes = MAX_ASIDE_BYTES
     aside = MAX_ASIDE  # steps left for modules that code of the project may import
-    listening = False  # somebody may make words of what is printed
-    here: tuple[int, int] = (0, 0)  # where the command that is walked stands in the call's own text
-    outer: tuple[int, int] | None = None  # of what is nested in a word, where its command does
     hops = 0
-    errexit = False
     limited = False  # `ulimit` may keep the shell from opening files
     stages = 0
     regarded = 0  # effects of which it was looked whether they change what a trap does
     carried = 0  # names that were moved by then
-    written_before = False  # the session wrote files in earlier calls
     last: State | None = None  # what held when that was last looked at
     wrote: Wrote = Nothing()
     # None of these is changed in place: whoever has more to say puts another one there.
-    directories: frozenset[str] = frozenset()  # that the call made
-    libraries: frozenset[str] = frozenset()  # directories of the system that libraries were said to be in
     environments: frozenset[str] = frozenset()  # directories of programs that an activated environment puts first
     assured: frozenset[str] = frozenset()  # files that what runs now needs to have been written over
     uncovered: frozenset[str] = frozenset()  # variables of which it is not known to which function they belong
     relied: frozenset[str] = frozenset()  # variables that a trap uses, and that were set here
     armed: tuple[str, ...] = ()  # texts of traps that may run between any two commands
-    handed: tuple[str, ...] = ()  # texts that reach what runs now other than by its words and its input
     exported: tuple[str, ...] = ()  # texts that reach everything that is started
-    deferred: tuple[tuple[Script, State], ...] = ()
-    traps: Mapping[str, Trap] = MappingProxyType({})  # texts that run in the end, or before
     awaited: Mapping[str, tuple[str, ...]] = MappingProxyType({})  # variables -> the traps that use them
     defined: Mapping[str, tuple[Statement | None, ...]] = MappingProxyType({})
     pinned: Mapping[str, tuple[str, ...]] = MappingProxyType({})  # what files hold for the process that starts now
@@ -129,6 +109,20 @@ class Interpreter:
         self.contents = Contents(view)
         self.emit = Emitter(limits, self.contents)
         self.expand = Expander(view, self.emit, environment, self)
+        # What every command asks for is of the instance, where it is found sooner.
+        self.depth = 0
+        self.jumps = 0  # how often `break`, `return` and their like were met
+        self.errexit = False
+        self.listening = False  # somebody may make words of what is printed
+        self.written_before = False  # the session wrote files in earlier calls
+        self.here: tuple[int, int] = (0, 0)  # where the command that is walked stands in the call's own text
+        self.outer: tuple[int, int] | None = None  # of what is nested in a word, where its command does
+        self.diverted: tuple[Resource, ...] = ()
+        self.handed: tuple[str, ...] = ()  # texts that reach what runs now other than by its words and its input
+        self.deferred: tuple[tuple[Script, State], ...] = ()
+        self.directories: frozenset[str] = _NONE  # that the call made
+        self.libraries: frozenset[str] = _NONE  # directories of the system that libraries were said to be in
+        self.traps: Mapping[str, Trap] = _NO_TRAPS  # texts that run in the end, or before
         self.locals: list[dict[str, Value | None]] = []
         self.loops: list[State | None] = []  # for each loop that runs, what holds where `break` or `continue` left it
         self.returns: list[State | None] = []  # for each function that runs, what holds where `return` left it
@@ -157,25 +151,25 @@ class Interpreter:
             return self.unparsed("nested too deep", text, state)
         if len(text) > self.limits.command_bytes // MAX_UTF8 and _bytes_of(text) > self.limits.command_bytes:
             return self.unparsed("too long", text, state)
-        if (TOP in text or NUM in text) and not is_shell_text(text):
+        if not is_shell_text(text):
             return self.unparsed("text that is only known in part", text, state, code="dynamic")
         script = parse_shell(text)
-        outer = self.outer
-        if self.depth:
+        outer, nested = self.outer, self.depth > 0
+        if nested:
             self.outer = outer or self.here
         self.depth += 1
-        mark, jumps = self.contents.mark(), self.jumps
+        mark, jumps = self.contents.mark() if nested else 0, self.jumps
         begins, self.begun = not self.begun, True
         self.aborts.append(None)
         try:
             return self.block(
-                script.body, state, stdin, script.lines, strict=begins and "set" in text and _is_steady(text)
+                script.body, state, stdin, script.lines, strict=begins and "set" in text and is_steady(text)
             )
         finally:
             self.aborts.pop()
             self.depth -= 1
             self.outer = outer
-            if self.depth:
+            if nested:
                 # It may leave at any point, and what runs it goes on.
                 self.contents.weaken(mark, anywhere=self.jumps != jumps or self.errexit)
 
@@ -199,36 +193,6 @@ class Interpreter:
     def end(self) -> None:
         """Let go of what refers back to this, so that all of it is freed at once and its memory is still warm."""
         del self.expand
-
-    def note_replaced(self, path: str, state: State) -> None:
-        """A redirection empties a file, if it can open it."""
-        plain = self.depth == 1 and not self.limited and state.path is not None
-        found = Replaced(since=len(self.emit.effects), span=self.here, plain=plain)
-        self.emit.replaced[posixpath.normpath(path)] = found
-
-    def replaced(self, path: str) -> bool:
-        """Whether nothing is left of what a file held before this call, by the time that what is at hand runs.
-
-        A write needs to have been done where `&&` or `set -e` stands between, and is taken as done where the guard
-        itself could write there and nothing in the call may change that.
-        """
-        name = posixpath.normpath(path)
-        found = self.emit.replaced.get(name)
-        if found is None or name in self.assured:
-            return found is not None
-        return found.plain and self.view.writable(path) and not self.emit.hampered(found.since)
-
-    def assure(self, statement: Statement, since: int) -> None:
-        """What follows runs only if a simple command did not fail: its own redirections opened their files.
-
-        Args:
-            statement: what succeeded.
-            since: how many effects there were before it.
-        """
-        if self.outer is None and isinstance(statement, Simple) and statement.redirects:
-            span = (statement.start, statement.end)
-            done = {path for path, at in self.emit.replaced.items() if at.span == span and at.since >= since}
-            self.assured |= done
 
     def divert(self, sources: tuple[Resource, ...]) -> None:
         """Content went to a descriptor other than standard output: whoever opened that has it."""
@@ -321,14 +285,6 @@ class Interpreter:
         """The spec of a command that is also a builtin."""
         return known_command(call, call.name)
 
-    def note_local(self, name: str, state: State) -> bool:
-        """A variable is local to the function that runs now, and comes back afterwards; whether it is new there."""
-        if not self.locals:
-            return False
-        new = name not in self.locals[-1]
-        self.locals[-1].setdefault(name, state.vars.get(name))
-        return new
-
     def noticed(self, name: str, state: State) -> None:
         """A variable was given a value, which a trap looks at when it runs."""
         if name in self.awaited:
@@ -337,19 +293,6 @@ class Interpreter:
     def number(self, state: State, value: Value) -> Value:
         """A text that is assigned to a variable which was declared to be a number."""
         return as_number(self.expand, value, state)
-
-    def uncover(self, name: str, state: State) -> None:
-        """A variable of an outer function is gone, or is passed by: which one a name means is not followed."""
-        sources = state.vars.get(name, UNKNOWN).sources
-        for frame in self.locals:
-            held = frame.get(name)
-            sources = merge(sources, held.sources if held is not None else ())
-        unknown = Value(sources=sources, plural=True)
-        for frame in self.locals:
-            if name in frame:
-                frame[name] = unknown
-        state.vars[name] = unknown
-        self.uncovered |= {name}
 
     def jump(self, name: str, state: State) -> None:
         """`break`, `continue`, `return` or `exit`: what follows may not run, and the state may be what it is now."""
@@ -419,38 +362,6 @@ class Interpreter:
         """`>(…)`: its commands read what the statement at hand writes, so they come after it."""
         self.deferred = (*self.deferred, (script, state.copy()))
 
-    def _deferred(self, statement: Statement, stdin: Stream, done: Done) -> None:
-        """The commands of `>(…)`, which are handed whatever the statement had in its hands."""
-        waiting, self.deferred = self.deferred, ()
-        sources = merge(merge(done[2].sources, stdin.sources), self.diverted)
-        if isinstance(statement, Simple) and statement.words and statement.words[0].plain == "exec":
-            self._all_later(waiting, sources, statement, done)
-            return
-        for script, state in waiting:
-            given = Stream(sources=sources, flow=("process",), connected=True)
-            self.substitute(script, state, given, beside=True)
-
-    def _all_later(
-        self, waiting: Sequence[tuple[Script, State]], sources: tuple[Resource, ...], statement: Simple, done: Done
-    ) -> None:
-        """`exec > >(…)`: all later output goes to where those commands bring what they read."""
-        targets: tuple[Resource, ...] = ()
-        plain = True
-        for script, state in waiting:
-            before = len(self.emit.effects)
-            given = Stream(sources=(*sources, _LATER), flow=("process",), connected=True)
-            self.substitute(script, state, given, beside=True)
-            found = self.emit.effects[before:]
-            targets = merge(targets, tuple(e.target for e in found if e.resource == _LATER and e.target is not None))
-            self.emit.effects[before:] = [effect for effect in found if effect.resource != _LATER]
-            plain = plain and not self.deferred and all(effect.op in _BRINGING for effect in found)
-        if not plain:
-            self.dynamic("all later output goes into a process substitution", (statement.start, statement.end))
-            return
-        for state in done[:2]:
-            state.sinks = merge(tuple(sink for sink in state.sinks if sink.pattern != "/dev/fd/*"), targets)
-            state.held = merge(tuple(sink for sink in state.held if sink.pattern != "/dev/fd/*"), targets)
-
     def dynamic(self, reason: str, span: tuple[int, int]) -> None:
         """Code that is not known may run here."""
         self.emit.opaque("dynamic", as_code("shell"), spec="shell", reason=reason, span=span)
@@ -486,7 +397,7 @@ class Interpreter:
             ok, bad, out = self.statement(statement, ok if ok is bad or left else ok.join(bad), stdin)
             left = strict and isinstance(statement, Simple)
             if left:
-                self.assure(statement, since)
+                assure(self, statement, since)
             # After something that may have left the block, what is printed may not be.
             outputs.append(perhaps(out) if cut else out)
             if stdin.text is not None:
@@ -499,28 +410,12 @@ class Interpreter:
         """Any one statement."""
         done = _HANDLERS[type(statement)](self, statement, state, stdin)
         if self.deferred:
-            self._deferred(statement, stdin, done)
+            run_deferred(self, statement, stdin, done)
         return done
 
 
 def _bytes_of(text: str) -> int:
     return len(text.encode("utf-8", "replace"))
-
-
-def _is_steady(text: str) -> bool:
-    """A shell text that begins with `set -e`, and leaves it at that."""
-    begun = _STRICT.match(text)
-    return begun is not None and _UNSTEADY.search(text, begun.end()) is None
-
-
-_STRICT: Final = lazy(r"\s*(?:#[^\n]*\n\s*)*set -[a-z]*e[a-z]*(?: pipefail| -o pipefail| -[ux])*[ \t]*(?:[;\n]|&&)")
-_UNSTEADY: Final = lazy(r"(?<![\w-])(?:set|eval|source|errexit)(?![\w-])|(?<![\w./-])\.(?=\s)")
-
-_LATER: Final = Resource(kind="any", uri="shell:later")
-"""What the shell will print; no effect on it is kept."""
-
-_BRINGING: Final = frozenset(("copy", "write", "append", "create", "net_send", "net_recv", "list"))
-"""Operations of commands that only bring what they read somewhere."""
 
 
 def _opaque(shell: Interpreter, node: Opaque, state: State, _stdin: Stream) -> Done:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from guardrail.effects.domain._startup import MAX_COMMANDS, commands_in, is_shell
-from guardrail.effects.domain._values import NOTHING, State
+from guardrail.effects.domain._state import State
+from guardrail.effects.domain._values import NOTHING
 from guardrail.model import Effect, Origin
 
 if TYPE_CHECKING:

@@ -30,7 +30,9 @@ from guardrail.effects.domain._values import (
     TOP,
     Field,
     Stream,
+    is_known,
 )
+from guardrail.effects.shell._revisions import REFS, refs
 from guardrail.effects.shell._told import TELLERS, table_of
 from guardrail.parse.ir import Script, Simple
 from guardrail.patterns import lazy
@@ -62,7 +64,7 @@ Lister = Callable[[Call, Parsed], tuple[str, ...]]
 
 def pattern_text(glob: str) -> str | None:
     """A glob as a text with NAME in it; None if it is more than wildcards within names."""
-    if "**" in glob or TOP in glob or NUM in glob or "\\" in glob:
+    if "**" in glob or not is_known(glob) or "\\" in glob:
         return None
     text = _WILD.sub(NAME, glob)
     return None if "[" in text else text
@@ -107,7 +109,7 @@ def _plain(call: Call, path: str) -> bool:
 
 def _here(call: Call) -> tuple[str, ...]:
     """Names below the working directory, without it in front of them."""
-    known = call.cwd is not None and TOP not in call.cwd and NUM not in call.cwd and _plain(call, call.cwd)
+    known = call.cwd is not None and is_known(call.cwd) and _plain(call, call.cwd)
     return (PATH,) if known else ()
 
 
@@ -238,45 +240,12 @@ def _git(call: Call, _parsed: Parsed) -> tuple[str, ...]:
     elif verb in ("diff", "diff-tree", "diff-index", "show") or (verb == "log" and "--name-only" in options):
         bare = verb[:4] == "diff" or bool(options & {"--format=", "--pretty="})
         listing = bare and "--name-only" in options and not any(map(_MORE.match, options))
-    elif verb in _REFS or (verb == "log" and words):
-        return _refs(verb, words) if all(field.known for field in call.args) else ()
+    elif verb in REFS or (verb == "log" and words):
+        return refs(verb, words) if all(field.known for field in call.args) else ()
     else:
         listing = verb == "grep" and bool(options & {"-l", "--files-with-matches", "--name-only"})
     plain = all(field.known or field.glob or not field.many for field in call.args) and plainly(call.args)
     return _here(call) if listing and plain else ()
-
-
-_REFS: Final = frozenset(("tag", "branch", "describe", "for-each-ref", "rev-list", "rev-parse"))
-_DESCRIBED: Final = lazy(
-    r"--(?:tags|all|always|long|dirty|exact-match|first-parent|abbrev=\d+|match=[\w.*-]*|exclude=[\w.*-]*)|HEAD[~^\d]*"
-)
-
-
-def _refs(verb: str, words: Sequence[str]) -> tuple[str, ...]:
-    """Names of versions, which git does not let begin with a dash, nor hold blanks, wildcards or `..`."""
-    formats = [word for word in words if word.startswith(("--format", "--pretty"))]
-    if verb == "log":
-        return (NAME,) if formats and all(map(_LOGGED.fullmatch, words)) else ()
-    if verb == "rev-parse":
-        plain = all(_REVISION.fullmatch(word) for word in words)
-        # Without a name that is asked for it is a hash, or the word that it could not make anything of.
-        named = any(word.startswith("--abbrev") for word in words)
-        return () if not words or not plain else (REF,) if named else (TOKEN,)
-    if verb == "rev-list" and "--count" in words:
-        return (NUM,)
-    if verb == "describe":
-        return (REF,) if all(map(_DESCRIBED.fullmatch, words)) else ()
-    plain = not formats or all(map(_FORMAT.fullmatch, formats))
-    return (PATH,) if verb in _REFS and plain and not any(_SHOWN.match(word) for word in words) else ()
-
-
-_LOGGED: Final = lazy(
-    r"--(?:format|pretty)=(?:format:|tformat:)?%[hH]|-n|-?\d+|-n\d+|--(?:max-count|since|until|author|grep)=.*"
-    r"|--(?:all|reverse|merges|no-merges|first-parent|)|[A-Za-z][\w./~^@-]*"
-)
-_FORMAT: Final = lazy(r"--format=(?:%\((?:refname|objectname)(?::\w+)?\))+")
-_REVISION: Final = lazy(r"--short(?:=\d+)?|--verify|--abbrev-ref|-q|--quiet|@|HEAD[~^\d]*|main|master")
-_SHOWN: Final = lazy(r"-[a-z]*[vnmMcCdD]|--(?:verbose|show|git-dir|absolute|path|local|abbrev-ref|parseopt|sq)")
 
 
 def _numbers(call: Call, _parsed: Parsed) -> tuple[str, ...]:

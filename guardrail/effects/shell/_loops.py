@@ -9,7 +9,8 @@ from collections.abc import Callable, Container, Sequence
 from typing import TYPE_CHECKING, Final
 
 from guardrail.effects.domain._environment import set_variable
-from guardrail.effects.domain._values import NOTHING, NUM, TOP, Field, State, Stream, Value, merge
+from guardrail.effects.domain._state import State
+from guardrail.effects.domain._values import NOTHING, NUM, TOP, Field, Stream, Value, merge
 from guardrail.effects.shell._arithmetic import evaluate
 from guardrail.effects.shell._listings import named_texts
 from guardrail.effects.shell._numbers import calculate, look_into, operands
@@ -226,12 +227,38 @@ def _options_left(state: State) -> int | None:
 def _counted(shell: Interpreter, node: Loop, state: State, stdin: Stream, left: Known) -> Done:
     """`while ((…))`, and its like, while it is known whether another round comes."""
 
+    def asked(before: State) -> State:
+        ok, bad, _ = shell.block(node.condition, before, NOTHING)
+        return ok.join(bad)
+
     def once(inner: State) -> tuple[State, Stream]:
-        ok, bad, _ = shell.block(node.condition, inner, NOTHING)
-        ok, bad, out = shell.block(node.body, ok.join(bad), rest)
+        ok, bad, out = shell.block(node.body, asked(inner), rest)
         return ok.join(bad), out
 
     rest = unread(stdin) if reads_any(node.body, shell.defined) else stdin
+    return _while_known(shell, node, state, stdin, left, asked, once)
+
+
+def _while_known(
+    shell: Interpreter,
+    node: Loop,
+    state: State,
+    stdin: Stream,
+    left: Known,
+    asked: Callable[[State], State],
+    once: Round,
+) -> Done:
+    """Round by round while it is known whether another one comes, and from there on any number of them.
+
+    Args:
+        shell: the interpreter.
+        node: the loop.
+        state: the shell's state before it.
+        stdin: what it reads.
+        left: how many rounds are left, as far as is known.
+        asked: what the condition itself leaves behind.
+        once: one round, its condition included.
+    """
     outputs: list[Stream] = []
     current = state
     for _ in range(MAX_ROUNDS):
@@ -239,8 +266,7 @@ def _counted(shell: Interpreter, node: Loop, state: State, stdin: Stream, left: 
         if known is None:
             break
         if known == 0:
-            ok, bad, _ = shell.block(node.condition, current, NOTHING)
-            end = ok.join(bad)
+            end = asked(current)
             return end, end, concatenated(outputs)
         jumps = shell.jumps
         current, out = _round(shell, once, current)
@@ -255,12 +281,16 @@ def _c_style(shell: Interpreter, node: Loop, state: State, stdin: Stream) -> Don
     """`for ((first; condition; after))`."""
     first, condition, after = node.clauses or ("", "", "")
 
-    def clause(text: str, before: State) -> None:
+    def clause(text: str, before: State) -> State:
         given, _ = operands(shell.expand, node.parts, before, {}, (0, 0))
         calculate(shell.expand, text, node.names, node.assigns, before, (0, 0), given)
+        return before
+
+    def left_over(before: State) -> int | None:
+        return _value(shell, node, condition, before) if condition.strip() else 1
 
     def once(inner: State) -> tuple[State, Stream]:
-        ok, bad, out = shell.block(node.body, inner, rest)
+        ok, bad, out = shell.block(node.body, clause(condition, inner), rest)
         end = ok.join(bad)
         left = shell.loops[-1]
         if left is not None:  # `continue` goes on with what comes after each round
@@ -269,23 +299,9 @@ def _c_style(shell: Interpreter, node: Loop, state: State, stdin: Stream) -> Don
         return end, out
 
     rest = unread(stdin) if reads_any(node.body, shell.defined) else stdin
-    clause(first, state)
-    outputs: list[Stream] = []
-    current = state
-    for _ in range(MAX_ROUNDS):
-        known = _value(shell, node, condition, current) if condition.strip() else 1
-        if known is None:
-            break
-        clause(condition, current)
-        if known == 0:
-            return current, current, concatenated(outputs)
-        jumps = shell.jumps
-        current, out = _round(shell, once, current)
-        outputs.append(out)
-        if shell.jumps != jumps:
-            break
-    end, bad, out = _any_rounds(shell, node, current, stdin)
-    return end, bad, sometimes([*outputs, out])
+    return _while_known(
+        shell, node, clause(first, state), stdin, left_over, lambda before: clause(condition, before), once
+    )
 
 
 # -- for

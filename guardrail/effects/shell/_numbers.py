@@ -9,7 +9,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from guardrail.effects.domain._values import NUM, TOP, UNKNOWN, State, Value, join_values, merge
+from guardrail.effects.domain._state import State, join_values
+from guardrail.effects.domain._values import NUM, TOP, UNKNOWN, Value, is_known, merge
 from guardrail.effects.shell._arithmetic import evaluate
 from guardrail.model import Resource
 from guardrail.parse import Misparse, arithmetic_names
@@ -116,7 +117,7 @@ def _inserted(text: str, state: State, chosen: dict[str, str]) -> str:
         name = match[1] or match[2]
         given = _texts(name, state)
         texts = (chosen[name],) if name in chosen and len(given) > 1 else given
-        if all(_WHOLE.fullmatch(text) for text in texts) or any(TOP in text or NUM in text for text in texts):
+        if all(_WHOLE.fullmatch(text) for text in texts) or not all(map(is_known, texts)):
             return match[0]
         # One of several: what they do to variables is done to all of them, in any case.
         return texts[0] if len(texts) == 1 else "".join(f",{text}++" for text in texts if text)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from guardrail.effects.domain._values import DEEP, FIRM, NAME, NUM, PATH, SLIM, TOKEN, TOP, last_of
+from guardrail.effects.domain._values import DEEP, FIRM, NAME, NUM, PATH, SLIM, TOKEN, TOP, is_known, last_of
 from guardrail.patterns import lazy
 
 MAX_TRIMMED: Final = 512
@@ -31,7 +31,7 @@ _EXTENDED: Final = lazy(r"[?*+@!]\(")
 
 def usable(pattern: str) -> str | None:
     """A pattern of the shell that Python reads alike; None for any other."""
-    if TOP in pattern or NUM in pattern or len(pattern) > MAX_PATTERN or _EXTENDED.search(pattern):
+    if not is_known(pattern) or len(pattern) > MAX_PATTERN or _EXTENDED.search(pattern):
         return None
     rest = _BRACKET.sub("", _QUOTED.sub("", pattern))
     return None if "[" in rest else pattern.replace("[^", "[!")

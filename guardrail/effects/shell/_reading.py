@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from guardrail.effects.catalogue._options import Parsed, parse_options
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.domain._environment import set_variable
-from guardrail.effects.domain._values import MAX_TEXT, NOTHING, NUM, TOP, Field, State, Stream, Value, merge
+from guardrail.effects.domain._state import State
+from guardrail.effects.domain._values import MAX_TEXT, NOTHING, TOP, Field, Stream, Value, is_known, merge
 from guardrail.effects.shell._expansion import MAX_ITEMS, array
 from guardrail.model import Resource
 from guardrail.parse.ir import (
@@ -209,7 +210,7 @@ def separators_of(state: State) -> str | None:
     if value is None:
         return " \t\n" if state.ifs else None
     text = value.alternatives[0] if len(value.alternatives) == 1 else TOP
-    return None if TOP in text or NUM in text else text
+    return text if is_known(text) else None
 
 
 def split_fields(line: str, separators: str, most: int) -> list[str] | None:

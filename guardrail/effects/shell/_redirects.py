@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from guardrail.effects.domain._assured import note_replaced
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._environment import set_variable
 from guardrail.effects.domain._paths import STREAMS
-from guardrail.effects.domain._values import NOTHING, NUM, TOP, Field, State, Stream, Value, merge
+from guardrail.effects.domain._state import State
+from guardrail.effects.domain._values import NOTHING, NUM, TOP, Field, Stream, Value, is_known, merge
 from guardrail.effects.shell._listings import lines_within
 from guardrail.effects.shell._reading import file_text
 from guardrail.effects.shell._streams import beside
@@ -204,7 +206,7 @@ def _document(shell: Interpreter, op: str, target: Word, state: State) -> Stream
     value = shell.expand.value(target, state)
     text = value.alternatives[0] if len(value.alternatives) == 1 else TOP
     text = text + "\n" if op == "<<<" else text
-    known = None if TOP in text or NUM in text else text
+    known = text if is_known(text) else None
     listed = _lines(value) if known is None and op == "<<<" else ()
     return Stream(text=known, sources=value.sources, listed=listed, flow=("heredoc",), connected=True)
 
@@ -248,7 +250,7 @@ def write_out(shell: Interpreter, outs: list[tuple[Resource, str, bool]], out: S
             # Of several targets the last one gets the output; the others are only emptied.
             edit = Edit(kind="append" if append else "whole", text=out.text if index == last else "")
         if certain and operator in (">", ">|") and resource.path is not None and not call.doubted:
-            shell.note_replaced(resource.path, call.state)
+            note_replaced(shell, resource.path, call.state)
         call.put("append" if append else "write", resource, sources, flow=(*out.flow, "redirect"), edit=edit)
         taken = taken or carries
     # With several targets the last one wins in the shell; descriptors are not followed that far, so it may go on.

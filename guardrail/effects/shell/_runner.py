@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from guardrail.effects.domain._contents import Contents
-from guardrail.effects.domain._values import (
-    State,
-    Stream,
-)
+from guardrail.effects.domain._state import State
+from guardrail.effects.domain._values import Stream
 from guardrail.model import Resource
 from guardrail.parse.ir import Script
 

@@ -12,6 +12,7 @@ import msgspec
 
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._environment import LIBRARIES, assuming, given, set_variable
+from guardrail.effects.domain._state import State, join_values
 from guardrail.effects.domain._values import (
     MAX_ALTERNATIVES,
     MAX_SAID,
@@ -22,11 +23,9 @@ from guardrail.effects.domain._values import (
     TOP,
     UNKNOWN,
     Field,
-    State,
     Stream,
     Value,
     is_laden,
-    join_values,
     merge,
     texts_of,
 )
@@ -54,7 +53,12 @@ def simple(shell: Interpreter, node: Simple, state: State, stdin: Stream) -> Don
             return _assignments(shell, node, state, stdin, span)
         if node.assigns:
             return _with_assignments(shell, node, state, stdin, span)
-        return _command(shell, node, state, stdin, span)
+        if not state.vars and len(state.cwds) == 1:
+            # Most commands name no variable that was set here, and run in one directory.
+            vector = shell.expand.whole(node.words, state)
+            return _run(shell, vector, node.redirects, state, state.cwds[0], stdin, span)
+        vectors = list(shell.expand.alternatives(node.words, state))
+        return _vectors(shell, vectors, node, state, stdin, span)
     finally:
         # What it was handed it passed on to all that it ran: functions, and what is wrapped.
         shell.handed = before
@@ -179,17 +183,6 @@ def _with_assignments(shell: Interpreter, node: Simple, state: State, stdin: Str
     return ok, bad, out
 
 
-def _command(shell: Interpreter, node: Simple, state: State, stdin: Stream, span: tuple[int, int]) -> Done:
-    if not state.vars and len(state.cwds) == 1:
-        # Most commands name no variable that was set here, and run in one directory.
-        vector = shell.expand.whole(node.words, state)
-        return _run(shell, vector, node.redirects, state, state.cwds[0], stdin, span)
-    vectors = list(shell.expand.alternatives(node.words, state))
-    if len(vectors) == 1 and len(state.cwds) == 1:
-        return _run(shell, vectors[0], node.redirects, state, state.cwds[0], stdin, span)
-    return _vectors(shell, vectors, node, state, stdin, span)
-
-
 def _vectors(
     shell: Interpreter,
     vectors: list[tuple[Field, ...]],
@@ -243,13 +236,13 @@ def _run(
     call = Call(shell, name, vector[1:], state=state, cwd=cwd, stdin=stdin, span=span)
     said = _complained(shell, vector, state) if is_laden(vector) else ()
     diverted = shell.diverted
-    if "failglob" in state.modes and any(field.glob is not None or field.many for field in vector):
+    if state.modes and "failglob" in state.modes and any(field.glob is not None or field.many for field in vector):
         shell.abort(state)
     if redirects:
         out = _redirected(shell, vector, redirects, call, said)
     else:
         out = run_command(call, vector) if vector else NOTHING
-    if "merged" in state.modes:
+    if state.modes and "merged" in state.modes:
         out = _with_errors(out, said, name)
     if call.stdin is not SOMETHING:
         out = _passed_on(call.stdin, out, name)

@@ -8,16 +8,8 @@ from collections.abc import Sequence
 from guardrail.effects.code._scripts import STANDARD_INPUT, is_stream, script_texts
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import Code
-from guardrail.effects.domain._values import (
-    NOTHING,
-    SOMETHING,
-    Field,
-    State,
-    Stream,
-    Value,
-    is_shell_text,
-    merge,
-)
+from guardrail.effects.domain._state import State
+from guardrail.effects.domain._values import NOTHING, SOMETHING, Field, Stream, Value, is_shell_text, merge
 from guardrail.effects.shell._activation import activated
 from guardrail.effects.shell._streams import joined, perhaps, sometimes
 from guardrail.effects.shell._traps import arm, set_trap

@@ -10,13 +10,13 @@ from typing import Final
 
 import msgspec
 
+from guardrail.effects.domain._state import State
 from guardrail.effects.domain._values import (
     MAX_ALTERNATIVES,
     MAX_SAID,
     MAX_TEXT,
     NOTHING,
     SOMETHING,
-    State,
     Stream,
     merge,
     texts_of,

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final, cast
 import msgspec
 
 from guardrail.effects.domain._emit import MUTATING
-from guardrail.effects.domain._values import MOVING, UNKNOWN, State, Value, merge
+from guardrail.effects.domain._state import MOVING, State
+from guardrail.effects.domain._values import UNKNOWN, Value, merge
 from guardrail.model import Effect, Resource
 from guardrail.parse import parse_shell
 from guardrail.parse.ir import Expansion, For, Param, Simple, Statement, Word

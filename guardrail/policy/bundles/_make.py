@@ -14,8 +14,9 @@ from typing import Any
 import msgspec
 
 from guardrail.errors import ConfigError
-from guardrail.policy._build import Opa, read_sources
+from guardrail.policy._build import read_sources
 from guardrail.policy._bundle import ENTRYPOINT, MANIFEST_VERSION, Manifest
+from guardrail.policy._opa_binary import Opa
 from guardrail.policy.bundles._archive import pack
 from guardrail.policy.bundles._read import ROOT, Description
 from guardrail.policy.bundles._signature import SIGNATURES

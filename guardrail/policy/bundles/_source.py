@@ -17,6 +17,7 @@ import msgspec
 
 from guardrail.config import Config, secret
 from guardrail.errors import ConfigError
+from guardrail.policy._http import connect, target
 from guardrail.policy.bundles._archive import MAX_ARCHIVE_BYTES, read_directory, unpack
 
 if TYPE_CHECKING:
@@ -153,9 +154,9 @@ class BundleServer:
         import http.client
 
         end = time.monotonic() + FETCH_SECONDS
-        connection = self._connect()
+        connection = connect(self._url, SOCKET_SECONDS)
         try:
-            connection.request("GET", self._target(), headers=self._headers(tag))
+            connection.request("GET", target(self._url), headers=self._headers(tag))
             response = connection.getresponse()
             if response.status == 304 and tag:
                 return None
@@ -170,20 +171,6 @@ class BundleServer:
         # Without an ETag there is nothing to ask by, and an empty tag is asked for again in full.
         kept = etag if len(etag) <= MAX_ETAG_CHARS and etag.isprintable() and etag.isascii() else ""
         return Fetched(tag=kept, members=unpack(body, self.name))
-
-    def _connect(self) -> http.client.HTTPConnection:
-        import http.client
-        import ssl
-
-        host, port = self._url.hostname or "", self._url.port
-        if self._url.scheme == "https":
-            context = ssl.create_default_context()
-            return http.client.HTTPSConnection(host, port, timeout=SOCKET_SECONDS, context=context)
-        return http.client.HTTPConnection(host, port, timeout=SOCKET_SECONDS)
-
-    def _target(self) -> str:
-        path = self._url.path or "/"
-        return f"{path}?{self._url.query}" if self._url.query else path
 
     def _headers(self, tag: str) -> dict[str, str]:
         headers = {"Accept": "application/gzip, application/octet-stream", "Accept-Encoding": "identity"}

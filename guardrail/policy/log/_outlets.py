@@ -14,13 +14,11 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, cast
+from typing import BinaryIO, Final, cast
 from urllib.parse import urlsplit
 
+from guardrail.policy._http import connect, target
 from guardrail.policy.log._event import Entry
-
-if TYPE_CHECKING:
-    import http.client
 
 MAX_BATCH_EVENTS: Final = 500
 """Most events of one upload."""
@@ -240,10 +238,9 @@ class ServerOutlet(Outlet):
         headers = {"Content-Type": "application/json", "Content-Encoding": "gzip", "User-Agent": "guardrail"}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
-        connection = self._connect()
+        connection = connect(self._url, UPLOAD_SECONDS)
         try:
-            target = (self._url.path or "/") + (f"?{self._url.query}" if self._url.query else "")
-            connection.request("POST", target, body=body, headers=headers)
+            connection.request("POST", target(self._url), body=body, headers=headers)
             status = connection.getresponse().status
         except http.client.HTTPException as error:
             raise OSError(f"no HTTP ({type(error).__name__})") from None
@@ -251,16 +248,6 @@ class ServerOutlet(Outlet):
             connection.close()
         if not 200 <= status < 300:
             raise OSError(f"HTTP status {status}")
-
-    def _connect(self) -> http.client.HTTPConnection:
-        import http.client
-        import ssl
-
-        host, port = self._url.hostname or "", self._url.port
-        if self._url.scheme == "https":
-            context = ssl.create_default_context()
-            return http.client.HTTPSConnection(host, port, timeout=UPLOAD_SECONDS, context=context)
-        return http.client.HTTPConnection(host, port, timeout=UPLOAD_SECONDS)
 
 
 def _written(stream: BinaryIO, text: bytes) -> int:

@@ -29,12 +29,13 @@ from guardrail.review._statements import (
     VoteStatement,
 )
 from guardrail.service._http import Answer, Problem, Receive, Scope, Send, read_body, read_version
+from guardrail.service._post import Post, send
 from guardrail.service._respond import Request
 from guardrail.service._sse import send_events
 from guardrail.service.console._live import news
 from guardrail.service.console._pages import Missing, Pages
 from guardrail.service.console._sessions import Role, Session, Sessions
-from guardrail.service.console._signin import CALLBACK, Post, SignIn, SignInFailed, envelope
+from guardrail.service.console._signin import CALLBACK, SignIn, SignInFailed, envelope
 from guardrail.service.console._templates import Templates
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Console:
         ConfigError: if the settings, or the provider's keys, cannot be used.
     """
 
-    def __init__(self, guard: Guard, *, post: Post | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, guard: Guard, *, post: Post = send, clock: Callable[[], float] = time.monotonic) -> None:
         settings, oidc = guard.config.console, guard.config.review.oidc
         if settings is None or oidc is None:
             raise ConfigError("the console needs `[console]` and `[review.oidc]`")

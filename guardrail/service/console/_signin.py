@@ -12,8 +12,6 @@ import base64
 import hashlib
 import secrets
 import urllib.parse
-from collections.abc import Callable
-from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -23,16 +21,10 @@ from guardrail.config import ConsoleConfig, OidcConfig, secret
 from guardrail.errors import GuardrailError
 from guardrail.review._oidc import nonce_of
 from guardrail.review._statements import AnyStatement
-from guardrail.service._post import post as send
+from guardrail.service._post import Post, send
 from guardrail.service.console._sessions import STARTED_SECONDS, Started
 
-MAX_ANSWER_BYTES: Final = 64 * 1024
-"""Most of the provider's answer that is read, in bytes."""
-
 CALLBACK: Final = "/console/callback"
-
-Post = Callable[[str, dict[str, str], bytes], tuple[int, bytes]]
-"""Sends a form, and gives back the status and what was answered; 0 for no answer."""
 
 
 class SignInFailed(GuardrailError):
@@ -52,12 +44,12 @@ class SignIn:
         post: how a form is sent.
     """
 
-    def __init__(self, console: ConsoleConfig, oidc: OidcConfig, post: Post | None = None) -> None:
+    def __init__(self, console: ConsoleConfig, oidc: OidcConfig, post: Post = send) -> None:
         self._console = console
         self._client = oidc.audience
         self._secret = secret(console.client_secret, "console.client_secret")
         self._back = console.url.rstrip("/") + CALLBACK
-        self._post = post or partial(send, most=MAX_ANSWER_BYTES)
+        self._post = post
 
     def begin(
         self, now: float, back: str, statement: AnyStatement | None = None, version: int | None = None

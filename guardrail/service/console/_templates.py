@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import jinja2
 
-from guardrail.review._view import moment, plain
+from guardrail.printing import moment
+from guardrail.review._view import plain
 
 _PACKAGE: Final = "guardrail.service.console"
 

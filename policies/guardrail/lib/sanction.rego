@@ -30,11 +30,11 @@ claims contains {
 }
 
 # METADATA
-# description: What was done before, by the session and by the agent in all its sessions; for rules that tell no difference.
+# description: |
+#   What was done before, by the session and by the agent in all its sessions; for rules that tell no difference.
+#   A list, because a set would be put in order by all that is in it.
 # scope: rule
-past contains input.context.history
-
-past contains input.context.history.agent
+past := array.concat([input.context.history], [agent | agent := input.context.history.agent])
 
 # Both sides count: what is taken, and what is overwritten.
 touched(e) := {side.properties.asset |

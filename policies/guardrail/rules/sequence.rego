@@ -36,6 +36,7 @@ import data.guardrail.lib.sanction
 #       - {op: copy, target: "ssh://b/x", target_type: net, target_host: b, owes: [m/d], history: {reconnaissance: 1, contact: {b: new}}, mandate: {effects: [copy], assets: ["model:beta"], targets: ["ssh://b/**"]}}
 #       - {op: net_recv, type: net, id: "https://b/x", host: b, owes: [m/d], history: {reconnaissance: 1, contact: {b: new}}}
 hits contains {"id": "sequence.found_host", "i": i} if {
+	looked_around
 	something_to_take
 	some i, e in input.evaluations
 	some place in goes_to(e)
@@ -120,9 +121,9 @@ same_order(claim) if {
 	claim.asset in input.context.mandates[place[1]].due
 }
 
-past contains input.context.history
+past := sanction.past if data.guardrail.settings.sequence.scope == "agent"
 
-past contains input.context.history.agent if data.guardrail.settings.sequence.scope == "agent"
+past := [input.context.history] if data.guardrail.settings.sequence.scope != "agent"
 
 something_to_take if count(input.context.history.owes) > 0
 
@@ -135,6 +136,11 @@ something_to_take if count(input.context.history.refused) > 0
 something_to_take if {
 	some e in acts.placed
 	not is_null(e.resource.properties.asset)
+}
+
+looked_around if {
+	some before in past
+	before.reconnaissance > 0
 }
 
 found(host) if {

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from guardrail.effects.code.python._carried import content
+from guardrail.effects.code.python._defined import Instance, Klass
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._joined import join
 from guardrail.effects.code.python._machine import Machine
-from guardrail.effects.code.python._values import Args, Const, Instance, Klass, Ref, Seq, Text, Thing, Unknown, Value
+from guardrail.effects.code.python._values import Args, Const, Ref, Seq, Text, Thing, Unknown, Value
 from guardrail.effects.domain._values import TOP, merge
 from guardrail.model import Resource
 

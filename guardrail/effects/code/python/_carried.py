@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+from guardrail.effects.code.python._defined import Function, Instance, Klass
 from guardrail.effects.code.python._values import (
     Args,
     Bound,
     Const,
     Dict,
     Either,
-    Function,
     Handle,
-    Instance,
-    Klass,
     Native,
     Partial,
     Ref,
@@ -74,20 +72,7 @@ def store_of(value: Value) -> Thing | None:
 
 def can_act(value: Value) -> bool:
     """Calling it, or something taken from it, may do something."""
-    if isinstance(value, Either | Seq | Dict):
-        seen: set[int] = set()
-        queue: list[Value | None] = [value]
-        while queue:
-            part = queue.pop()
-            if part is None or id(part) in seen:
-                continue
-            seen.add(id(part))
-            if isinstance(part, Either | Seq | Dict):
-                queue.extend(_parts(part))
-            elif _acts(part):
-                return True
-        return False
-    return _acts(value)
+    return any(map(_acts, _within(value, lambda part: isinstance(part, Either | Seq | Dict))))
 
 
 def _acts(value: Value) -> bool:
@@ -103,14 +88,7 @@ def carried(value: Value | None) -> Sources:
     if isinstance(value, Text | Const | Unknown):
         return value.sources
     found: Sources = ()
-    seen: set[int] = set()
-    queue: list[Value | None] = [value]
-    # Each value is looked at once: lists of lists of the same list would not end.
-    while queue:
-        part = queue.pop()
-        if part is None or id(part) in seen:
-            continue
-        seen.add(id(part))
+    for part in _within(value, lambda part: not isinstance(part, Handle)):
         if part.sources:
             found = merge(found, part.sources)
         if isinstance(part, Thing):
@@ -118,9 +96,26 @@ def carried(value: Value | None) -> Sources:
         elif isinstance(part, Handle):
             places = part.places if "r" in part.mode or "+" in part.mode else ()
             found = merge(merge(found, part.inside), places)
-            continue
-        queue.extend(reversed(tuple(_parts(part))))
     return found
+
+
+def _within(value: Value, opens: Callable[[Value], bool]) -> Iterator[Value]:
+    """A value and all that is inside of it, each once: lists of lists of the same list would not end.
+
+    Args:
+        value: where to begin.
+        opens: whether what is inside of a value counts.
+    """
+    seen: set[int] = set()
+    queue: list[Value | None] = [value]
+    while queue:
+        part = queue.pop()
+        if part is None or id(part) in seen:
+            continue
+        seen.add(id(part))
+        yield part
+        if opens(part):
+            queue.extend(reversed(tuple(_parts(part))))
 
 
 def content(args: Args) -> Sources:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from guardrail.effects.code.python._carried import can_act, carried, content
 from guardrail.effects.code.python._concrete import Plain, concrete
+from guardrail.effects.code.python._defined import Function, Instance, Klass
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._joined import join
 from guardrail.effects.code.python._system import argument_of
@@ -21,10 +22,7 @@ from guardrail.effects.code.python._values import (
     Const,
     Dict,
     Either,
-    Function,
     Handle,
-    Instance,
-    Klass,
     Seq,
     Unknown,
     Value,

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from guardrail.effects.code.python._carried import base_of, carried
+from guardrail.effects.code.python._defined import Instance, Scope
 from guardrail.effects.code.python._values import (
     CWD_MARK,
     DEEP,
@@ -20,8 +21,6 @@ from guardrail.effects.code.python._values import (
     Dict,
     Either,
     Handle,
-    Instance,
-    Scope,
     Seq,
     Text,
     Thing,

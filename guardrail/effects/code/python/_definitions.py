@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from guardrail.effects.code.python._carried import can_act, carried
+from guardrail.effects.code.python._defined import Frame, Function, Instance, Klass, Property, Scope
 from guardrail.effects.code.python._expressions import Expressions, gives
 from guardrail.effects.code.python._joined import join
 from guardrail.effects.code.python._texts import any_of
@@ -16,15 +17,9 @@ from guardrail.effects.code.python._values import (
     Args,
     Bound,
     Dict,
-    Frame,
-    Function,
-    Instance,
-    Klass,
     Native,
     Partial,
-    Property,
     Ref,
-    Scope,
     Seq,
     Text,
     Thing,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from guardrail.effects.code.python._carried import can_act, carried
 from guardrail.effects.code.python._concrete import concrete
 from guardrail.effects.code.python._core import single
+from guardrail.effects.code.python._defined import Instance, Klass, Scope
 from guardrail.effects.code.python._handlers import HANDLERS, handles
 from guardrail.effects.code.python._joined import join
 from guardrail.effects.code.python._system import argument_of
@@ -29,10 +30,7 @@ from guardrail.effects.code.python._values import (
     Const,
     Dict,
     Either,
-    Instance,
-    Klass,
     Ref,
-    Scope,
     Text,
     Thing,
     Unknown,

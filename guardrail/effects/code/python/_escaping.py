@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from guardrail.effects.code.python._carried import carried
+from guardrail.effects.code.python._defined import ClassMethod, Function, Instance, Klass, Property, Scope
 from guardrail.effects.code.python._handlers import HANDLERS
 from guardrail.effects.code.python._joined import join
 from guardrail.effects.code.python._statements import Statements
@@ -21,20 +22,14 @@ from guardrail.effects.code.python._values import (
     NONE,
     Args,
     Bound,
-    ClassMethod,
     Const,
     Dict,
     Either,
-    Function,
     Handle,
-    Instance,
-    Klass,
     Later,
     Native,
     Partial,
-    Property,
     Ref,
-    Scope,
     Seq,
     Text,
     Thing,

@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from guardrail.effects.code.python._carried import can_act, carried
+from guardrail.effects.code.python._comprehensions import Comprehensions
 from guardrail.effects.code.python._concrete import concrete
-from guardrail.effects.code.python._items import MAX_ROUNDS, grown
+from guardrail.effects.code.python._defined import Function, Instance, Klass, Scope
 from guardrail.effects.code.python._joined import join
-from guardrail.effects.code.python._operators import Operators
 from guardrail.effects.code.python._table import table
-from guardrail.effects.code.python._texts import any_of, compared, joined_texts, one_of, shown, truth, unary
+from guardrail.effects.code.python._texts import any_of, compared, joined_texts, shown, truth, unary
 from guardrail.effects.code.python._values import (
     ANY_NAME,
     MAX_ITEMS,
@@ -26,11 +26,7 @@ from guardrail.effects.code.python._values import (
     Const,
     Dict,
     Either,
-    Function,
-    Instance,
-    Klass,
     Ref,
-    Scope,
     Seq,
     Text,
     Thing,
@@ -67,21 +63,12 @@ def gives(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> bool:
     return False
 
 
-class Expressions(Operators):
+class Expressions(Comprehensions):
     """Evaluates expressions."""
 
     yields: list[list[Value]]
-    passing: list[Scope]
 
     def eval(self, node: ast.expr) -> Value:
-        """The value of any expression.
-
-        Args:
-            node: the expression.
-
-        Raises:
-            TooMuch: if no step is left.
-        """
         self.steps -= 1
         if self.steps < 0:
             raise TooMuch("too many steps")
@@ -322,92 +309,6 @@ class Expressions(Operators):
     def _starred(self, node: ast.Starred) -> Value:
         return self.eval(node.value)
 
-    # -- comprehensions
-
-    def _generator(self, node: ast.GeneratorExp) -> Value:
-        scope = self.scope
-
-        def make() -> Value:
-            saved, self.scope = self.scope, scope
-            try:
-                return self._comprehension(node)
-            finally:
-                self.scope = saved
-
-        return self.lazily(make, [(node, scope)])
-
-    def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> Value:
-        out: list[tuple[Value | None, Value]] = []
-        inner = Scope(self.scope, self.scope.globals)
-        inner.shared = dict(self.scope.shared)
-        inner.local = True
-        outer = self.scope
-        self.scope = inner
-        self.scopes.append(inner)
-        self.passing.append(inner)
-        try:
-            certain = self._generate(node, 0, out)
-        finally:
-            self.scope = outer
-            self.scopes.pop()
-            self.passing.pop()
-        if isinstance(node, ast.DictComp):
-            made = Dict({}, None, self.branch)
-            for key, value in out:
-                if certain and key is not None:
-                    self.store_item(made, key, value)
-                else:
-                    made.rest = join(made.rest, value) if made.rest is not None else value
-            return made
-        kind = "set" if isinstance(node, ast.SetComp) else "list"
-        values = [value for _, value in out]
-        if certain and len(values) <= MAX_ITEMS:
-            return Seq(values, kind, born=self.branch)
-        return Seq([], kind, rest=any_of(values) if values else Unknown(), born=self.branch)
-
-    def _generate(self, node: Any, index: int, out: list[tuple[Value | None, Value]]) -> bool:
-        if index == len(node.generators):
-            if isinstance(node, ast.DictComp):
-                out.append((self.eval(node.key), self.eval(node.value)))
-            else:
-                out.append((None, self.eval(node.elt)))
-            return True
-        part: ast.comprehension = node.generators[index]
-        source = self.eval(part.iter)
-        items, rest = self.items_of(source)
-        certain = rest is None and len(items) <= MAX_ROUNDS
-        if not certain:
-            items = [one_of(items, rest)]
-        for item in items:
-            self.assign(part.target, item)
-            known: bool | None = True
-            for test in part.ifs:
-                one = truth(self.eval(test))
-                known = False if one is False else None if one is None and known is not False else known
-            if known is False:
-                continue
-            if known is None or not certain:
-                certain = False
-                with self.undecided():
-                    self._generate(node, index + 1, out)
-            elif not self._generate(node, index + 1, out):
-                certain = False
-        if certain and isinstance(source, Seq) and grown(source, len(items)):
-            certain = False
-            self.assign(part.target, one_of(source.items, source.rest))
-            with self.undecided():
-                self._generate(node, index + 1, out)
-        return certain
-
-    @abc.abstractmethod
-    def assign(self, target: ast.expr, value: Value) -> None:
-        """`target = value`.
-
-        Args:
-            target: any target of an assignment.
-            value: what it is given.
-        """
-
     # -- functions and calls
 
     def _lambda(self, node: ast.Lambda) -> Value:
@@ -504,9 +405,9 @@ _EVAL: Final[Mapping[type[ast.expr], Callable[[Expressions, Any], Value]]] = {
     ast.Compare: Expressions._compare, ast.IfExp: Expressions._conditional, ast.JoinedStr: Expressions._fstring,
     ast.List: Expressions._sequence, ast.Tuple: Expressions._sequence, ast.Set: Expressions._sequence,
     ast.Dict: Expressions._dictionary, ast.Subscript: Expressions._subscript, ast.Slice: Expressions._slice,
-    ast.Starred: Expressions._starred, ast.ListComp: Expressions._comprehension,
-    ast.SetComp: Expressions._comprehension,
-    ast.GeneratorExp: Expressions._generator, ast.DictComp: Expressions._comprehension,
+    ast.Starred: Expressions._starred, ast.ListComp: Expressions.comprehension,
+    ast.SetComp: Expressions.comprehension,
+    ast.GeneratorExp: Expressions.generator, ast.DictComp: Expressions.comprehension,
     ast.Lambda: Expressions._lambda, ast.Call: Expressions._call, ast.Attribute: Expressions._attribute,
     ast.Await: Expressions._await, ast.Yield: Expressions._yield, ast.YieldFrom: Expressions._yield_from,
 }  # fmt: skip

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from guardrail.effects.code.python._carried import can_act, carried, content
 from guardrail.effects.code.python._concrete import concrete, printed
 from guardrail.effects.code.python._core import single
+from guardrail.effects.code.python._defined import Instance
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._system import argument_of
 from guardrail.effects.code.python._texts import any_of, one_of, whole
@@ -21,7 +22,6 @@ from guardrail.effects.code.python._values import (
     Args,
     Const,
     Dict,
-    Instance,
     Native,
     Partial,
     Seq,

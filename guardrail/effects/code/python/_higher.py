@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from guardrail.effects.code.python._carried import can_act, content
 from guardrail.effects.code.python._core import single
+from guardrail.effects.code.python._defined import Instance
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._items import MAX_ROUNDS
 from guardrail.effects.code.python._joined import join
@@ -19,7 +20,6 @@ from guardrail.effects.code.python._values import (
     Const,
     Dict,
     Handle,
-    Instance,
     Partial,
     Seq,
     Text,

@@ -19,10 +19,11 @@ from guardrail.effects.code._scripts import script_texts, written_files
 from guardrail.effects.code.python._calls import Calling
 from guardrail.effects.code.python._changes import FOREIGN, changed_part, names_bound
 from guardrail.effects.code.python._core import single
+from guardrail.effects.code.python._defined import Scope
 from guardrail.effects.code.python._escaping import Late
 from guardrail.effects.code.python._joined import join
 from guardrail.effects.code.python._table import table
-from guardrail.effects.code.python._values import Dict, Ref, Scope, Seq, Unknown, Value, text
+from guardrail.effects.code.python._values import Dict, Ref, Seq, Unknown, Value, text
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._paths import place

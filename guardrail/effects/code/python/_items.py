@@ -13,6 +13,7 @@ from typing import Any, Final
 from guardrail.effects.code.python._carried import can_act, carried, is_model, part_of, store_of
 from guardrail.effects.code.python._concrete import concrete, is_key
 from guardrail.effects.code.python._core import Core
+from guardrail.effects.code.python._defined import Function, Instance, Klass, Scope
 from guardrail.effects.code.python._joined import join
 from guardrail.effects.code.python._texts import any_of, one_of, subscript
 from guardrail.effects.code.python._values import (
@@ -23,15 +24,11 @@ from guardrail.effects.code.python._values import (
     Const,
     Dict,
     Either,
-    Function,
     Handle,
-    Instance,
-    Klass,
     Later,
     Native,
     Partial,
     Ref,
-    Scope,
     Seq,
     Text,
     Thing,

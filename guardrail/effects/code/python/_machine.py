@@ -7,6 +7,7 @@ from typing import Final
 
 from guardrail.effects.code.python._carried import base_of, can_act, carried, part_of
 from guardrail.effects.code.python._changes import names_bound, parsed
+from guardrail.effects.code.python._defined import ClassMethod, Function, Instance, Klass, Property, Scope
 from guardrail.effects.code.python._escaping import Late
 from guardrail.effects.code.python._imports import MAX_CODE_BYTES, Importing
 from guardrail.effects.code.python._joined import join
@@ -19,18 +20,12 @@ from guardrail.effects.code.python._values import (
     Args,
     Attributes,
     Bound,
-    ClassMethod,
     Const,
     Either,
-    Function,
     Handle,
-    Instance,
-    Klass,
     Native,
     Partial,
-    Property,
     Ref,
-    Scope,
     Seq,
     Text,
     Thing,

@@ -6,7 +6,7 @@ from guardrail.effects.code.python._container_methods import dict_method, seq_me
 from guardrail.effects.code.python._expressions import Expressions
 from guardrail.effects.code.python._handle_methods import handle_method
 from guardrail.effects.code.python._path_methods import path_fact, path_method, unlisted_path
-from guardrail.effects.code.python._texts import text_method
+from guardrail.effects.code.python._text_methods import text_method
 from guardrail.effects.code.python._values import (
     Args,
     Const,

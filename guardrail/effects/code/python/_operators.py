@@ -10,22 +10,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from guardrail.effects.code.python._carried import can_act, carried
+from guardrail.effects.code.python._defined import Function, Instance
 from guardrail.effects.code.python._items import Items
 from guardrail.effects.code.python._joined import join
 from guardrail.effects.code.python._texts import any_of, binary, unary
-from guardrail.effects.code.python._values import (
-    Args,
-    Bound,
-    Either,
-    Function,
-    Instance,
-    Seq,
-    Text,
-    Thing,
-    Unknown,
-    Value,
-    options,
-)
+from guardrail.effects.code.python._values import Args, Bound, Either, Seq, Text, Thing, Unknown, Value, options
 from guardrail.effects.domain._values import TOP, merge
 
 METHODS_OF: Final[Mapping[type[ast.operator], str]] = {

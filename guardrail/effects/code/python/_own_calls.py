@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from guardrail.effects.code.python._carried import can_act, carried
+from guardrail.effects.code.python._defined import Frame, Function, Instance, Klass
 from guardrail.effects.code.python._escaping import Escaping, all_names, does_something, nodes_of
 from guardrail.effects.code.python._joined import join
 from guardrail.effects.code.python._values import (
@@ -19,10 +20,6 @@ from guardrail.effects.code.python._values import (
     Const,
     Dict,
     Either,
-    Frame,
-    Function,
-    Instance,
-    Klass,
     Later,
     Native,
     Partial,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from guardrail.effects.code.python._carried import carried
 from guardrail.effects.code.python._core import single
+from guardrail.effects.code.python._defined import Function, Instance, Klass
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._library import apply
 from guardrail.effects.code.python._stores import open_store
@@ -22,10 +23,7 @@ from guardrail.effects.code.python._values import (
     Const,
     Dict,
     Either,
-    Function,
     Handle,
-    Instance,
-    Klass,
     Native,
     Partial,
     Ref,

@@ -32,7 +32,8 @@ from guardrail.effects.code.python._values import (
     path_texts,
     text,
 )
-from guardrail.effects.domain._values import NUM, TOP, Field, State, Stream, merge
+from guardrail.effects.domain._state import State
+from guardrail.effects.domain._values import NUM, TOP, Field, Stream, merge
 from guardrail.effects.domain._values import Value as Variable
 from guardrail.model import Resource
 

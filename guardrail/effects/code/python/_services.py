@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from guardrail.effects.code.python._carried import carried, content
 from guardrail.effects.code.python._core import remote, single
+from guardrail.effects.code.python._defined import Function, Klass
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._system import argument_of
 from guardrail.effects.code.python._values import (
@@ -13,8 +14,6 @@ from guardrail.effects.code.python._values import (
     NONE,
     Args,
     Const,
-    Function,
-    Klass,
     Partial,
     Ref,
     Seq,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
 from guardrail.effects.code.python._carried import can_act, carried, store_of
+from guardrail.effects.code.python._defined import Instance
 from guardrail.effects.code.python._joined import join
 from guardrail.effects.code.python._loops import Loops
 from guardrail.effects.code.python._operators import METHODS_OF
@@ -22,7 +23,6 @@ from guardrail.effects.code.python._values import (
     Dict,
     Either,
     Handle,
-    Instance,
     Seq,
     Thing,
     Unknown,

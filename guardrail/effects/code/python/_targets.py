@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from guardrail.effects.code.python._carried import base_of, can_act, carried, hold, store_of
+from guardrail.effects.code.python._defined import Function, Instance, Klass, Property
 from guardrail.effects.code.python._definitions import Definitions
 from guardrail.effects.code.python._joined import join
 from guardrail.effects.code.python._table import table
@@ -21,10 +22,6 @@ from guardrail.effects.code.python._values import (
     Args,
     Bound,
     Dict,
-    Function,
-    Instance,
-    Klass,
-    Property,
     Ref,
     Seq,
     Text,

@@ -11,26 +11,13 @@ from typing import Final
 
 from guardrail.effects.code.python._beside import aside, hold, is_large, module_name
 from guardrail.effects.code.python._changes import FOREIGN
+from guardrail.effects.code.python._defined import Function, Instance, Klass, Scope
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._machine import Machine
 from guardrail.effects.code.python._path_methods import paths
 from guardrail.effects.code.python._system import argument_of, set_environment, temporary
 from guardrail.effects.code.python._texts import any_of, one_of
-from guardrail.effects.code.python._values import (
-    NAME,
-    NONE,
-    Args,
-    Function,
-    Instance,
-    Klass,
-    Ref,
-    Scope,
-    Seq,
-    Text,
-    Thing,
-    Unknown,
-    Value,
-)
+from guardrail.effects.code.python._values import NAME, NONE, Args, Ref, Seq, Text, Thing, Unknown, Value
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import Field
 

@@ -10,19 +10,9 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
+from guardrail.effects.code.python._defined import Frame, Scope
 from guardrail.effects.code.python._joined import join
-from guardrail.effects.code.python._values import (
-    CWD_MARK,
-    NONE,
-    Const,
-    Dict,
-    Frame,
-    Later,
-    Scope,
-    Seq,
-    Text,
-    Value,
-)
+from guardrail.effects.code.python._values import CWD_MARK, NONE, Const, Dict, Later, Seq, Text, Value
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import TOP, Field
 from guardrail.model import Resource

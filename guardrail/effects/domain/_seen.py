@@ -1,0 +1,95 @@
+"""The live filesystem as one call finds it: a path is looked at once, however many parts of the analysis ask for it.
+
+Not concerned with what the call itself changes: `_contents` is. Nothing is kept from one call to the next.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from guardrail.effects.domain._view import FileView
+
+_NO_NAMES: Final = frozenset(("", ".", ".."))
+"""Last parts of a path that are no name in the directory before them."""
+
+
+class SeenFiles:
+    """A view that remembers what it saw.
+
+    Args:
+        view: the live filesystem.
+    """
+
+    __slots__ = ("_identities", "_kinds", "_missing", "_reals", "_view")
+
+    def __init__(self, view: FileView) -> None:
+        self._view = view
+        self._kinds: dict[str, Literal["file", "dir", "other"] | None] = {}
+        self._missing: dict[str, bool] = {}
+        self._identities: dict[str, str] = {}
+        self._reals: dict[str, str] = {}
+
+    def kind(self, path: str) -> Literal["file", "dir", "other"] | None:
+        """As the view has it."""
+        if path not in self._kinds:
+            self._kinds[path] = self._view.kind(path)
+        return self._kinds[path]
+
+    def missing(self, path: str) -> bool:
+        """As the view has it."""
+        if path not in self._missing:
+            self._missing[path] = self._kinds.get(path) is None and self._view.missing(path)
+        return self._missing[path]
+
+    def identity(self, path: str) -> str:
+        """As the view has it."""
+        found = self._identities.get(path)
+        if found is None:
+            found = self._identities[path] = self.real(path) if self.missing(path) else self._view.identity(path)
+        return found
+
+    def real(self, path: str) -> str:
+        """As the view has it; what is missing lies where the nearest directory above it that is there really is."""
+        found = self._reals.get(path)
+        if found is not None:
+            return found
+        here, below = path, ""
+        while here not in self._reals:
+            folder, _, name = here.rpartition("/")
+            # `..` behind what is missing leads to wherever that will be, which may be behind a link.
+            if name in _NO_NAMES or "/../" in here or not self.missing(here):
+                self._reals[here] = self._view.real(here)
+                break
+            here, below = folder or "/", f"/{name}{below}"
+        real = self._reals[here]
+        if below:
+            real = self._reals[path] = real.rstrip("/") + below
+        return real
+
+    def glob(self, pattern: str) -> tuple[str, ...] | None:
+        """As the view has it."""
+        return self._view.glob(pattern)
+
+    def enterable(self, path: str) -> bool:
+        """As the view has it."""
+        return self._view.enterable(path)
+
+    def plain(self, path: str) -> bool:
+        """As the view has it."""
+        return self._view.plain(path)
+
+    def inert(self, path: str) -> bool:
+        """As the view has it."""
+        return self._view.inert(path)
+
+    def writable(self, path: str) -> bool:
+        """As the view has it."""
+        return self._view.writable(path)
+
+    def stale(self, path: str) -> bool:
+        """As the view has it."""
+        return self._view.stale(path)
+
+    def read(self, path: str, limit: int) -> bytes | None:
+        """As the view has it."""
+        return self._view.read(path, limit) if self.kind(path) == "file" else None

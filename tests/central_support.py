@@ -1,0 +1,120 @@
+"""Guards with trails of their own that have a database in common, and the people who order things there."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from guardrail import Guard, ToolCall
+from guardrail.central import _people
+from guardrail.config import load
+from guardrail.mandates import Mandate, Revocation, revoke, sign
+from guardrail.mandates._signing import public_text
+from guardrail.model import Subject
+
+POLL_SECONDS = 0.3
+TIMEOUT_SECONDS = 0.5
+
+DELETE = {"effects": ["delete"], "assets": ["model:beta"]}
+"""A grant that lets the model be deleted."""
+
+
+class Fleet:
+    """A directory with a model, one person, and guards of it.
+
+    Args:
+        root: an empty directory.
+        store: the database.
+    """
+
+    def __init__(self, root: Path, store: str) -> None:
+        self.root = root
+        self.store = store
+        self.key = Ed25519PrivateKey.generate()
+        (root / "models").mkdir()
+        for number in range(6):
+            (root / "models" / f"beta-{number}").write_bytes(b"w" * 100)
+        self.people = self.config("people", store)
+
+    def config(self, name: str, store: str, *, more: str = "") -> Path:
+        """The configuration of one guard.
+
+        Args:
+            name: of its directory and its trail.
+            store: how it reaches the database.
+            more: more of it.
+        """
+        path = self.root / f"{name}.toml"
+        path.write_text(
+            f'[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["models"]\n'
+            f'[[person]]\nname = "dana"\nkey = "{public_text(self.key)}"\n'
+            f'[mandates]\ndirectory = "{name}/orders"\n'
+            f'[trail]\ndirectory = "{name}/trail"\norigin = "guardrail.test/{name}"\ncheckpoint_seconds = 0.1\n'
+            f'[central]\nstore = "{store}"\npoll_seconds = {POLL_SECONDS}\ntimeout_seconds = {TIMEOUT_SECONDS}\n'
+            f"[limits]\ndecision_ms = 60000\n{more}\n"
+        )
+        return path
+
+    def guard(self, name: str, store: str = "", **options: Any) -> Guard:
+        """One guard, which reaches the database directly by default."""
+        return Guard.open(self.config(name, store or self.store), **options)
+
+    def signed(self, name: str = "m1", *grants: dict[str, Any]) -> bytes:
+        """An order of Dana's."""
+        order = {
+            "id": name,
+            "issuer": "dana",
+            "subject": "ops-*",
+            "not_before": "2020-01-01T00:00:00Z",
+            "not_after": "2120-01-01T00:00:00Z",
+            "grants": grants or [DELETE],
+        }
+        return sign(Mandate.from_json(json.dumps(order)), self.key)
+
+    def publish(self, envelope: bytes, ending: str = "mandate") -> _people.Published:
+        """Put something that is signed where every guard reads it."""
+        path = self.root / f"new.{ending}.json"
+        path.write_bytes(envelope)
+        (done,) = _people.publish(load(self.people), [str(path)])
+        return done
+
+    def order(self, name: str = "m1", *grants: dict[str, Any]) -> None:
+        """Publish an order; without grants one that lets the model be deleted."""
+        assert self.publish(self.signed(name, *grants)).fresh
+
+    def revoke(self, name: str = "m1") -> None:
+        """Publish that an order is taken back; it ends what Dana has issued."""
+        assert self.publish(self.revocation(name), "revocation").fresh
+
+    def revocation(self, name: str = "m1") -> bytes:
+        """Dana takes back what she has issued under a name."""
+        return revoke(Revocation(mandate=name, by="dana", at=dt.datetime(2026, 1, 1, tzinfo=dt.UTC)), self.key)
+
+    def used(self, name: str) -> int:
+        """How many uses of an order are counted at the centre."""
+        with psycopg.connect(self.store) as connection:
+            row = connection.execute("select sum(used) from guardrail.uses where mandate = %s", (name,)).fetchone()
+        return int(row[0] or 0) if row else 0
+
+    def deletion(self, number: int = 0) -> ToolCall:
+        """A call that deletes a part of the model."""
+        return ToolCall(
+            tool="bash",
+            args={"command": f"rm {self.root}/models/beta-{number}"},
+            cwd=str(self.root),
+            session="s",
+            subject=Subject(id="ops-agent", model="acme/alpha"),
+        )
+
+
+def until(true: Callable[[], bool], seconds: float = 10.0) -> bool:
+    """Whether something becomes true before long."""
+    waited = threading.Event()
+    return any(true() or waited.wait(0.01) for _ in range(int(seconds * 100)))
