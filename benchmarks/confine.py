@@ -1,6 +1,6 @@
 """What confinement costs: the same commands bare, in a kept session, in a fresh one, and behind bubblewrap, in turns.
 
-    python -m benchmarks.confine [--repeats 15] [--json]
+    python -m benchmarks.confine [--repeats 15] [--only TEXT] [--json]
 
 Minimum and median in milliseconds, and calls that the supervisor answered. As root everything runs under an ordinary
 user. Quote the ratios: machines and what else runs on them differ.
@@ -77,7 +77,7 @@ def bubblewrap(made: Arena) -> list[str]:
             "--tmpfs", made.models, "--ro-bind", made.conf, made.conf, "--"]  # fmt: skip
 
 
-def measure(made: Arena, repeats: int) -> dict[str, Any]:
+def measure(made: Arena, repeats: int, work: dict[str, list[str]]) -> dict[str, Any]:
     """Milliseconds of each command in each way."""
     null = os.open(os.devnull, os.O_RDWR)
     traps: dict[str, int] = {}
@@ -116,7 +116,7 @@ def measure(made: Arena, repeats: int) -> dict[str, Any]:
             ways["bwrap"] = lambda argv: plain([*bubblewrap(made), *argv])
         return {
             name: _in_turns(ways, _filled(argv, made), TRUE_REPEATS if name == "true" else repeats, traps)
-            for name, argv in WORK.items()
+            for name, argv in work.items()
         }
 
 
@@ -148,11 +148,12 @@ def main() -> int:
     """Measure and print."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--repeats", type=int, default=REPEATS)
+    options.add_argument("--only", default="", help="commands whose name has this text")
     options.add_argument("--json", action="store_true", help="print JSON")
     args = options.parse_args()
     with arena() as made:
         prepare(made)
-        found = measure(made, args.repeats)
+        found = measure(made, args.repeats, {name: argv for name, argv in WORK.items() if args.only in name})
     if args.json:
         print(json.dumps(found, indent=2))
         return 0

@@ -5,19 +5,24 @@ from __future__ import annotations
 import datetime as dt
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from guardrail import Guard, ToolCall
+from guardrail.audit.postgres import migrate_store
 from guardrail.central import _people
+from guardrail.central._status import Status
 from guardrail.config import load
 from guardrail.mandates import Mandate, Revocation, revoke, sign
 from guardrail.mandates._signing import public_text
 from guardrail.model import Subject
+from guardrail.service._metrics import _common
+from tests.postgres_support import Cluster, Wire
 
 POLL_SECONDS = 0.3
 TIMEOUT_SECONDS = 0.5
@@ -43,12 +48,13 @@ class Fleet:
             (root / "models" / f"beta-{number}").write_bytes(b"w" * 100)
         self.people = self.config("people", store)
 
-    def config(self, name: str, store: str, *, more: str = "") -> Path:
+    def config(self, name: str, store: str, *, poll: float = POLL_SECONDS, more: str = "") -> Path:
         """The configuration of one guard.
 
         Args:
             name: of its directory and its trail.
             store: how it reaches the database.
+            poll: time between two looks, in seconds.
             more: more of it.
         """
         path = self.root / f"{name}.toml"
@@ -57,14 +63,14 @@ class Fleet:
             f'[[person]]\nname = "dana"\nkey = "{public_text(self.key)}"\n'
             f'[mandates]\ndirectory = "{name}/orders"\n'
             f'[trail]\ndirectory = "{name}/trail"\norigin = "guardrail.test/{name}"\ncheckpoint_seconds = 0.1\n'
-            f'[central]\nstore = "{store}"\npoll_seconds = {POLL_SECONDS}\ntimeout_seconds = {TIMEOUT_SECONDS}\n'
+            f'[central]\nstore = "{store}"\npoll_seconds = {poll}\ntimeout_seconds = {TIMEOUT_SECONDS}\n'
             f"[limits]\ndecision_ms = 60000\n{more}\n"
         )
         return path
 
-    def guard(self, name: str, store: str = "", **options: Any) -> Guard:
+    def guard(self, name: str, store: str = "", *, poll: float = POLL_SECONDS, **options: Any) -> Guard:
         """One guard, which reaches the database directly by default."""
-        return Guard.open(self.config(name, store or self.store), **options)
+        return Guard.open(self.config(name, store or self.store, poll=poll), **options)
 
     def signed(self, name: str = "m1", *grants: dict[str, Any]) -> bytes:
         """An order of Dana's."""
@@ -118,3 +124,56 @@ def until(true: Callable[[], bool], seconds: float = 10.0) -> bool:
     """Whether something becomes true before long."""
     waited = threading.Event()
     return any(true() or waited.wait(0.01) for _ in range(int(seconds * 100)))
+
+
+# ── fixtures ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def tables(postgres: Cluster) -> str:
+    """A database with the tables, which are emptied for each test."""
+    store = postgres.database("centre")
+    migrate_store(store)
+    return store
+
+
+@pytest.fixture
+def fleet(postgres: Cluster, tables: str, tmp_path: Path) -> Fleet:
+    """Guards to be, with an empty centre."""
+    quietly(postgres, tables, "truncate guardrail.mandates, guardrail.revocations, guardrail.uses, guardrail.origins")
+    return Fleet(tmp_path, tables)
+
+
+@pytest.fixture
+def wire(postgres: Cluster, tmp_path: Path) -> Iterator[Wire]:
+    """A way to the server that can be cut."""
+    (tmp_path / "wire").mkdir()
+    made = Wire(postgres, tmp_path / "wire")
+    yield made
+    made.close()
+
+
+def quietly(postgres: Cluster, store: str, text: str) -> None:
+    """What somebody does who owns the database and has switched its triggers off."""
+    postgres.run(f"set session_replication_role = replica; {text}", store)
+
+
+def allows(guard: Guard, fleet: Fleet) -> bool:
+    """Whether a deletion would be released."""
+    return bool(guard.preview(fleet.deletion()))
+
+
+def stands(guard: Guard) -> Status:
+    """How a guard stands with the centre."""
+    assert guard.central is not None
+    return guard.central.status
+
+
+def metrics(guard: Guard) -> dict[str, float]:
+    """What Prometheus would read of the centre."""
+    return {sample.name: sample.value for family in _common(guard.central) for sample in family.samples}
+
+
+def directory_of(guard: Guard) -> Path:
+    """Where its trail lies."""
+    return guard.config.path(guard.config.trail.directory)

@@ -312,7 +312,9 @@ def test_the_pod_answers_its_agent(served: Node) -> None:
     path = served.folder / "etc/guardrail/guardrail.toml"
     path.write_text(served.here(settings()), encoding="utf-8")
     arguments = [served.here(part) for part in containers()["guardrail"]["args"]]
-    environment = {**os.environ, "GUARDRAIL_CONFIG": str(path)}
+    named = {env["name"]: env.get("value") for env in containers()["guardrail"]["env"]}["GUARDRAIL_AGENT"]
+    assert named == "$(POD_NAMESPACE)/$(POD_ACCOUNT)"
+    environment = {**os.environ, "GUARDRAIL_CONFIG": str(path), "GUARDRAIL_AGENT": "agents/trainer"}
     command = [sys.executable, "-m", "guardrail"]
     guard = subprocess.Popen(
         [*command, "serve", *arguments], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -327,6 +329,9 @@ def test_the_pod_answers_its_agent(served: Node) -> None:
         theft = {"tool": "bash", "args": {"command": command_line}, "cwd": "/"}
         decision = decide_over_socket(served.here(agent["GUARDRAIL_SOCKET"]), theft, timeout_seconds=START_SECONDS)
         assert (decision["outcome"], decision["engine"]) == ("deny", "opa")
+        theft |= {"subject": {"id": "agents/other"}}
+        other = decide_over_socket(served.here(agent["GUARDRAIL_SOCKET"]), theft, timeout_seconds=START_SECONDS)
+        assert "may not ask in the name of" in other["reasons"][0]["message"]
     finally:
         guard.terminate()
         assert guard.wait(START_SECONDS) == 0

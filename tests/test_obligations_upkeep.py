@@ -179,7 +179,7 @@ def test_what_is_on_hold_is_deleted_by_nobody_and_is_not_overdue_until_the_same_
         hold = place.word(says="hold", by="erin", key=other, reason="litigation")
         hold = hold.rename(place.root / "orders/h.hold.json")
         assert guard.attend()
-        assert (only(guard.settle()).held, duty_of(guard).held_why) == ("erin", "litigation")
+        assert (only(guard.settle()).held, duty_of(guard).holds[0].why) == ("erin", "litigation")
         place.word()
         clock.now_us = duty_of(guard).terms.due_us + HOUR_US
         status = only(guard.settle())
@@ -205,6 +205,40 @@ def test_what_is_on_hold_is_deleted_by_nobody_and_is_not_overdue_until_the_same_
         assert duty_of(guard) == known
         guard.settle()
         assert duty_of(guard).held == ""
+
+
+def test_each_hold_is_taken_back_by_who_put_it_there_and_the_others_stay(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two people, on the command line, while a guard that deletes at the deadline runs: neither word is lost."""
+    keys = {"erin": Ed25519PrivateKey.generate(), "finn": Ed25519PrivateKey.generate()}
+    people = "".join(f'[[person]]\nname = "{name}"\nkey = "{public_text(key)}"\n' for name, key in keys.items())
+    place = Retirement(tmp_path / "place", fallback="guardrail", more=people)
+
+    def say(says: str, name: str) -> None:
+        pem = tmp_path / f"{name}.pem"
+        pem.touch(0o600)
+        pem.write_bytes(keys[name].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        assert main(["obligations", says, DUTY, "--key", str(pem), "--config", str(place.toml)]) == 0
+
+    with place.guard() as guard:
+        guard.begin(AGENT)
+        clock = Clock(guard)
+        for name in keys:
+            say("hold", name)
+        assert only(guard.settle()).held == "erin, finn"
+        clock.now_us = duty_of(guard).terms.due_us + HOUR_US
+        say("resume", "erin")
+        assert (only(guard.settle()).held, place.shards[0].exists()) == ("finn", True)
+        for again in ("resume", "hold", "resume", "discharge", "discharge"):
+            say(again, "finn")
+        guard.settle()
+        assert (only(guard.settle()).held, place.model.exists()) == ("", False)
+        size = guard.trail.size if guard.trail is not None else 0
+        assert not guard.attend(), "words that were taken are no news"
+        assert guard.trail is not None
+        assert guard.trail.size == size
+    assert "finn says that nothing of model:beta is to be deleted" in capsys.readouterr().err
 
 
 def test_what_goes_while_it_is_on_hold_is_named_and_gets_no_certificate(tmp_path: Path) -> None:

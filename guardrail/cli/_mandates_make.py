@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from guardrail.cli._mandates_text import EXIT_OK, EXITS, goes_nowhere, read_file, summary, write_file
+from guardrail.cli._mandates_text import EXIT_OK, EXITS, goes_nowhere, read_file, summary
+from guardrail.cli._output import put
 
 if TYPE_CHECKING:
     from guardrail.mandates import Mandate
@@ -103,7 +104,7 @@ def _new(args: argparse.Namespace) -> int:
     if args.out is None:
         sys.stdout.write(text)
     else:
-        write_file(Path(args.out), text.encode())
+        put(args.out, text.encode())
         print(visible(f"wrote {args.out}: {summary(mandate)}"))
         print(f"it grants nothing yet: read it, then sign it with `guardrail mandates sign {args.out} --key FILE`")
     _print_without_target(mandate)
@@ -148,7 +149,7 @@ def _sign(args: argparse.Namespace) -> int:
         raise ConfigError(f"`{args.file}` is {error}") from None
     signed = sign(mandate, load_key(args.key))
     out = Path(args.out or f"{mandate.id}{SUFFIX}")
-    write_file(out, signed)
+    put(str(out), signed)
     print(visible(f"signed {out}: {summary(mandate)}"))
     _print_without_target(mandate)
     if not out.name.endswith(SUFFIX):

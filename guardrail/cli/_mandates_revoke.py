@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.cli import CONFIG_HELP
-from guardrail.cli._mandates_text import EXIT_OK, EXITS, open_ledger, read_file, write_file
+from guardrail.cli._mandates_text import EXIT_OK, EXITS, open_ledger, read_file
+from guardrail.cli._output import put
 
 if TYPE_CHECKING:
     from guardrail.config import Config
@@ -70,7 +71,7 @@ def _revoke(args: argparse.Namespace) -> int:
     open_revocation(data, people, config.mandates.revokers)
     digest = hashlib.sha256(data).hexdigest()
     out = Path(args.out) if args.out else config.path(config.mandates.directory) / f"{mandate}.{digest[:8]}{REVOKED}"
-    write_file(out, data)
+    put(str(out), data)
     try:
         ledger = open_ledger(config, readonly=False)
         try:

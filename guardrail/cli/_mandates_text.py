@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from guardrail.cli._input import read_bytes
 
 if TYPE_CHECKING:
     from guardrail.config import Config
@@ -52,35 +51,9 @@ def read_file(path: str) -> bytes:
     Raises:
         ConfigError: if it cannot be read.
     """
-    from guardrail.errors import ConfigError
     from guardrail.mandates._mandate import MAX_MANDATE_BYTES
 
-    try:
-        with open(path, "rb") as stream:
-            return stream.read(MAX_MANDATE_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(f"cannot read `{path}`: {(error.strerror or str(error)).lower()}") from None
-
-
-def write_file(out: Path, data: bytes) -> None:
-    """Write a file that guards may be looking for.
-
-    Raises:
-        ConfigError: if it cannot be written.
-    """
-    from guardrail.errors import ConfigError
-
-    fresh = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        # Renamed into place, so that a guard that is looking never reads half of it.
-        fresh.write_bytes(data)
-        os.replace(fresh, out)
-    except FileNotFoundError:
-        raise ConfigError(f"cannot write `{out}`: create the directory `{out.parent}` first") from None
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            fresh.unlink(missing_ok=True)
-        raise ConfigError(f"cannot write `{out}`: {(error.strerror or str(error)).lower()}") from None
+    return read_bytes(path, MAX_MANDATE_BYTES + 1)
 
 
 def open_ledger(config: Config, *, readonly: bool) -> MandateLedger:

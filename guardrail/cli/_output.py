@@ -49,6 +49,8 @@ def written(path: str, *, mode: int = 0o600) -> Generator[BinaryIO]:
         else:
             fd, fresh = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=f".{os.path.basename(path)}.")
             stream = cast("BinaryIO", os.fdopen(fd, "wb"))
+    except FileNotFoundError:
+        raise ConfigError(f"cannot write `{path}`: create the directory `{os.path.dirname(path)}` first") from None
     except OSError as error:
         raise ConfigError(f"cannot write `{path}`: {(error.strerror or str(error)).lower()}") from None
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import hashlib
 import json
 import sys
 from typing import TYPE_CHECKING, Any, Final
@@ -173,8 +174,11 @@ def _say(args: argparse.Namespace) -> int:
         reason=args.reason,
         derivatives=getattr(args, "derivatives", False),
     )
-    out = config.path(config.mandates.directory) / f"{args.id.replace('/', '.')}{ENDINGS[word.says]}"
-    put(str(out), give_word(word, key))
+    data = give_word(word, key)
+    # Told apart by what is signed: of two people's words about one obligation neither takes the other's place.
+    name = f"{args.id.replace('/', '.')}.{hashlib.sha256(data).hexdigest()[:8]}{ENDINGS[word.says]}"
+    out = config.path(config.mandates.directory) / name
+    put(str(out), data)
     print(visible(f"{by} says that {_SAID[word.says].format(duty.terms.asset)}: {out}"), file=sys.stderr)
     return _print([one for one in _settled(config, args.id) if one.id == args.id], as_json=args.json)
 
@@ -226,8 +230,8 @@ def _print_facts(duty: Duty) -> None:
         print(visible(f"  left       {line}"))
     if duty.word:
         print(visible(f"  leave      {duty.word}"))
-    if duty.held:
-        print(visible(f"  on hold    by {duty.held} since {moment(duty.held_us)} {duty.held_why}"))
+    for hold in duty.holds:
+        print(visible(f"  on hold    by {hold.by} since {moment(hold.at_us)} {hold.why}"))
     if duty.certificate:
         print(f"  certificate sha256:{duty.certificate}")
 

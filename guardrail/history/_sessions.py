@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -20,6 +19,7 @@ from guardrail.history._authorship import NOTHING_BEFORE, makes_links, mark_own,
 from guardrail.history._deeds import Watch, hosts_of
 from guardrail.history._memory import MAX_AUTHORED, AgentMemory, SessionMemory
 from guardrail.history._originals import NOTHING_WRITTEN, Originals, Written
+from guardrail.history._recent import Recent
 from guardrail.history._store import Fact, HistoryStore
 from guardrail.model import Effect
 
@@ -58,12 +58,11 @@ class History:
     def __init__(
         self, sessions: int = 10_000, store: HistoryStore | None = None, reconnaissance: Sequence[str] = ()
     ) -> None:
-        self._limit = sessions
         self._store = store
         self._version = -1
         self._closed = False
-        self._sessions: OrderedDict[str, SessionMemory] = OrderedDict()
-        self._agents: OrderedDict[str, AgentMemory] = OrderedDict()
+        self._sessions = Recent(sessions, self._load_session, self._save_session)
+        self._agents = Recent(sessions, self._load_agent, self._save_agent)
         self._watch = Watch(reconnaissance)
         self._originals = Originals()
         self._lock = threading.Lock()
@@ -91,8 +90,8 @@ class History:
         """
         hosts = hosts_of(effects)
         with self._lock:
-            known = self._known(session) or _NOBODY
-            whole = self._find_agent(agent)
+            known = self._sessions.find(session) or _NOBODY
+            whole = self._agents.find(agent)
             facts = known.deeds.facts(assets, hosts, len(known.authored))
             of_agent = _NO_AGENT if whole is None else whole
             agent_facts = of_agent.deeds.facts(assets, hosts, of_agent.authored)
@@ -109,7 +108,7 @@ class History:
         Not looked at, as in `document`, is whether another process has written since `annotate` did.
         """
         with self._lock:
-            known = self._known(session)
+            known = self._sessions.find(session)
             if known is None or not known.seen:
                 return _NOTHING
             return {asset: tuple(paths) for asset, paths in known.seen.items()}
@@ -153,7 +152,7 @@ class History:
             places: directories in which it may write anything, unseen: what lies there is the session's from then on.
         """
         with self._lock:
-            known, whole = self._get(session), self._get_agent(agent)
+            known, whole = self._get(session, agent)
             self._meet(known, whole, agent)
             for deeds in (known.deeds, whole.deeds):
                 deeds.calls += 1
@@ -220,7 +219,7 @@ class History:
         with self._lock:
             if self._closed:
                 return
-            known, whole = self._get(session), self._get_agent(agent)
+            known, whole = self._get(session, agent)
             self._meet(known, whole, agent)
             for deeds in (known.deeds, whole.deeds):
                 deeds.denied += 1
@@ -238,7 +237,7 @@ class History:
             assets: what it went for.
         """
         with self._lock:
-            known, whole = self._get(session), self._get_agent(agent)
+            known, whole = self._get(session, agent)
             for asset in assets:
                 known.take(Fact("unpredicted", asset))
                 whole.deeds.take(Fact("unpredicted", asset))
@@ -256,12 +255,26 @@ class History:
             self._store.close()
 
     def _save_counts(self) -> None:
-        for name, known in list(self._sessions.items()):
-            if known.deeds.unsaved:
-                self._keep(name, known)
-        for name, whole in list(self._agents.items()):
-            if whole.deeds.unsaved or whole.unsaved_sessions:
-                self._keep("", None, name, whole)
+        for name, known in self._sessions:
+            self._save_session(name, known)
+        for name, whole in self._agents:
+            self._save_agent(name, whole)
+
+    def _save_session(self, name: str, known: SessionMemory) -> None:
+        if known.deeds.unsaved:
+            self._keep(name, known)
+
+    def _save_agent(self, name: str, whole: AgentMemory) -> None:
+        if whole.deeds.unsaved or whole.unsaved_sessions:
+            self._keep("", None, name, whole)
+
+    def _load_session(self, name: str) -> SessionMemory | None:
+        stored = None if self._store is None else self._store.load(name)
+        return None if stored is None else SessionMemory(stored)
+
+    def _load_agent(self, name: str) -> AgentMemory | None:
+        stored = None if self._store is None else self._store.load_agent(name)
+        return None if stored is None else AgentMemory(stored)
 
     def _keep(
         self, session: str, known: SessionMemory | None, agent: str = "", whole: AgentMemory | None = None
@@ -282,8 +295,8 @@ class History:
                 self._store.add(session, news, calls=calls, denied=denied, agent=agent, of_agent=of_agent)
         except BaseException:
             # INVARIANT: what is in memory is in the store; what could not be stored is asked for again.
-            self._sessions.pop(session, None)
-            self._agents.pop(agent, None)
+            self._sessions.drop(session)
+            self._agents.drop(agent)
             raise
 
     def _refresh(self) -> None:
@@ -297,52 +310,12 @@ class History:
     def _find(self, session: str) -> SessionMemory | None:
         """A session that is known, here or in the store, with what other processes have written of it."""
         self._refresh()
-        return self._known(session)
+        return self._sessions.find(session)
 
-    def _known(self, session: str) -> SessionMemory | None:
-        known = self._sessions.get(session)
-        if known is None and self._store is not None and (stored := self._store.load(session)) is not None:
-            known = self._put(session, SessionMemory(stored))
-        return known
-
-    def _get(self, session: str) -> SessionMemory:
-        known = self._find(session)
-        if known is None:
-            return self._put(session, SessionMemory())
-        self._sessions.move_to_end(session)
-        return known
-
-    def _put(self, session: str, made: SessionMemory) -> SessionMemory:
-        self._sessions[session] = made
-        while len(self._sessions) > self._limit:
-            name, oldest = next(iter(self._sessions.items()))
-            if oldest.deeds.unsaved:
-                self._keep(name, oldest)
-            self._sessions.pop(name, None)
-        return made
-
-    def _find_agent(self, agent: str) -> AgentMemory | None:
-        """An agent that is known; `_find` has looked for what others wrote just before."""
-        whole = self._agents.get(agent)
-        if whole is None and self._store is not None and (stored := self._store.load_agent(agent)) is not None:
-            whole = self._put_agent(agent, AgentMemory(stored))
-        return whole
-
-    def _get_agent(self, agent: str) -> AgentMemory:
-        whole = self._find_agent(agent)
-        if whole is None:
-            return self._put_agent(agent, AgentMemory())
-        self._agents.move_to_end(agent)
-        return whole
-
-    def _put_agent(self, agent: str, made: AgentMemory) -> AgentMemory:
-        self._agents[agent] = made
-        while len(self._agents) > self._limit:
-            name, oldest = next(iter(self._agents.items()))
-            if oldest.deeds.unsaved or oldest.unsaved_sessions:
-                self._keep("", None, name, oldest)
-            self._agents.pop(name, None)
-        return made
+    def _get(self, session: str, agent: str) -> tuple[SessionMemory, AgentMemory]:
+        """A session and its agent, with what other processes have written of them."""
+        self._refresh()
+        return self._sessions.get(session, SessionMemory), self._agents.get(agent, AgentMemory)
 
 
 _NO_LABELS: Final[list[str]] = []

@@ -37,6 +37,20 @@ class Violation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     session: str = ""
 
 
+class Hold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One person's word that it has to wait, which only they can take back.
+
+    Args:
+        by: who.
+        at_us: when it was signed, in microseconds since 1970.
+        why: for what reason.
+    """
+
+    by: str
+    at_us: int
+    why: str = ""
+
+
 class Duty(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One duty and how it stands.
 
@@ -58,10 +72,8 @@ class Duty(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         word: who said that the guard shall do it.
         word_digest: digest of what they signed.
         word_derivatives: they want further names and copies to go too.
-        held: who has put it on hold; empty if nobody has.
-        held_us: when that was signed, in microseconds since 1970.
-        held_why: for what reason.
-        resumed_us: when it was signed that it goes on, in microseconds since 1970; 0 if it never was.
+        holds: who has put it on hold, one for each of them.
+        resumed: who has let it go on, each with when they signed that last, in microseconds since 1970.
         erasing: the guard was about to delete it itself, and has not said yet what came of it.
         erased: whether the guard has deleted it itself.
         left: what the guard could not delete.
@@ -88,10 +100,8 @@ class Duty(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     word: str = ""
     word_digest: str = ""
     word_derivatives: bool = False
-    held: str = ""
-    held_us: int = 0
-    held_why: str = ""
-    resumed_us: int = 0
+    holds: tuple[Hold, ...] = ()
+    resumed: tuple[tuple[str, int], ...] = ()
     erasing: bool = False
     erased: bool = False
     left: tuple[str, ...] = ()
@@ -108,6 +118,11 @@ class Duty(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if ORDER[self.stage] >= ORDER["effect_seen"]:
             return "met"
         return "unmet" if self.looked else "open"
+
+    @property
+    def held(self) -> str:
+        """Who has put it on hold, with commas between them; empty if nobody has."""
+        return ", ".join(hold.by for hold in self.holds)
 
     @property
     def is_owed(self) -> bool:

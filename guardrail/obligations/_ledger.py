@@ -240,23 +240,19 @@ class Obligations(DutyBook):
         Returns:
             Why some of them do not count.
         """
-        wrong: list[str] = []
-        for one in given:
-            why = self._why_not(one.word)
-            if why is not None:
-                wrong.append(why)
-                continue
+        for one in self._that_count(given):
             self._command(one.word.obligation, _said(one))
-        return tuple(wrong)
+        return tuple(why for one in given if (why := self._why_not(one.word)) is not None)
 
     def has_news(self, given: Sequence[Given]) -> bool:
         """Whether a word is among some that was not taken yet."""
-        return any(
-            (duty := self._duties.get(one.word.obligation)) is not None
-            and bool(decide(duty, _said(one)))
-            and self._why_not(one.word) is None
-            for one in given
-        )
+        return any(decide(self._duties[one.word.obligation], _said(one)) for one in self._that_count(given))
+
+    def _that_count(self, given: Sequence[Given]) -> list[Given]:
+        """Words in the order in which they were signed; of several that leave a deletion to the guard the last one."""
+        counting = sorted((one for one in given if self._why_not(one.word) is None), key=lambda one: one.word.at)
+        last = {one.word.obligation: one for one in counting if one.word.says == "discharge"}
+        return [one for one in counting if one.word.says != "discharge" or one is last[one.word.obligation]]
 
     def _why_not(self, word: Word) -> str | None:
         duty = self._duties.get(word.obligation)
@@ -266,7 +262,7 @@ class Obligations(DutyBook):
             return f"`{word.obligation}` is not about deleting `{word.asset}`"
         if word.says != "discharge" and microseconds(word.at) > self.clock() + MAX_AHEAD_US:
             return f"what `{word.by}` says of `{word.obligation}` is dated later than now"
-        if word.says == "resume" and duty.held and duty.held != word.by:
+        if word.says == "resume" and duty.holds and all(hold.by != word.by for hold in duty.holds):
             return f"`{duty.held}` has put `{word.obligation}` on hold, so `{word.by}` cannot let it go on"
         if fnmatchcase(word.by, duty.terms.subject):
             return f"`{word.by}` is whom `{word.obligation}` is for, and cannot give leave for it"

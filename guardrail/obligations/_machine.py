@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from guardrail.obligations._duty import MARKS, ORDER, Duty, Stage, Violation, mark_us, provable
+from guardrail.obligations._duty import MARKS, ORDER, Duty, Hold, Stage, Violation, mark_us, provable
 from guardrail.obligations._events import (
     VIOLATIONS,
     Amended,
@@ -123,10 +123,11 @@ def _counts(duty: Duty, word: Worded | Held | Resumed) -> bool:
         case Worded():
             return not duty.has_ended and word.digest != duty.word_digest
         case Held():
-            # What was signed before it went on is an old word, whoever lays it down again.
-            return not duty.has_ended and not duty.held and word.at_us > duty.resumed_us
+            # What somebody signed before they let it go on is an old word, whoever lays it down again.
+            said = dict(duty.resumed) | {hold.by: hold.at_us for hold in duty.holds}
+            return not duty.has_ended and word.at_us > said.get(word.by, 0)
         case Resumed():
-            return word.by == duty.held and word.at_us >= duty.held_us
+            return any(hold.by == word.by and word.at_us >= hold.at_us for hold in duty.holds)
 
 
 def _looked(duty: Duty, seen: Looked) -> tuple[Event, ...]:
@@ -246,9 +247,11 @@ def _with_word(duty: Duty, event: Worded | Held | Resumed) -> Duty:
         case Worded():
             return change(duty, word=event.by, word_digest=event.digest, word_derivatives=event.derivatives)
         case Held():
-            return change(duty, held=event.by, held_us=event.at_us, held_why=event.reason)
+            mine = Hold(by=event.by, at_us=event.at_us, why=event.reason)
+            return change(duty, holds=(*(hold for hold in duty.holds if hold.by != event.by), mine))
         case Resumed():
-            return change(duty, held="", held_us=0, held_why="", resumed_us=event.at_us)
+            holds = tuple(hold for hold in duty.holds if hold.by != event.by)
+            return change(duty, holds=holds, resumed=tuple({**dict(duty.resumed), event.by: event.at_us}.items()))
 
 
 def _with_erasure(duty: Duty, event: Erased) -> Duty:

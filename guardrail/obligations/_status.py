@@ -34,7 +34,7 @@ class ObligationStatus(msgspec.Struct, frozen=True, kw_only=True):
         evidence: what was looked at and what it showed.
         violations: what was ever wrong, in order.
         waits_for_person: nobody but a person can get it on.
-        held: who has put it on hold; empty if nobody has.
+        held: who has put it on hold, with commas between them; empty if nobody has.
         certificate: digest of the certificate, if there is one.
     """
 

@@ -35,6 +35,7 @@ from guardrail.telemetry import DURATION_BUCKETS, Telemetry
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
+    from guardrail.central._central import Central
     from guardrail.guard import Guard
     from guardrail.service._turns import Turns
 
@@ -89,7 +90,7 @@ class _Counts(Collector):
         yield from self._owed()
         yield from self._in_turn()
         yield from self._kept()
-        yield from self._common()
+        yield from _common(self._guard.central)
 
     def _waiting(self) -> Iterable[Metric]:
         desk = self._guard.desk
@@ -135,23 +136,23 @@ class _Counts(Collector):
         }
         yield InfoMetricFamily("guardrail", "What is in force.", value=facts)
 
-    def _common(self) -> Iterable[Metric]:
-        central = self._guard.central
-        if central is None:
-            return
-        status = central.status
-        age = max(0.0, time.time() - status.contact_us / 1e6) if status.contact_us else float("inf")
-        yield GaugeMetricFamily("guardrail_central_cut", "1 if the centre cannot be reached.", int(bool(status.cut)))
-        yield GaugeMetricFamily("guardrail_central_contact_seconds", "How long ago the centre was heard.", age)
-        yield GaugeMetricFamily(
-            "guardrail_central_stale", "1 if what the centre has cannot be kept here.", int(bool(status.kept))
-        )
-        yield GaugeMetricFamily(
-            "guardrail_central_trail_refused", "1 if the centre refuses this trail.", int(bool(status.refused))
-        )
-        yield GaugeMetricFamily(
-            "guardrail_central_trail_records", "Records under the newest checkpoint there.", status.recorded
-        )
+
+def _common(central: Central | None) -> Iterable[Metric]:
+    if central is None:
+        return
+    status = central.status
+    age = max(0.0, time.time() - status.contact_us / 1e6) if status.contact_us else float("inf")
+    yield GaugeMetricFamily("guardrail_central_cut", "1 if the centre cannot be reached.", int(bool(status.cut)))
+    yield GaugeMetricFamily("guardrail_central_contact_seconds", "How long ago the centre was heard.", age)
+    yield GaugeMetricFamily(
+        "guardrail_central_stale", "1 if what the centre has cannot be kept here.", int(bool(status.kept))
+    )
+    yield GaugeMetricFamily(
+        "guardrail_central_trail_refused", "1 if the centre refuses this trail.", int(bool(status.refused))
+    )
+    yield GaugeMetricFamily(
+        "guardrail_central_trail_records", "Records under the newest checkpoint there.", status.recorded
+    )
 
 
 def _decided() -> Iterable[Metric]:
