@@ -78,6 +78,10 @@ class SeenFiles:
         """As the view has it."""
         return self._view.plain(path)
 
+    def inert(self, path: str) -> bool:
+        """As the view has it."""
+        return self._view.inert(path)
+
     def writable(self, path: str) -> bool:
         """As the view has it."""
         return self._view.writable(path)
