@@ -111,6 +111,7 @@ def test_parity_is_rates_with_intervals_by_agent_and_mode(house: House, tmp_path
     # Wilson's intervals as they stand in tables: 1 of 10, and none of none.
     assert (round(a.stopped[0].low, 4), round(a.stopped[0].high, 4)) == (0.0179, 0.4042)
     assert (b.stopped[1].low, b.stopped[1].high) == (0.0, 1.0)
+    house.hold(f"{OPAQUE} # parity")
     page = house.signed_in().get("/console/parity").text
     assert "no verdict" in page
     assert "ops-agent" in page
