@@ -7,6 +7,7 @@ processes is gone.
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import os
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -130,17 +131,24 @@ async def aexecute(
     import asyncio  # `guardrail run` never needs it
 
     stop = Stop()
-    work = asyncio.ensure_future(asyncio.to_thread(execute, guard, call, sink, stop=stop, mode=mode, told=told))
+
+    def carry_out() -> Execution:
+        try:
+            return execute(guard, call, sink, stop=stop, mode=mode, told=told)
+        finally:
+            stop.close()
+
+    # Not a task: whoever cancels every task of a loop must not take the thread for over while its tool still runs.
+    work = asyncio.get_running_loop().run_in_executor(None, contextvars.copy_context().run, carry_out)
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
         # The thread records what became of the tool: it is waited for, also by somebody who is not wanted any more.
         stop.set()
-        with contextlib.suppress(Exception):
-            await work
+        while not work.done():
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await asyncio.shield(work)
         raise
-    finally:
-        stop.close()
 
 
 @contextlib.contextmanager

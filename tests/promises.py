@@ -1769,6 +1769,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_service_turns.py::test_one_caller_has_no_more_than_its_share_and_its_pace",
             "tests/test_service_execute.py::test_one_agent_has_its_share_of_the_tools_and_what_is_shed_is_denied",
             "tests/test_service_execute.py::test_a_client_that_goes_away_takes_every_process_of_its_tool_along",
+            "tests/test_service_execute.py::test_a_tool_ends_with_its_task_also_where_every_task_of_the_loop_is_cancelled",
             "tests/test_service_execute.py::test_a_client_that_reads_nothing_keeps_nobody_from_their_turn",
         ),
     ),

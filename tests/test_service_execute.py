@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from guardrail import Guard
+from guardrail import Guard, ToolCall
 from guardrail.audit._verify import read_records
 from guardrail.config import parse as parse_config
+from guardrail.execution import aexecute
 from guardrail.service import _execute, create_app
 from tests.console_support import free_port, served
 from tests.test_service_routes import ask, children, opened, until
@@ -143,6 +144,28 @@ def test_a_client_that_goes_away_takes_every_process_of_its_tool_along(guard: Gu
         _wait(lambda: not list(children("1000.75")))
     assert released(guard, tmp_path) == 2
     assert not (tmp_path / "never").exists()
+
+
+async def test_a_tool_ends_with_its_task_also_where_every_task_of_the_loop_is_cancelled(
+    guard: Guard, tmp_path: Path
+) -> None:
+    """As often as anybody likes: it is waited for until nothing of it runs, and its end is on record."""
+    command = ["sh", "-c", "echo $$ > pid; exec sleep 600"]
+    call = ToolCall(tool="bash", args={"command": command}, cwd=str(tmp_path))
+    work = asyncio.create_task(aexecute(guard, call, lambda _stream, _chunk: None))
+    pid = tmp_path / "pid"
+    await until(lambda: pid.exists() and pid.read_text().endswith("\n"))
+    for _ in range(3):
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+    assert guard.trail is not None
+    guard.trail.checkpoint()
+    assert [record["kind"] for _, record in read_records(tmp_path / "trail", 0)][-1] == "result"
 
 
 def test_a_client_that_reads_nothing_keeps_nobody_from_their_turn(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 from typing import Any, Final, Literal
 
 import msgspec
@@ -115,17 +117,20 @@ class Stop:
 
     def __init__(self) -> None:
         self.reader, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        # Reentrant: a signal handler may say it in the thread that is just letting go.
+        self._lock = threading.RLock()
 
     def set(self) -> None:
-        """Say it; saying it twice is the same."""
-        try:
-            os.write(self._writer, b"x")
-        except (BlockingIOError, OSError):
-            pass  # it was said already, or the job is over
+        """Say it; saying it twice, or when the job is over, does nothing."""
+        with self._lock:
+            if self._writer >= 0:
+                with contextlib.suppress(BlockingIOError):
+                    os.write(self._writer, b"x")
 
     def close(self) -> None:
         """Let go of it, once the job is over."""
-        os.close(self.reader)
-        os.close(self._writer)
-        # INVARIANT: a late `set` fails here, and never writes into a descriptor that is somebody else's by now.
-        self._writer = -1
+        with self._lock:
+            # INVARIANT: a late `set` never writes into a descriptor that is somebody else's by now.
+            writer, self._writer = self._writer, -1
+            os.close(self.reader)
+            os.close(writer)
