@@ -1887,6 +1887,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_chart.py::test_values_that_cannot_be_meant_are_refused",
             "tests/test_chart.py::test_a_bundle_in_an_image_is_where_the_configuration_looks_for_it",
             "tests/test_admission.py::test_the_guards_policy_comes_in_the_image_that_is_required",
+            "tests/test_admission.py::test_the_way_to_the_centre_is_for_the_guard_alone",
             "tests/test_chart.py::test_the_configurations_in_the_chart_load",
             "tests/test_chart.py::test_the_charts_own_pods_are_restricted",
             "tests/test_chart.py::test_kustomize_gives_what_helm_gives",

@@ -47,6 +47,9 @@ IMAGE = (
 )
 """With a policy bundle out of an OCI registry."""
 
+CENTRAL = ("--set=agents.trail.ephemeral=true,agents.central.secretName=centre,agents.identity=claimed",)
+"""With a database that guards have in common."""
+
 NAMESPACE = {"metadata": {"name": "agents", "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
 
 
@@ -79,7 +82,7 @@ def judged(proof: Proof, pod: Object, version: str = VERSIONS[-1], **more: Any) 
 # -- injecting --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [DURABLE, PLAIN, IMAGE], ids=["durable", "plain", "image"])
+@pytest.mark.parametrize("options", [DURABLE, PLAIN, IMAGE, CENTRAL], ids=["durable", "plain", "image", "central"])
 @pytest.mark.parametrize("make", [agent, bare, crowded])
 def test_the_policy_and_the_webhook_inject_the_same(proof: Proof, make: Callable[[], Object], options: Any) -> None:
     """Whichever a cluster has, the pod is the same, to the letter."""
@@ -145,6 +148,17 @@ def test_the_guards_policy_comes_in_the_image_that_is_required(proof: Proof) -> 
     pod = defaulted(guarded(agent(), *IMAGE))
     pod["spec"]["volumes"].append({"name": "mine", "image": {"reference": "registry.example/weights:1"}})
     assert judged_with(proof, IMAGE, pod) == ["a volume is of a kind that could show a model a second time"]
+
+
+def test_the_way_to_the_centre_is_for_the_guard_alone(proof: Proof) -> None:
+    """Whoever has it can use an order up, or put a checkpoint under a trail's name."""
+    pod = defaulted(guarded(agent(), *CENTRAL))
+    for version in VERSIONS:
+        assert judged_with(proof, CENTRAL, pod, version) == []
+    pod["spec"]["containers"][0]["env"].append(
+        {"name": "K", "valueFrom": {"secretKeyRef": {"name": "centre", "key": "store"}}}
+    )
+    assert judged_with(proof, CENTRAL, pod) == ["the secret of the trail or of the centre is for the guard alone"]
 
 
 def test_the_pods_token_may_be_mounted_into_every_container(proof: Proof) -> None:

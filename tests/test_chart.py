@@ -62,6 +62,7 @@ SETS: dict[str, tuple[str, ...]] = {
         "--set=agents.bundle.image=registry.example/policy@sha256:" + "0" * 64,
         *CONTROL,
     ),
+    "central": ("--set=agents.trail.ephemeral=true,agents.central.secretName=centre,agents.identity=claimed",),
     "webhook": ("--set=agents.trail.secretName=trail,injection.mode=webhook",),
 }
 """Values that between them reach every template."""
@@ -104,6 +105,7 @@ def test_helm_finds_nothing_wrong_with_the_chart() -> None:
         ((), "the trail needs a place that outlives a pod"),
         (("--set=agents.trail.ephemeral=true,agents.namespaces={guardrail-system}",), "is a namespace of agents"),
         (("--set=agents.trail.ephemeral=true,agents.bundle.url=https://b/",), "must be signed"),
+        (("--set=agents.trail.secretName=trail,agents.central.secretName=centre",), "trails of their own"),
         (("--set=agents.trail.ephemeral=true,agents.bundle.image=registry.example/policy:1",), "bundle/image"),
         (("--set=agents.trail.ephemeral=true,agents.bundle.url=https://b/,agents.bundle.image=r/p@sha256:" + "0" * 64,),
          "comes from one place"),
@@ -159,19 +161,23 @@ def _sidecar(*options: str) -> Object:
     return found
 
 
-@pytest.mark.parametrize("name", ["whole", "trial"])
-def test_the_configurations_in_the_chart_load(name: str) -> None:
+@pytest.mark.parametrize("name", ["whole", "trial", "central"])
+def test_the_configurations_in_the_chart_load(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Strictly, and their paths are those of the mounts; what is secret comes from the environment that is set."""
+    monkeypatch.setenv("GUARDRAIL_ORIGIN", "example.com/agents/team/agent-1")
     objects = rendered(VERSIONS[0], *SETS[name])
     config, secrets = _configuration(objects, "guard-sidecar")
     sidecar = yaml.safe_load(one(objects, "ConfigMap", "guard-injector")["data"]["sidecar.json"])
     guard = sidecar["initContainers"][-1]
     assert config.service.socket == sidecar["agent"]["env"][0]["value"]
     writable = [each["mountPath"] for each in guard["volumeMounts"] if not each.get("readOnly")]
-    for path in (config.trail.directory, config.review.store, config.service.socket):
+    kept = [config.mandates.directory] if name == "central" else []
+    for path in (config.trail.directory, config.review.store, config.service.socket, *kept):
         assert any(path.startswith(f"{place}/") for place in writable), path
-    assert _from_secrets(guard) == ({"GUARDRAIL_STORE"} if name == "whole" else set())
-    assert secrets - _from_secrets(guard) == {"GUARDRAIL_AGENT"} <= {each["name"] for each in guard["env"]}
+    stores = {"whole": {"GUARDRAIL_STORE"}, "central": {"GUARDRAIL_CENTRE"}}
+    assert _from_secrets(guard) == stores.get(name, set())
+    given = {"GUARDRAIL_ORIGIN"} if name == "central" else {"GUARDRAIL_AGENT"}
+    assert secrets - _from_secrets(guard) == given <= {each["name"] for each in guard["env"]}
     assert config.policy.engine == ("opa" if name == "whole" else "wasm")
 
 

@@ -9,7 +9,11 @@ agent = "${GUARDRAIL_AGENT}"
 {{- end }}
 shutdown_seconds = 10.0
 
-{{ include "guardrail.sharedConfig" (list . .Values.agents.trail.secretName) }}
+{{- if .Values.agents.central.secretName }}
+[central]
+store = "${GUARDRAIL_CENTRE}"
+{{ end }}
+{{ include "guardrail.sharedConfig" (list . .Values.agents.trail.secretName .Values.agents.central.secretName) }}
 {{- end }}
 
 {{- /* guardrail.toml of the control plane. */ -}}
@@ -24,17 +28,22 @@ metrics_token = "${GUARDRAIL_METRICS_TOKEN}"
 tls = {certificate = "/etc/guardrail-tls/tls.crt", key = "/etc/guardrail-tls/tls.key"}
 {{- end }}
 
-{{ include "guardrail.sharedConfig" (list . .Values.controlPlane.trailSecretName) }}
+{{ include "guardrail.sharedConfig" (list . .Values.controlPlane.trailSecretName "") }}
 
 {{ .Values.controlPlane.config }}
 {{- end }}
 
-{{- /* Takes a list: the root, and the name of the trail's secret. */ -}}
+{{- /* Takes a list: the root, and the names of the secrets of the trail and of the centre. */ -}}
 {{- define "guardrail.sharedConfig" -}}
 {{- $root := index . 0 -}}
 [trail]
 directory = "/var/lib/guardrail/trail"
+{{- if index . 2 }}
+# Each pod's trail has a name of its own at the centre.
+origin = "${GUARDRAIL_ORIGIN}"
+{{- else }}
 origin = {{ $root.Values.agents.trail.origin | quote }}
+{{- end }}
 {{- if index . 1 }}
 store = "${GUARDRAIL_STORE}"
 key = "/etc/guardrail-trail/trail.key"
@@ -44,7 +53,12 @@ key = "/etc/guardrail-trail/trail.key"
 store = "/var/lib/guardrail/review.db"
 
 [mandates]
+{{- if index . 2 }}
+# Where the guard keeps what it has seen at the centre.
+directory = "/var/lib/guardrail/mandates"
+{{- else }}
 directory = "/etc/guardrail-mandates"
+{{- end }}
 
 [policy]
 {{- if $root.Values.opa.enabled }}

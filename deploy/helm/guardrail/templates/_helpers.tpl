@@ -58,6 +58,9 @@ webhook
 {{- if and (not .Values.agents.trail.secretName) (not .Values.agents.trail.ephemeral) -}}
 {{- fail "the trail needs a place that outlives a pod: name a Secret in agents.trail.secretName, or accept its loss with agents.trail.ephemeral=true" -}}
 {{- end -}}
+{{- if and .Values.agents.central.secretName .Values.agents.trail.secretName -}}
+{{- fail "agents.central is for guards with trails of their own: with the ledger of agents.trail.secretName leave it out, and set agents.trail.ephemeral=true without" -}}
+{{- end -}}
 {{- if has .Release.Namespace .Values.agents.namespaces -}}
 {{- fail (printf "`%s` is a namespace of agents: install the chart into another, whose pods are not agents" .Release.Namespace) -}}
 {{- end -}}

@@ -70,13 +70,22 @@ initContainers:
       - {name: OTEL_EXPORTER_OTLP_PROTOCOL, value: http/protobuf}
       - {name: OTEL_SERVICE_NAME, value: guardrail}
       {{- end }}
-      {{- if eq .Values.agents.identity "serviceAccount" }}
+      {{- if or (eq .Values.agents.identity "serviceAccount") .Values.agents.central.secretName }}
       # With its version, which an API server would fill in: the requirement compares to the letter.
       - name: GUARDRAIL_NAMESPACE
         valueFrom: {fieldRef: {apiVersion: v1, fieldPath: metadata.namespace}}
+      {{- end }}
+      {{- if eq .Values.agents.identity "serviceAccount" }}
       - name: GUARDRAIL_ACCOUNT
         valueFrom: {fieldRef: {apiVersion: v1, fieldPath: spec.serviceAccountName}}
       - {name: GUARDRAIL_AGENT, value: $(GUARDRAIL_NAMESPACE)/$(GUARDRAIL_ACCOUNT)}
+      {{- end }}
+      {{- with .Values.agents.central.secretName }}
+      - name: GUARDRAIL_CENTRE
+        valueFrom: {secretKeyRef: {name: {{ . }}, key: store}}
+      - name: GUARDRAIL_POD
+        valueFrom: {fieldRef: {apiVersion: v1, fieldPath: metadata.name}}
+      - {name: GUARDRAIL_ORIGIN, value: {{ $.Values.agents.trail.origin }}/$(GUARDRAIL_NAMESPACE)/$(GUARDRAIL_POD)}
       {{- end }}
       {{- with .Values.agents.trail.secretName }}
       - name: GUARDRAIL_STORE
