@@ -111,7 +111,7 @@ def test_settings_that_are_not_understood_are_refused(copy: Path, old: str, new:
 
 def test_a_directory_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
     """With the file that is missing."""
-    with pytest.raises(ConfigError, match=r"has no `\.manifest`"):
+    with pytest.raises(ConfigError, match=r"there is no `\.manifest` in it"):
         builder.read_sources(tmp_path)
 
 
