@@ -3757,6 +3757,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/adapters/test_mcp_many.py::test_a_client_s_file_is_taken_over_shown_first_and_given_back",
             "tests/adapters/test_mcp_many.py::test_a_file_of_codex_keeps_its_comments",
+            "tests/adapters/test_mcp_many.py::test_comments_of_a_client_s_file_stay_and_what_it_starts_is_relayed",
             "tests/adapters/test_mcp_many.py::test_a_file_that_cannot_be_read_is_left_as_it_is",
             "tests/adapters/test_mcp_many.py::test_each_client_s_own_form_is_understood",
             "tests/adapters/test_mcp_many.py::test_what_cannot_be_relayed_stays_and_is_named",

@@ -18,9 +18,10 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from guardrail import jsonc
 from guardrail.config import Config
 from guardrail.errors import ConfigError, GuardrailError
-from guardrail.hooks import _jsonc, client
+from guardrail.hooks import client
 from guardrail.hooks._opencode import plugin_path, plugin_text
 from guardrail.hooks._resident import directory_of, socket_of
 from guardrail.own import HOOKED_FILE
@@ -229,12 +230,12 @@ def _edited(
             continue
         text = _without(text, event)
         if not wish.undo:
-            text = _jsonc.append(text, ("hooks", event), group)
+            text = jsonc.append(text, ("hooks", event), group)
     return None if wish.undo and (before is None or text == "{}\n") else text
 
 
 def _ours(text: str, event: str) -> list[Any]:
-    hooks = _jsonc.read(text).member("hooks")
+    hooks = jsonc.read(text).member("hooks")
     groups = hooks.member(event) if hooks is not None else None
     return [group.value for group in groups.items if _has_ours(group.value)] if groups is not None else []
 
@@ -250,7 +251,7 @@ def _without(text: str, event: str) -> str:
     mixed = [group for group in _ours(text, event) if not all(is_ours(hook) for hook in group["hooks"])]
     if mixed:
         raise ConfigError(f"a group of `hooks.{event}` has the guard's hook beside others: take it out by hand")
-    return _jsonc.remove(text, ("hooks", event), _has_ours)
+    return jsonc.remove(text, ("hooks", event), _has_ours)
 
 
 # ── the harnesses ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from guardrail import jsonc
 from guardrail.cli import main
 from guardrail_adapters.mcp._clients import plan, write
 from guardrail_adapters.mcp._servers import Reached, Started, read_servers
@@ -270,10 +271,34 @@ def test_a_file_of_codex_keeps_its_comments(tmp_path: Path) -> None:
     assert file.read_text() == before
 
 
+def test_comments_of_a_client_s_file_stay_and_what_it_starts_is_relayed(tmp_path: Path) -> None:
+    """JSON as editors write it, with comments and commas at the end."""
+    place, file = Place(tmp_path), tmp_path / "mcp.json"
+    before = (
+        '// of the team\n{\n\t"servers": {\n\t\t// reads the docs\n'
+        '\t\t"files": {"command": "npx", "args": ["-y", "x"],},\n'
+        '\t\t"old": {"type": "sse", "url": "https://h/sse"}, // later\n\t},\n\t"inputs": [], /* none */\n}\n'
+    )
+    file.write_text(before)
+    command = ["proxy", "mcp", "import", str(file), "--config", str(place.toml)]
+    assert main([*command, "--write"]) == 0
+    after = file.read_text()
+    for comment in ("// of the team", "// reads the docs", "// later", "/* none */"):
+        assert comment in after
+    now = jsonc.read(after).value
+    assert list(now["servers"]) == ["old", "guardrail"]
+    assert now["inputs"] == []
+    moved = json.loads((tmp_path / "mcp.json.guardrail.json").read_text())["mcpServers"]
+    assert moved == {"files": {"command": "npx", "args": ["-y", "x"]}}
+    assert main([*command, "--undo"]) == 0
+    assert file.read_text() == before
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ('{"mcpServers": {"a": {"command": "x"}} // c\n}', "comments have to be taken out"),
+        ('{"mcpServers": {"a": {"command": "x"}} /* c', "line 1: `,` or `}` is missing"),
+        ('{"mcpServers": {"a": {"command": "x"}, "a": {}}}', "the key `a` is there twice"),
         ('{"mcpServers": {"a__b": {"command": "x"}}}', "cannot be named so"),
         ('{"mcpServers": {"a": {"command": 7}}}', "cannot be used"),
         ('{"other": {}}', "has no servers"),

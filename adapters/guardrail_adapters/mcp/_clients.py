@@ -21,9 +21,9 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from guardrail import ConfigError
+from guardrail import ConfigError, jsonc
 from guardrail_adapters.mcp._frames import table
-from guardrail_adapters.mcp._servers import KEYS, Left, ServersFile, read_servers, variables
+from guardrail_adapters.mcp._servers import Left, ServersFile, read_servers, variables
 
 OWN: Final = "guardrail"
 """What the relay is called among a client's servers."""
@@ -88,7 +88,7 @@ def plan(file: Path, command: Sequence[str]) -> Plan | None:
     # VS Code wants to be told what the other clients take for granted.
     kind = {"type": "stdio"} if found.key == "servers" else {}
     entry = {**kind, "command": command[0], "args": [*command[1:], "--servers", str(beside)], **_passed(found, entries)}
-    after = _toml(found.text, moved, entry) if found.is_toml else _json(found.text, moved, entry)
+    after = _toml(found.text, moved, entry) if found.is_toml else _json(found.text, found.key, moved, entry)
     digest = hashlib.sha256(after.encode()).hexdigest()
     servers = json.dumps({"mcpServers": entries, "wrote": digest}, indent=2, ensure_ascii=False) + "\n"
     return Plan(file=file, moved=tuple(moved), notes=notes, before=found.text, after=after, servers=servers)
@@ -156,11 +156,13 @@ def undo(file: Path) -> Literal[True]:
     return True
 
 
-def _json(text: str, moved: dict[str, Any], entry: dict[str, Any]) -> str:
-    whole = json.loads(text)
-    key = next(key for key in KEYS if key in whole)
-    whole[key] = {**{k: v for k, v in whole[key].items() if k not in moved}, OWN: entry}
-    return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+def _json(text: str, key: str, moved: dict[str, Any], entry: dict[str, Any]) -> str:
+    """The text without some servers: what else stands in it, comments included, stays as it is."""
+    after = jsonc.exchange(text, (key,), moved, OWN, entry)
+    was, now = jsonc.read(text).value, jsonc.read(after).value
+    if now != {**was, key: {**{name: one for name, one in was[key].items() if name not in moved}, OWN: entry}}:
+        raise ConfigError("the file is written in a way that cannot be changed safely: move its servers by hand")
+    return after
 
 
 def _toml(text: str, moved: dict[str, Any], entry: dict[str, Any]) -> str:

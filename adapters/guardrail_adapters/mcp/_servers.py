@@ -9,7 +9,6 @@ Checked against what those clients document, on 2026-11-30. Pure but for `read_s
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import tomllib
@@ -20,7 +19,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from guardrail import ConfigError
+from guardrail import ConfigError, jsonc
 from guardrail_adapters.mcp._frames import table
 from guardrail_adapters.mcp._names import is_server
 
@@ -156,11 +155,11 @@ def read_servers(path: Path) -> ServersFile:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        whole: Any = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+        whole: Any = tomllib.loads(text) if path.suffix == ".toml" else jsonc.read(text).value
     except OSError as error:
         raise ConfigError(f"cannot read `{path}`: {(error.strerror or str(error)).lower()}") from None
-    except ValueError as error:
-        raise ConfigError(f"cannot read `{path}`: {error}: comments have to be taken out of JSON first") from None
+    except (ValueError, ConfigError) as error:
+        raise ConfigError(f"cannot read `{path}`: {error}") from None
     for key in KEYS:
         if key in table(whole):
             return ServersFile(path=path, text=text, key=key, entries=table(table(whole)[key]))

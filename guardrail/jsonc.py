@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 import msgspec
@@ -107,6 +107,35 @@ def remove(text: str, path: tuple[str, ...], unwanted: Callable[[Any], bool]) ->
         text = _cut(text, parent, [(start, value.end) for _, start, value in parent.members], index)
         path = path[:-1]
     return text
+
+
+def exchange(text: str, path: tuple[str, ...], gone: Collection[str], name: str, value: Any) -> str:
+    """Take members out of an object, and put one in at its end, in the place of any of that name.
+
+    Args:
+        text: the whole text.
+        path: keys down to the object.
+        gone: keys of what goes.
+        name: key of what comes.
+        value: what comes.
+
+    Raises:
+        ConfigError: if there is no object.
+    """
+    for key in (*gone, name):
+        node = _object_at(text, path)
+        index = next((i for i, (known, _, _) in enumerate(node.members) if known == key), None)
+        if index is not None:
+            text = _cut(text, node, [(start, below.end) for _, start, below in node.members], index)
+    depth = len(path) + 1
+    return _insert(text, _object_at(text, path), f"{json.dumps(name)}: {_written(text, value, depth)}", depth)
+
+
+def _object_at(text: str, path: tuple[str, ...]) -> Node:
+    node = _at(read(text), path)
+    if node is None or not isinstance(node.value, dict):
+        raise ConfigError(f"`{'.'.join(path)}` is no object: mend the file by hand")
+    return node
 
 
 def _at(node: Node, path: tuple[str, ...]) -> Node | None:
