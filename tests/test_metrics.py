@@ -20,9 +20,11 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from guardrail import Guard, ToolCall
+from guardrail.central import Status
 from guardrail.config import parse as parse_config
 from guardrail.errors import ConfigError
 from guardrail.service import create_app
+from guardrail.service._metrics import common_metrics
 from tests.console_support import free_port, served
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -156,6 +158,7 @@ def test_dashboards_and_alerts_ask_only_for_what_is_there(guard: Guard, url: str
     check(guard, "cp weights/w /tmp/x")
     told = {name.partition(" ")[0] for name in read(url)}
     about = httpx.get(f"{url}/metrics", headers={"authorization": f"Bearer {READER}"}).text
+    told |= {family.name for family in common_metrics(Status())}  # told where a guard has a centre
     told |= {f"{name}_total" for name in re.findall(r"# TYPE (\w+)_total counter", about)}
     labels = set(re.findall(r"[{,](\w+)=", about)) | {
         "le",

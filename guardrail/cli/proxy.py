@@ -288,9 +288,10 @@ def _import(args: argparse.Namespace) -> int:
 
 
 def _ourselves() -> list[str]:
-    """How a client starts this program: a module is no program by itself."""
+    """How a client starts this program: a module is no program by itself, nor is what calls `main` from its own code."""
     program = os.path.abspath(sys.argv[0])
-    return [sys.executable, "-m", "guardrail"] if os.path.basename(program) == "__main__.py" else [program]
+    is_program = os.path.basename(program) == "guardrail" and os.access(program, os.X_OK)
+    return [program] if is_program else [sys.executable, "-m", "guardrail"]
 
 
 # ── pins ──────────────────────────────────────────────────────────────────────────────────────────────────────────────

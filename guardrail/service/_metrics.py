@@ -35,7 +35,7 @@ from guardrail.telemetry import DURATION_BUCKETS, Telemetry
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
-    from guardrail.central._central import Central
+    from guardrail.central import Status
     from guardrail.guard import Guard
     from guardrail.service._turns import Turns
 
@@ -90,7 +90,8 @@ class _Counts(Collector):
         yield from self._owed()
         yield from self._in_turn()
         yield from self._kept()
-        yield from _common(self._guard.central)
+        central = self._guard.central
+        yield from () if central is None else common_metrics(central.status)
 
     def _waiting(self) -> Iterable[Metric]:
         desk = self._guard.desk
@@ -137,10 +138,12 @@ class _Counts(Collector):
         yield InfoMetricFamily("guardrail", "What is in force.", value=facts)
 
 
-def _common(central: Central | None) -> Iterable[Metric]:
-    if central is None:
-        return
-    status = central.status
+def common_metrics(status: Status) -> Iterable[Metric]:
+    """How a guard stands with the database that guards have in common.
+
+    Args:
+        status: how it stands.
+    """
     age = max(0.0, time.time() - status.contact_us / 1e6) if status.contact_us else float("inf")
     yield GaugeMetricFamily("guardrail_central_cut", "1 if the centre cannot be reached.", int(bool(status.cut)))
     yield GaugeMetricFamily("guardrail_central_contact_seconds", "How long ago the centre was heard.", age)
