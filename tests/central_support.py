@@ -21,7 +21,7 @@ from guardrail.config import load
 from guardrail.mandates import Mandate, Revocation, revoke, sign
 from guardrail.mandates._signing import public_text
 from guardrail.model import Subject
-from guardrail.service._metrics import _common
+from guardrail.service._metrics import common_metrics
 from tests.postgres_support import Cluster, Wire
 
 POLL_SECONDS = 0.3
@@ -171,7 +171,7 @@ def stands(guard: Guard) -> Status:
 
 def metrics(guard: Guard) -> dict[str, float]:
     """What Prometheus would read of the centre."""
-    return {sample.name: sample.value for family in _common(guard.central) for sample in family.samples}
+    return {sample.name: sample.value for family in common_metrics(guard.central.status) for sample in family.samples}
 
 
 def directory_of(guard: Guard) -> Path:

@@ -288,7 +288,7 @@ def _import(args: argparse.Namespace) -> int:
 
 
 def _ourselves() -> list[str]:
-    """How a client starts this program: a module is no program by itself, nor is what calls `main` from its own code."""
+    """How a client starts this program: a module is no program by itself, nor is what calls `main` from its code."""
     program = os.path.abspath(sys.argv[0])
     is_program = os.path.basename(program) == "guardrail" and os.access(program, os.X_OK)
     return [program] if is_program else [sys.executable, "-m", "guardrail"]
