@@ -30,7 +30,7 @@ MAX_BATCH_BYTES: Final = 512 * 1024
 WRITTEN_OUT_AT_ONCE: Final = 8
 """Records that are written out before other threads get a turn: no call that is being judged waits for more."""
 
-WRITE_OUT_SECONDS: Final = 0.005
+WRITE_OUT_SECONDS: Final = 0.001
 """How often records that were put off are written out, in seconds."""
 
 LAZY_SECONDS: Final = 0.05
