@@ -254,6 +254,10 @@ def test_a_secret_of_the_guard_is_neither_read_out_nor_replaced(world: World, se
             assert decision.outcome is Outcome.DENY, command
             assert rule in _rules(decision), command
         assert guard.check(world.call(f"ls -l {place}"))
+        for search in (f"grep -r . {place.parent}", f"grep -rh '' {world.root}"):
+            decision = guard.check(world.call(search))
+            assert (decision.outcome, "guard.secret" in _rules(decision)) == (Outcome.ESCALATE, True), search
+        assert guard.check(world.call(f"grep -rl x {place.parent}"))
 
 
 @pytest.mark.parametrize(

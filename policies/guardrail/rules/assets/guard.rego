@@ -48,7 +48,7 @@ outcome(i) := "escalate" if {
 #   id: guard.secret
 #   severity: critical
 #   maturity: stable
-#   stops: an agent taking the key with which it could write another history, or a token with which it could answer its own escalation; searching a tree above it is not that
+#   stops: an agent taking the key with which it could write another history, or a token with which it could answer its own escalation; for the key, searching a tree above it is not that
 #   message: "`{op}` of `{asset}`, which the guard keeps to itself"
 #   examples:
 #     match:
@@ -60,11 +60,23 @@ outcome(i) := "escalate" if {
 #       - {op: read, asset: "guardrail:trail", class: guard, attrs: {reveals: content}}
 #       - {op: read, asset: "guardrail:identity-keys", class: guard, attrs: {reveals: content}}
 hits contains {"id": "guard.secret", "outcome": "deny", "i": i, "asset": asset.id} if {
+	some [i, e, asset] in shown
+	asset.id in {"guardrail:key", "guardrail:secrets"}
+	not e.resource.properties.recursive == true
+}
+
+# A search prints the lines it finds, and `grep -r .` finds all of them: a person is asked. The trail's key lies in many
+# a project that is searched all day, so for it that is not asked.
+hits contains {"id": "guard.secret", "outcome": "escalate", "i": i, "asset": asset.id} if {
+	some [i, e, asset] in shown
+	asset.id == "guardrail:secrets"
+	e.resource.properties.recursive == true
+}
+
+shown contains [i, e, asset] if {
 	some i, e in acts.placed
 	e.action.name == "read"
 	asset := e.resource.properties.asset
 	asset.class == "guard"
-	asset.id in {"guardrail:key", "guardrail:secrets"}
-	not e.resource.properties.recursive == true
 	not e.properties.attrs.reveals == "digest"
 }
