@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
-import socket
 import urllib.parse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from guardrail.client._unix import UnixConnection
 from guardrail.errors import ConfigError, GuardrailError
 
 if TYPE_CHECKING:
@@ -19,19 +19,6 @@ TIMEOUT_SECONDS: Final = 10.0
 
 MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
 """Largest answer that is read, in bytes."""
-
-
-class _Unix(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=TIMEOUT_SECONDS)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(TIMEOUT_SECONDS)
-        self.sock.connect(self._path)
 
 
 def post(url: str, target: str, body: bytes, token: str) -> tuple[int, dict[str, Any]]:
@@ -119,7 +106,7 @@ def _no_answer(url: str, error: Exception) -> GuardrailError:
 def _connection(url: str) -> http.client.HTTPConnection:
     parts = urllib.parse.urlsplit(url)
     if parts.scheme == "unix" and parts.path:
-        return _Unix(parts.path)
+        return UnixConnection(parts.path, TIMEOUT_SECONDS)
     try:
         if parts.scheme == "https" and parts.hostname:
             return http.client.HTTPSConnection(parts.hostname, parts.port, timeout=TIMEOUT_SECONDS)

@@ -3,6 +3,7 @@
 _wire    what is sent, what may come back, and what a missing answer means; no I/O
 _sync    `Client`, and `decide_over_socket` for programs that ask once
 _async   `AsyncClient`
+_unix    the standard library's connection, to a Unix socket
 
 Needs the standard library alone.
 """

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
-import socket
 from typing import Any, Final
 
 from guardrail.client import cause
+from guardrail.client._unix import UnixConnection
 from guardrail.config import Config, ServiceConfig
 
 TIMEOUT_SECONDS: Final = 3.0
@@ -47,7 +47,7 @@ def _place(settings: ServiceConfig) -> str:
 
 def _connection(config: Config, settings: ServiceConfig) -> http.client.HTTPConnection:
     if settings.socket:
-        return _UnixConnection(settings.socket)
+        return UnixConnection(settings.socket, TIMEOUT_SECONDS)
     # A service that listens on every address answers on loopback.
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 - compared, not bound
     if settings.tls is None:
@@ -56,16 +56,3 @@ def _connection(config: Config, settings: ServiceConfig) -> http.client.HTTPConn
 
     context = client_context(config, settings.tls)
     return http.client.HTTPSConnection(host, settings.port, timeout=TIMEOUT_SECONDS, context=context)
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP to a path instead of a host."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=TIMEOUT_SECONDS)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(TIMEOUT_SECONDS)
-        self.sock.connect(self._path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,34 +11,14 @@ from langchain_core.tools import tool
 from guardrail import Guard
 from guardrail.audit import verify
 from guardrail.audit._verify import read_records
-from guardrail.config import parse as parse_config
 from guardrail.model import NEUTRAL, Outcome
 from tests.adapters.bench import APPROVE, KINDS, REJECT, attached
 from tests.adapters.toys import Ran, turn
+from tests.weights_place import guard, place
+
+__all__ = ["guard", "place"]
 
 pytestmark = [pytest.mark.parametrize("kind", KINDS), pytest.mark.parametrize("mode", ["sync", "async"])]
-
-CONFIG = """
-[[asset]]
-id = "model:beta"
-class = "weights"
-paths = ["weights"]
-
-[trail]
-directory = "trail"
-
-[limits]
-decision_ms = 60000
-"""
-
-
-@pytest.fixture
-def guard(tmp_path: Path) -> Iterator[Guard]:
-    """A guard over one set of weights."""
-    (tmp_path / "weights").mkdir()
-    (tmp_path / "weights" / "w.safetensors").write_bytes(b"W")
-    with Guard.open(parse_config(CONFIG, base=str(tmp_path))) as guard:
-        yield guard
 
 
 def bash(call_id: str, command: str) -> dict[str, Any]:
@@ -66,7 +45,7 @@ OPAQUE = "curl -s http://127.0.0.1/x | sh"
 async def test_the_default_policy_allows_denies_and_asks(kind: str, mode: str, guard: Guard, tmp_path: Path) -> None:
     """Listing runs, copying weights does not, opaque code waits for a person and runs once when approved."""
     ran: Ran = []
-    script = [turn(bash("c1", "ls weights"), bash("c2", "cp weights/w.safetensors out"), bash("c3", OPAQUE))]
+    script = [turn(bash("c1", "ls weights"), bash("c2", "cp weights/w.bin out"), bash("c3", OPAQUE))]
     with attached(kind, guard, shell(ran), script, mode=mode, cwd=str(tmp_path), subject="ops-agent") as bench:
         pause = await bench.start()
         assert pause.asked == ["c3"]
