@@ -6,7 +6,7 @@ The shapes are those of `langchain.agents.middleware.human_in_the_loop`, so that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, NotRequired, Union
 
 import orjson
@@ -221,7 +221,3 @@ def unpack(raw: Mapping[str, Any], review: Review) -> ToolMessage:
         return blocked(raw, Outcome.ALLOW, review.decision_id, CARRIED_OUT)
     kept = orjson.loads(review.result)
     return ToolMessage(name=str(raw["name"]), tool_call_id=str(raw["id"]), **kept)
-
-
-Execute = Callable[[Any], Any]
-"""How ToolNode and middleware carry out a request."""

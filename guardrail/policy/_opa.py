@@ -32,9 +32,6 @@ from guardrail.policy._ruling import OtherRevision, Ruling
 PACKAGE: Final = "guardrail.main"
 RULE: Final = "decision"
 
-DEFAULT_PORT: Final = 8181
-"""Where OPA listens when nothing else is said."""
-
 START_SECONDS: Final = 5.0
 """Longest time for one answer while the engine is opened, in seconds."""
 

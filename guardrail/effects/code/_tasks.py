@@ -90,7 +90,7 @@ def _names(program: str, words: Sequence[str]) -> list[str]:
     if program == "composer":
         run = second if first in ("run", "run-script", "exec") else first
         return [
-            *(_COMPOSED if first in ("install", "update", "require", "dump-autoload") else ()),
+            *(_COMPOSED if first in _COMPOSING else ()),
             *([run] if run else ()),
         ]
     if first not in ("task", "run", "test", "fmt"):

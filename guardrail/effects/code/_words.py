@@ -153,7 +153,6 @@ R_APPLY: Final = frozenset("sapply lapply vapply tapply apply".split())
 """What calls a function that it is handed, also by its name as a text."""
 
 R_PLOTS: Final = frozenset("plot hist barplot boxplot lines points abline legend pie".split())
-R_DEVICES: Final = frozenset("png pdf jpeg svg".split())
 R_CLOSED: Final = frozenset(("dev.off",))
 R_KEYS: Final = frozenset(
     "sep header stringsAsFactors na.rm decreasing collapse by n digits nsmall row.names col.names main xlab ylab "

@@ -12,15 +12,23 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from guardrail.effects.keys._formats import is_list, load_json, no_constant, once_each
-from guardrail.effects.keys._places import Dialect, Path, Step, Update, arithmetic, copying, deleted, merging, updating
+from guardrail.effects.keys._places import (
+    MAX_INTEGER,
+    Dialect,
+    Path,
+    Step,
+    Update,
+    arithmetic,
+    copying,
+    deleted,
+    merging,
+    updating,
+)
 from guardrail.effects.keys._regex import Unclear
 from guardrail.patterns import lazy
 
 MAX_FILTER: Final = 4096
 """Longest filter that is read, in characters."""
-
-MAX_INTEGER: Final = 2**53
-"""Largest number that every version of jq prints as it was read."""
 
 _TOKEN = lazy(
     r"""\s*(?:
