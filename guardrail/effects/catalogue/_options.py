@@ -69,25 +69,26 @@ def parse_options(spec: Spec, args: Sequence[Field]) -> Parsed:
     if spec.entry.raw:
         parsed.operands = list(args)
         return parsed
-    i = 0
-    while i < len(args):
+    i, count = 0, len(args)
+    while i < count:
         field = args[i]
         text = field.text
+        first = text[:1]
         i += 1
-        if field.many or text.startswith(TOP) or (field.glob is not None and text[:1] in "*?["):
+        if field.many or first == TOP or (field.glob is not None and first in "*?["):
             parsed.operands.append(field)
             # One word whose beginning is a variable of the caller's own is taken for what the command line says.
             parsed.injected = parsed.injected or not (
                 field.named or (not field.many and (field.outer or undashed(text)))
             )
-        elif text == "--":
-            parsed.operands.extend(args[i:])
-            break
-        elif len(text) < 2 or text[0] != "-":
+        elif first != "-" or text == "-":
             parsed.operands.append(field)
             if spec.entry.stop:
                 parsed.operands.extend(args[i:])
                 break
+        elif text == "--":
+            parsed.operands.extend(args[i:])
+            break
         elif spec.dashed is not None and spec.dashed.fullmatch(text):
             continue
         elif text.startswith("--") or spec.single:

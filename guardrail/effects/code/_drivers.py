@@ -18,7 +18,7 @@ from guardrail.effects.code._sources import build_of, own_part
 from guardrail.effects.code._tasks import MANAGERS, TASKS, run_tasks
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
-from guardrail.effects.domain._values import NUM, TOP, Field
+from guardrail.effects.domain._values import TOP, Field, is_known
 from guardrail.model import Effect, Origin, Resource
 from guardrail.patterns import lazy
 
@@ -156,13 +156,14 @@ def note_own(call: Call, name: str) -> None:
 
 
 def _note_files(call: Call, name: str) -> None:
-    if any(field.text in _LOOKS for field in call.args[:1]):
+    if call.args and call.args[0].text in _LOOKS:
         return
-    if name in ("make", "gmake") and (dry_run(call) is not None or recipes(call) is not None):
-        return  # what they say is looked into where make itself is
-    if name in ("make", "gmake") and not any(field.text in _PRINTING for field in call.args):
-        # What recipes run is not looked into; tests and modules of the session's are.
-        project_code(call, name, call.args)
+    if name in ("make", "gmake"):
+        if dry_run(call) is not None or recipes(call) is not None:
+            return  # what they say is looked into where make itself is
+        if not any(field.text in _PRINTING for field in call.args):
+            # What recipes run is not looked into; tests and modules of the session's are.
+            project_code(call, name, call.args)
     folders = list(_folders(call))
     home = call.shell.expand.lookup("HOME", call.state, {})[0]
     for file in _OWN.get(name, ()):
@@ -183,11 +184,13 @@ def _note_files(call: Call, name: str) -> None:
 def _note_builds(call: Call, name: str) -> None:
     """Programs are built here, of sources and with names that are not looked for: whose they are is for the history."""
     shell = call.shell
+    if not (shell.emit.made or shell.written_before) or shell.emit.muted:
+        return
     if any(field.text in _LOOKS for field in call.args[:1]):
         return
     if name == "swift" and any(field.text not in _SWIFT for field in call.args[:1]):
         return
-    if shell.emit.muted or dry_run(call) is not None or not (shell.emit.made or shell.written_before):
+    if dry_run(call) is not None:
         return
     folders: list[str] = []
     reads = "rust" if name in ("cargo", "cross") else "any"
@@ -208,10 +211,12 @@ def _folders(call: Call, skipped: int = 0) -> Iterator[str]:
     """Where the program looks: its directory, and each directory that a word names, but for the first so many."""
     yield ""
     count = 0
-    for word in dict.fromkeys(field.text for field in call.args[skipped:]):
-        for text in (word, word.partition("=")[2], word[2:] if word[:2] == "-C" else ""):
-            known = text and TOP not in text and NUM not in text and text[0] != "-" and text != "."
-            if known and call.kind(call.place(Field(text=text))) == "dir":
+    for word in dict.fromkeys([field.text for field in call.args[skipped:]]):
+        value = word.partition("=")[2] if "=" in word else ""
+        for text in (word, value, word[2:]) if word[:2] == "-C" else (word, value) if value else (word,):
+            if text[:1] in ("", "-") or text == "." or not is_known(text):
+                continue
+            if call.kind(call.place(Field(text=text))) == "dir":
                 count += 1
                 if count > MAX_FOLDERS:
                     call.opaque("program", reason="more directories than are looked at", attrs={"authored": True})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 from guardrail.effects.catalogue._options import Parsed
@@ -55,21 +55,23 @@ def apply_spec(call: Call, parsed: Parsed) -> Stream:
     Returns:
         Its output.
     """
-    entry = parsed.spec.entry
-    roles: list[tuple[str, Field]] = []
+    spec, entry = parsed.spec, parsed.spec.entry
     if parsed.values:
         _listed(call, parsed)
-        roles += [(role, field) for _, role, field in parsed.values]
-    roles += operand_roles(entry, parsed)
-    reveals = "digest" if parsed.spec.digest and parsed.flags & parsed.spec.digest else entry.reveals
-    reveals = by_mode(parsed, "reveals", reveals)
-    recursive = parsed.spec.always or bool(parsed.flags & parsed.spec.recursive)
+        roles = [(role, field) for _, role, field in parsed.values]
+        roles += operand_roles(entry, parsed)
+    else:
+        roles = operand_roles(entry, parsed)
+    reveals = "digest" if spec.digest and parsed.flags & spec.digest else entry.reveals
+    reveals = by_mode(parsed, "reveals", reveals) if spec.modes else reveals
+    recursive = spec.always or not parsed.flags.isdisjoint(spec.recursive)
     sources, named = _reads(call, roles, reveals, recursive)
     dashed = entry.stdin == "read" and (not named or any(field.text == "-" for _, field in roles))
     if dashed or entry.stdin == "always":
         sources = merge(sources, call.stdin.sources)
     carried = sources if reveals in ("content", "some") else ()
-    _emitted(call, parsed, carried)
+    if entry.emits or spec.modes:
+        _emitted(call, parsed, carried)
     for role, field in roles:
         if role in _TAKEN:
             continue
@@ -77,10 +79,10 @@ def apply_spec(call: Call, parsed: Parsed) -> Stream:
             _addressed(call, role, field, carried)
         elif role not in ("from", "to"):
             apply_role(call, role, field, carried, recursive)
-    made = make(call, parsed, roles, carried, recursive=recursive)
-    if parsed.spec.transfers:
+    made = bool(entry.makes or spec.modes) and make(call, parsed, roles, carried, recursive=recursive)
+    if spec.transfers:
         return transfer(call, entry, roles, recursive=recursive, given=carried)
-    form = by_mode(parsed, "prints", entry.prints)
+    form = by_mode(parsed, "prints", entry.prints) if spec.modes else entry.prints
     if form and not parsed.unknown:
         return Stream(text=form.replace("#", NUM) + "\n", sources=_tainted(roles))
     if entry.output == "text":
@@ -158,11 +160,19 @@ def _star(pattern: tuple[str, ...]) -> int | None:
     return next((i for i, role in enumerate(pattern) if role.endswith("*")), None)
 
 
-def operand_roles(entry: Entry, parsed: Parsed) -> Iterator[tuple[str, Field]]:
+def operand_roles(entry: Entry, parsed: Parsed) -> list[tuple[str, Field]]:
     """Each operand with the role that the pattern of the entry, or of a mode of it, gives it."""
-    operands = parsed.operands or [Field(text=text) for text in entry.defaults]
-    pattern = by_mode(parsed, "operands", entry.operands)
+    operands = parsed.operands
+    if not operands:
+        if not entry.defaults:
+            return []
+        operands = [Field(text=text) for text in entry.defaults]
+    pattern = by_mode(parsed, "operands", entry.operands) if parsed.spec.modes else entry.operands
     star = _star(pattern)
+    if star == 0 and len(pattern) == 1:
+        role = pattern[0].rstrip("*")
+        return [(role, field) for field in operands]
+    found: list[tuple[str, Field]] = []
     for index, field in enumerate(operands):
         from_end = len(operands) - index
         if star is None:
@@ -175,7 +185,8 @@ def operand_roles(entry: Entry, parsed: Parsed) -> Iterator[tuple[str, Field]]:
             role = pattern[star].rstrip("*")
         if field.many and len(set(pattern)) > 1 and role == "text":
             role = next(r.rstrip("*") for r in pattern if r != "text")  # it may be more words than one
-        yield role, field
+        found.append((role, field))
+    return found
 
 
 def _reads(

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from guardrail.effects.catalogue._options import Parsed
-from guardrail.effects.catalogue._spec import specs
+from guardrail.effects.catalogue._spec import Spec, specs
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._git_hooks import hooks
 from guardrail.effects.commands._git_repo import plainly, rewritten, root, settings_changed, stored, tree
@@ -68,11 +68,12 @@ def git(call: Call, _parsed: Parsed) -> Stream:
         note_settings(call, aliases)
         hooks(call, _ANY_HOOKS)
     # A subcommand of git's own cannot be given another meaning: an alias of its name is ignored.
-    if f"git-{name}" not in specs():
+    spec = specs().get(f"git-{name}")
+    if spec is None:
         if name.lower() in aliases and name not in _UNSPECIFIED:
             return _aliased(call, aliases[name.lower()], args)
         return call.opaque("program", reason=f"git {name[:40]} is not known")
-    call.name, call.args = f"git-{name}", tuple(_without_negations(f"git-{name}", args))
+    call.name, call.args = f"git-{name}", tuple(_without_negations(spec, args))
     return call.shell.plain(call)
 
 
@@ -80,9 +81,8 @@ _ANY_HOOKS: Final = ("post-index-change", "reference-transaction")
 """Hooks that run with nearly every subcommand."""
 
 
-def _without_negations(name: str, args: list[Field]) -> list[Field]:
+def _without_negations(spec: Spec, args: list[Field]) -> list[Field]:
     """`--no-OPTION` takes back what was not asked for; what it would take back is assumed all the same."""
-    spec = specs()[name]
     if spec.entry.raw:
         return args
     kept: list[Field] = []

@@ -27,10 +27,12 @@ def hooks(call: Call, names: Sequence[str]) -> None:
     """
     folder = git_folder(call)
     top = folder.rpartition("/")[0] or "."
-    # Where this call makes a repository, its hooks lie in the directory that it goes to.
-    folders = (f"{folder}/hooks", ".git/hooks", *(f"{top}/{name}" for name in HOOK_FOLDERS))
+    folders = [f"{top}/{name}" for name in HOOK_FOLDERS]
+    if call.shell.emit.made or call.shell.view.kind(folder) is not None:
+        # Where this call makes a repository, its hooks lie in the directory that it goes to.
+        folders = [f"{folder}/hooks", ".git/hooks", *folders, *_hook_folders(call, folder)]
     there = False
-    for where in dict.fromkeys((*folders, *_hook_folders(call, folder))):
+    for where in dict.fromkeys(folders):
         for name in names if _may_be(call, where) else ():
             there = _note(call, f"{where}/{name}") or there
     for name in _HOOKED if there else ():

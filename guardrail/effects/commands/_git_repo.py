@@ -14,7 +14,7 @@ from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._contents import Contents
 from guardrail.effects.domain._emit import MUTATING
 from guardrail.effects.domain._paths import escape, undashed
-from guardrail.effects.domain._values import NUM, TOP, Field, starred
+from guardrail.effects.domain._values import NUM, TOP, Field, is_known, starred
 from guardrail.model import Effect, Op, Resource
 from guardrail.patterns import lazy
 
@@ -24,12 +24,12 @@ MAX_PARENTS: Final = 24
 
 def root(call: Call) -> Resource:
     """The top of the repository the command runs in; its directory, if no repository is seen."""
-    here = call.place(Field(text="."), kind="dir")
     path = (call.cwd or "").rstrip("/")
     if call.cwd is None or TOP in path or NUM in path:
-        return here
+        return call.place(Field(text="."), kind="dir")
+    view = call.shell.view
     for _ in range(MAX_PARENTS):
-        if call.shell.view.kind(f"{path}/.git") is not None:
+        if view.kind(f"{path}/.git") is not None:
             return Resource(kind="dir", path=path or "/")
         if not path:
             break
@@ -64,8 +64,10 @@ def quietly(call: Call, op: Op, resource: Resource, target: Resource | None = No
 
 def settings_changed(call: Call) -> bool:
     """Whether the repository's settings may be what this call made them."""
-    config = call.place(Field(text=".git/config"))
     emit = call.shell.emit
+    if not emit.made and call.cwd is not None and is_known(call.cwd):
+        return False
+    config = call.place(Field(text=".git/config"))
     if config.path is not None:
         return put_there(call, config)
     # Where not even a name is known for each directory; or something was put where this may be.

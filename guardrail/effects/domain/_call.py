@@ -15,7 +15,7 @@ from guardrail.effects.domain._emit import Code, Emitter, as_code
 from guardrail.effects.domain._invocation import Invocation
 from guardrail.effects.domain._paths import STANDARD_OUTPUT, STREAMS, is_descriptor, paths_in, place, spellings
 from guardrail.effects.domain._startup import is_deferred, is_startup
-from guardrail.effects.domain._values import MAX_TEXT, NUM, TOP, Field, Stream, is_known, merge
+from guardrail.effects.domain._values import MAX_TEXT, NUM, SOMETHING, TOP, Field, Stream, is_known, merge
 from guardrail.model import Edit, Op, Resource
 from guardrail.patterns import lazy
 
@@ -256,11 +256,14 @@ class Call(Invocation):
 
     def mention_input(self) -> None:
         """What comes in is handed to the command: its content, names of files in it, and paths in its text."""
+        shell, state = self.shell, self.state
+        if self.stdin is SOMETHING and not (state.vars or state.handed or shell.handed or shell.exported):
+            return  # so it is of most commands
         for source in (*self.stdin.sources, *self.stdin.names):
             self.emit("mention", source, flow=self.stdin.flow, precision="opaque", may=True)
         for text in self.given_texts():
             self.mention_text(text)
-        for source in self.state.contents():
+        for source in state.contents():
             self.emit("mention", source, flow=("environment",), precision="opaque", may=True)
 
     def mention_cwd(self) -> None:
@@ -268,7 +271,8 @@ class Call(Invocation):
         if self.cwd is not None:
             vague = not is_known(self.cwd)
             here = place(".", self.cwd, kind="dir") if vague else Resource(kind="dir", path=self.cwd)
-            self.emit("mention", here, attrs={"cwd": True}, precision="opaque", may=True)
+            emit = self.shell.emit
+            emit.add("mention", here, spec=self.name, span=self.span, attrs={"cwd": True}, precision="opaque", may=True)
         elif self.shell.start is not None:
             # The command changed into a directory that is not known; a call without a directory says nothing new.
             anywhere = Resource(kind="dir", pattern="**")

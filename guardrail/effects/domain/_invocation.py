@@ -139,10 +139,12 @@ class Invocation:
 
     def place(self, field: Field, *, kind: Kind = "file", recursive: bool = False, nofollow: bool = False) -> Resource:
         """The address a field stands for."""
-        text = self.above_fresh(field.text) if self.shell.emit.fresh and field.glob is None else field.text
+        text, glob = field.text, field.glob
+        if glob is None and self.shell.emit.fresh:
+            text = self.above_fresh(text)
         if TOP in text and self._only_opens():
             return self.opened(field, kind=kind, recursive=recursive, nofollow=nofollow)
-        return place(text, self.cwd, glob=field.glob, kind=kind, recursive=recursive, nofollow=nofollow)
+        return place(text, self.cwd, glob, kind, recursive=recursive, nofollow=nofollow)
 
     def _only_opens(self) -> bool:
         """The command makes no directory of the name that it is given, nor one that leads there."""

@@ -110,9 +110,9 @@ def is_public(text: str, sources: Sequence[Resource]) -> bool:
 def place(
     text: str,
     cwd: str | None,
-    *,
     glob: str | None = None,
     kind: Kind = "file",
+    *,
     recursive: bool = False,
     nofollow: bool = False,
 ) -> Resource:
@@ -127,14 +127,14 @@ def place(
         nofollow: a symbolic link is meant itself.
     """
     if glob is None:
-        if text.startswith("/dev/") and (match := _NET_DEVICE.fullmatch(text)):
-            return Resource(kind="net", uri=f"{match[1]}://{match[2]}:{match[3]}")
-        if text.isascii() or is_known(text):  # most are ASCII, and need no second call
-            if text[:1] == "/":
+        if text[:1] == "/":
+            if text.startswith("/dev/") and (match := _NET_DEVICE.fullmatch(text)):
+                return Resource(kind="net", uri=f"{match[1]}://{match[2]}:{match[3]}")
+            if text.isascii() or is_known(text):  # most are ASCII, and need no second call
                 return Resource(kind=kind, path=text, recursive=recursive, nofollow=nofollow)
-            if cwd is not None and (cwd.isascii() or is_known(cwd)):
-                full = f"{cwd.rstrip('/')}/{text}"
-                return Resource(kind=kind, path=full, recursive=recursive, nofollow=nofollow)
+        elif cwd is not None and (text.isascii() or is_known(text)) and (cwd.isascii() or is_known(cwd)):
+            full = f"{cwd.rstrip('/')}/{text}"
+            return Resource(kind=kind, path=full, recursive=recursive, nofollow=nofollow)
     pattern = _wild(glob) if glob is not None else escape(text)
     if pattern.startswith(ANY_DEPTH) or not pattern.startswith(("/", "**")):
         pattern = f"{escape(cwd.rstrip('/')) if cwd is not None else '**'}/{pattern}"
@@ -173,9 +173,14 @@ def spellings(word: str) -> Iterable[str]:
     """Every path that a word of an unknown program may name: itself, and its tails after `=`, `@`, `:`, `-x`."""
     if word.isalnum():
         return (word,)
-    if _DASHED.fullmatch(word) is not None:
-        return (word, word[2:]) if word[0] == "-" and len(word) > 2 and word[1] != "-" else (word,)
-    return _spelled(word)
+    if _UNMARKED.fullmatch(word) is None:
+        return _spelled(word)
+    slash = word.find("/")
+    tail = word[slash:] if slash > 0 and word[slash:].strip("/") else ""
+    glued = word[2:] if word[0] == "-" and word[1:2] != "-" else ""
+    if glued:
+        return (word, glued, tail) if tail and tail != glued else (word, glued)
+    return (word, tail) if tail else (word,)
 
 
 def _spelled(word: str) -> Iterator[str]:
@@ -187,8 +192,8 @@ def _spelled(word: str) -> Iterator[str]:
             yield text
 
 
-_DASHED: Final = re.compile(r"[A-Za-z0-9_-]+")
-"""Words without a mark that a path could stand behind, but for the dash of an option of one letter."""
+_UNMARKED: Final = re.compile(r"[A-Za-z0-9_./-]+")
+"""Words without a mark that a path could stand behind, but for a slash, and the dash of an option of one letter."""
 
 
 def _tails(word: str) -> Iterator[str]:

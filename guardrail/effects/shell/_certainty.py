@@ -11,6 +11,7 @@ import msgspec
 from guardrail.effects.domain._environment import LIBRARIES
 from guardrail.effects.domain._state import State
 from guardrail.effects.domain._values import GIVEN_NAMES, NUM, TOKEN, TOP
+from guardrail.effects.domain._view import FileView
 from guardrail.effects.shell._expansion import Found
 from guardrail.effects.shell._pieces import Piece
 from guardrail.effects.shell._streams import succeeds
@@ -116,3 +117,12 @@ def settle(state: State, ends: Sequence[State]) -> None:
     for other in ends[1:]:
         end = end.join(other)
     state.assume(end)
+
+
+def is_edit(parts: Sequence[Part], state: State, view: FileView) -> bool:
+    """Of `sed`: `s/x/$(date +%F)/` is a substitution, and no path, where no directory is called so."""
+    first, last = parts[0], parts[-1]
+    if not isinstance(first, Text) or not isinstance(last, Text):
+        return False
+    slashed = first.text.startswith("s/") and last.text in ("/", "/g")
+    return slashed and all(cwd is not None and view.kind(f"{cwd}/s") is None for cwd in state.cwds)

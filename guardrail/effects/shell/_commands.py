@@ -61,11 +61,9 @@ def _meant(call: Call, vector: Sequence[Field], *, functions: bool, builtins: bo
         call.name = "?"
         return call.opaque("dynamic", reason="the command's name is not known", words=vector)
     name = call.name = head.text
-    bodies = call.state.functions.get(name) if functions else None
-    if bodies is not None:
+    if functions and call.state.functions and (bodies := call.state.functions.get(name)) is not None:
         return _call_function(call, vector, bodies)
-    builtin = BUILTINS.get(name) if builtins else None
-    if builtin is not None:
+    if builtins and (builtin := BUILTINS.get(name)) is not None:
         return builtin(call)
     if "/" in name:
         folder, _, base = name.rpartition("/")
@@ -106,12 +104,10 @@ def _fetched(call: Call, before: int, out: Stream) -> Stream:
     found: list[Resource] = []
     reaching = False
     for effect in effects[before:]:
-        op = effect.op
-        if op == "net_recv":
+        if effect.op in _REACHING:
             reaching = True
-            found += aliases(effect.resource)
-        elif op == "exec_opaque":
-            reaching = True
+            if effect.op == "net_recv":
+                found += aliases(effect.resource)
     if not found:
         if reaching:
             _mention_hubs(call)
@@ -125,13 +121,16 @@ def _fetched(call: Call, before: int, out: Stream) -> Stream:
     return msgspec.structs.replace(out, text=None, sources=merge(out.sources, tuple(found)))
 
 
+_REACHING: Final = frozenset(("net_recv", "exec_opaque"))
+"""Operations that may fetch something."""
+
+
 def _mention_hubs(call: Call) -> None:
     """Name what words are the address of, to a program that may fetch it or do anything else to it."""
-    if not is_of_hub(" ".join([field.text for field in call.args])):
-        return
     for field in call.args:
-        for alias in aliases_in(field.text):
-            call.emit("mention", alias, precision="opaque", may=True)
+        if "." in field.text and is_of_hub(field.text):
+            for alias in aliases_in(field.text):
+                call.emit("mention", alias, precision="opaque", may=True)
 
 
 def _known(call: Call, name: str) -> Stream:

@@ -37,6 +37,7 @@ from guardrail.effects.shell._certainty import (
     UNSURE,
     certain,
     depends,
+    is_edit,
     is_given,
     is_outer,
     may_be_nothing,
@@ -65,15 +66,23 @@ _LONE: Final = Text(text="$")
 class Expander(Lookup):
     """Expands the words of one call."""
 
-    __slots__ = ("_head", "_veiled", "_whole", "emit", "globs")
+    __slots__ = ("_globs", "_head", "_veiled", "_whole", "emit", "view")
 
     def __init__(self, view: FileView, emit: Emitter, environment: Mapping[str, str], runner: Runner) -> None:
         super().__init__(environment, runner)
+        self.view = view
         self.emit = emit
-        self.globs = Globs(view, emit)
+        self._globs: Globs | None = None
         self._veiled = False
         self._head: str | None = None
         self._whole = False  # whoever asks knows what an output may be that is missing
+
+    @property
+    def globs(self) -> Globs:
+        """What expands patterns; most calls have none."""
+        if self._globs is None:
+            self._globs = Globs(self.view, self.emit)
+        return self._globs
 
     # -- several words
 
@@ -109,19 +118,16 @@ class Expander(Lookup):
         out: list[Field] = []
         head = words[0].plain if words else None
         outer, self._head = self._head, head
-        plain = True
         for word in words:
             if word.plain is not None:
                 out.append(Field(text=word.plain, span=(word.start, word.end)))
-            else:
-                # Words nested in a substitution have a command of their own.
-                before, self._veiled = self._veiled, head not in TEXTUAL
-                out.extend(self.fields(word, state, chosen if chosen is not None else {}))
-                self._veiled = before
-                self._head = head
-                plain = False
+                continue
+            # Words nested in a substitution have a command of their own.
+            before, self._veiled = self._veiled, head not in TEXTUAL
+            out.extend(self.fields(word, state, chosen if chosen is not None else {}))
+            self._veiled, self._head = before, head
         self._head = outer
-        for field in () if plain else out:
+        for field in out:
             if field.sources:
                 self.runner.spoken = merge(self.runner.spoken, field.sources)
         return tuple(out)
@@ -244,7 +250,8 @@ class Expander(Lookup):
                 piece = self._expanded(part, found, state, piece, done)
             else:
                 text, sources, many = self._part(part, state, chosen, span)
-                text = TOP if vanishes(parts, index, text) and not self._is_edit(parts, state) else text
+                if vanishes(parts, index, text) and not (self._head == "sed" and is_edit(parts, state, self.view)):
+                    text = TOP
                 if not piece.text and text == TOP:
                     piece.outer = is_outer(part, state)
                 if sources and veiled and text and not isinstance(part, Process):
@@ -274,14 +281,6 @@ class Expander(Lookup):
             if value is not None and value.each:
                 return [one_of_many(text, value.sources) for text in value.each]
         return None
-
-    def _is_edit(self, parts: Sequence[Part], state: State) -> bool:
-        """`s/x/$(date +%F)/` is a substitution, and no path, where no directory is called so."""
-        first, last = parts[0], parts[-1]
-        if self._head != "sed" or not isinstance(first, Text) or not isinstance(last, Text):
-            return False
-        slashed = first.text.startswith("s/") and last.text in ("/", "/g")
-        return slashed and all(cwd is not None and self.globs.view.kind(f"{cwd}/s") is None for cwd in state.cwds)
 
     def _home(self, piece: Piece, raw: str, state: State, *, alone: bool) -> None:
         head = self.tilde(raw, state, alone=alone)

@@ -149,9 +149,9 @@ class Interpreter:
         """Interpret a shell text in the very shell that is at hand, one level deeper."""
         if self.depth >= self.limits.depth:
             return self.unparsed("nested too deep", text, state)
-        if len(text) > self.limits.command_bytes // MAX_UTF8 and _bytes_of(text) > self.limits.command_bytes:
+        if len(text) * MAX_UTF8 > self.limits.command_bytes and _bytes_of(text) > self.limits.command_bytes:
             return self.unparsed("too long", text, state)
-        if not is_shell_text(text):
+        if not (text.isascii() or is_shell_text(text)):
             return self.unparsed("text that is only known in part", text, state, code="dynamic")
         script = parse_shell(text)
         outer, nested = self.outer, self.depth > 0

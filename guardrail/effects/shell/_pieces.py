@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from guardrail.effects.domain._paths import escape
 from guardrail.effects.domain._values import MAX_TEXT, TOP, Field, merge
 from guardrail.model import Resource
+from guardrail.parse.ir import Word
 from guardrail.patterns import lazy
 
 _TOPS = re.compile(f"{TOP}{{2,}}")
@@ -21,6 +22,17 @@ _BRACKET = lazy(r"\[[!^]?[A-Za-z0-9_.\-]+\]")
 def joined(texts: Sequence[str]) -> str:
     """One text of several; what is unknown side by side is unknown once."""
     return _TOPS.sub(TOP, "".join(texts))
+
+
+def plain_fields(words: Sequence[Word]) -> tuple[Field, ...] | None:
+    """The fields of words in which nothing is expanded; None if there is one in which something is."""
+    found: list[Field] = []
+    for word in words:
+        text = word.plain
+        if text is None:
+            return None
+        found.append(Field(text=text, span=(word.start, word.end)))
+    return tuple(found)
 
 
 class Piece:

@@ -33,6 +33,7 @@ from guardrail.effects.shell._builtins import BUILTINS
 from guardrail.effects.shell._commands import run_command
 from guardrail.effects.shell._control import each_directory
 from guardrail.effects.shell._expansion import array, elements, indexed, subscript, with_element
+from guardrail.effects.shell._pieces import plain_fields
 from guardrail.effects.shell._redirects import errors_too, moved, redirections, through_descriptors, write_out
 from guardrail.effects.shell._streams import Done, joined, sometimes
 from guardrail.effects.shell._traps import changed, rewritten
@@ -53,10 +54,13 @@ def simple(shell: Interpreter, node: Simple, state: State, stdin: Stream) -> Don
             return _assignments(shell, node, state, stdin, span)
         if node.assigns:
             return _with_assignments(shell, node, state, stdin, span)
-        if not state.vars and len(state.cwds) == 1:
-            # Most commands name no variable that was set here, and run in one directory.
-            vector = shell.expand.whole(node.words, state)
-            return _run(shell, vector, node.redirects, state, state.cwds[0], stdin, span)
+        if len(state.cwds) == 1:
+            # Most commands run in one directory, and name no variable that was set here.
+            vector = plain_fields(node.words)
+            if vector is None and not state.vars:
+                vector = shell.expand.whole(node.words, state)
+            if vector is not None:
+                return _run(shell, vector, node.redirects, state, state.cwds[0], stdin, span)
         vectors = list(shell.expand.alternatives(node.words, state))
         return _vectors(shell, vectors, node, state, stdin, span)
     finally:
