@@ -891,6 +891,8 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_audit_verify_usual.py::test_what_a_guard_writes_of_a_call_is_read_the_quick_way",
             "tests/test_audit_verify_usual.py::test_the_fields_of_every_shape_stand_in_canonical_order",
             "tests/test_audit_verify_usual.py::test_no_leaf_that_the_slow_way_refuses_is_taken_the_quick_way",
+            "tests/test_audit_verify_usual.py::test_a_leaf_is_read_the_same_alone_and_among_others",
+            "tests/test_audit_verify_usual.py::test_frames_are_taken_in_runs_as_they_are_one_by_one",
             "tests/test_audit_verify_usual.py::test_one_flipped_byte_in_a_usual_record_is_found_in_it",
         ),
     ),
