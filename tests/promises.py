@@ -487,6 +487,8 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_review_webhooks.py::test_each_change_is_told_once_also_after_a_restart",
             "tests/test_review_webhooks.py::test_an_endpoint_that_is_away_is_tried_again_for_a_while_and_then_given_up",
             "tests/test_review_webhooks.py::test_a_chat_gets_a_link_and_nothing_to_press",
+            "tests/test_review_webhooks.py::test_a_name_that_comes_to_mean_an_address_inside_gets_no_message",
+            "tests/test_review_webhooks.py::test_addresses_inside_need_a_word_and_those_of_a_clouds_own_machines_are_refused",
         ),
     ),
     Promise(
