@@ -35,6 +35,9 @@ from tests.audit_support import child
 WAIT_SECONDS = 30
 """Longest wait for a server to start or to stop."""
 
+PATIENT_SECONDS = 30.0
+"""How long a replica of the tests waits for the server where nothing else is said: a machine that is busy is no fault."""
+
 HOW_TO_GET_IT = "PostgreSQL is not installed: `apt-get install postgresql`, or put `initdb` on PATH"
 
 SETTINGS = {
@@ -254,9 +257,8 @@ def _certificate(
 
 def open_shared(store: str, home: Path, **settings: Any) -> PostgresTrail:
     """One replica: a directory of its own, and the key that all of them share."""
-    return PostgresTrail.open(
-        store, directory=home, **{"key": home.parent / "trail.key", "checkpoint_seconds": 1e6, **settings}
-    )
+    usual = {"key": home.parent / "trail.key", "checkpoint_seconds": 1e6, "timeout_seconds": PATIENT_SECONDS}
+    return PostgresTrail.open(store, directory=home, **usual | settings)
 
 
 def named(store: str) -> str:
