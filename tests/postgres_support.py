@@ -32,11 +32,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from guardrail.audit.postgres import PostgresTrail
 from tests.audit_support import child
 
-WAIT_SECONDS = 30
-"""Longest wait for a server to start or to stop."""
+WAIT_SECONDS = 120
+"""Longest wait for a server to be made, to start or to stop, in seconds: making one takes half a minute where others
+use every core."""
 
 PATIENT_SECONDS = 30.0
-"""How long a replica of the tests waits for the server where nothing else is said: a machine that is busy is no fault."""
+"""How long a replica waits for the server where a test says nothing else, in seconds: a busy machine is no fault."""
+
+WRITING_SECONDS = 240
+"""Longest that a process which writes may take, in seconds; its server may be killed and started meanwhile."""
 
 HOW_TO_GET_IT = "PostgreSQL is not installed: `apt-get install postgresql`, or put `initdb` on PATH"
 
@@ -277,7 +281,7 @@ _WRITE = """
 import os, struct, sys, threading
 from guardrail.audit.postgres import PostgresTrail
 store, home, writers, records = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-trail = PostgresTrail.open(store, directory=home, key=home + "/../trail.key", timeout_seconds=30)
+trail = PostgresTrail.open(store, directory=home, key=home + "/../trail.key", timeout_seconds=120)
 os.write(1, b"r" * 16)
 os.read(0, 1)
 def work(lane):
@@ -298,7 +302,7 @@ def start_replica(store: str, home: Path, writers: int, records: int) -> subproc
 
 def heard(process: subprocess.Popen[bytes]) -> dict[int, int]:
     """What a replica was told: the number of each of its records."""
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=WRITING_SECONDS)
     assert not err or process.returncode < 0, err.decode()
     return dict(struct.unpack_from(">QQ", out, at) for at in range(0, len(out) // 16 * 16, 16))
 

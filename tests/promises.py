@@ -1432,6 +1432,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_audit_export.py::test_csv_has_a_row_for_each_record_and_says_what_it_said",
             "tests/test_audit_export.py::test_no_cell_of_a_csv_file_is_a_formula",
+            "tests/test_audit_export.py::test_no_format_is_led_astray_by_what_agents_write_into_every_field",
             "tests/test_audit_export.py::test_parquet_has_typed_columns",
             "tests/test_audit_export.py::test_parquet_without_its_package_says_how_to_get_it",
         ),
@@ -1490,6 +1491,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_report.py::test_no_record_of_any_shape_keeps_the_rest_from_being_told",
             "tests/test_report.py::test_the_page_asks_for_nothing_and_runs_nothing",
             "tests/test_report.py::test_a_browser_opens_the_report_without_a_complaint",
+            "tests/test_report.py::test_a_browser_shows_what_agents_write_into_every_field_as_text",
             "tests/test_report.py::test_a_browser_would_complain",
         ),
     ),
