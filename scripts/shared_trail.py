@@ -81,7 +81,9 @@ def kills(
     store = server.database()
     open_shared(store, home / "first").close()
     known: dict[int, tuple[str, int]] = {}
-    for _ in range(times):
+    for number in range(times):
+        if number and not number % 10:
+            print(f"  {number} of {times}", file=sys.stderr, flush=True)
         running = {f"r{one}": start_replica(store, home / f"r{one}", 4, 40) for one in range(replicas)}
         let_go(*running.values())
         early = _listen(running["r0"], chance.randint(1, 120))
@@ -197,10 +199,12 @@ def main() -> int:
             ("restarts", args.restarts, "restart", PROCESSES),
         ):
             (Path(scratch) / name).mkdir()
+            print(f"{name}: {times} times", file=sys.stderr, flush=True)
             found = kills(server, Path(scratch) / name, times, crash=crash, replicas=processes)
             good = good and not found["lost"] and not found["twice"] and not found["problems"]
             print(found, flush=True)
         (Path(scratch) / "grants").mkdir()
+        print(f"grants: {args.grants}", file=sys.stderr, flush=True)
         found = grants(server, Path(scratch) / "grants", args.grants, args.racers)
         good = good and found["redemptions"] == found["different"] == found["recorded"] == args.grants
         good = good and not found["problems"]

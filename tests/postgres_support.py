@@ -32,8 +32,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from guardrail.audit.postgres import PostgresTrail
 from tests.audit_support import child
 
-WAIT_SECONDS = 30
-"""Longest wait for a server to start or to stop."""
+WAIT_SECONDS = 120
+"""Longest wait for a server to be made, to start or to stop, in seconds: making one takes half a minute where others
+use every core."""
+
+PATIENT_SECONDS = 30.0
+"""How long a replica waits for the server where a test says nothing else, in seconds: a busy machine is no fault."""
+
+WRITING_SECONDS = 240
+"""Longest that a process which writes may take, in seconds; its server may be killed and started meanwhile."""
 
 HOW_TO_GET_IT = "PostgreSQL is not installed: `apt-get install postgresql`, or put `initdb` on PATH"
 
@@ -254,9 +261,8 @@ def _certificate(
 
 def open_shared(store: str, home: Path, **settings: Any) -> PostgresTrail:
     """One replica: a directory of its own, and the key that all of them share."""
-    return PostgresTrail.open(
-        store, directory=home, **{"key": home.parent / "trail.key", "checkpoint_seconds": 1e6, **settings}
-    )
+    usual = {"key": home.parent / "trail.key", "checkpoint_seconds": 1e6, "timeout_seconds": PATIENT_SECONDS}
+    return PostgresTrail.open(store, directory=home, **usual | settings)
 
 
 def named(store: str) -> str:
@@ -275,7 +281,7 @@ _WRITE = """
 import os, struct, sys, threading
 from guardrail.audit.postgres import PostgresTrail
 store, home, writers, records = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-trail = PostgresTrail.open(store, directory=home, key=home + "/../trail.key", timeout_seconds=30)
+trail = PostgresTrail.open(store, directory=home, key=home + "/../trail.key", timeout_seconds=120)
 os.write(1, b"r" * 16)
 os.read(0, 1)
 def work(lane):
@@ -296,7 +302,7 @@ def start_replica(store: str, home: Path, writers: int, records: int) -> subproc
 
 def heard(process: subprocess.Popen[bytes]) -> dict[int, int]:
     """What a replica was told: the number of each of its records."""
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=WRITING_SECONDS)
     assert not err or process.returncode < 0, err.decode()
     return dict(struct.unpack_from(">QQ", out, at) for at in range(0, len(out) // 16 * 16, 16))
 

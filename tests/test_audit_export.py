@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from guardrail import Guard, Subject, ToolCall
+from guardrail.audit import Trail
 from guardrail.audit._tree import leaf_hash
 from guardrail.audit.export import _csv, _parquet, export
 from guardrail.audit.export._ocsf import events
@@ -24,7 +25,7 @@ from guardrail.cli import main
 from guardrail.config import parse as parse_config
 from guardrail.errors import ConfigError, TrailError
 from tests.audit_support import ROOT
-from tests.trail_support import HOSTILE, decision, make_everything, many
+from tests.trail_support import HOSTILE, decision, hostile_records, make_everything, many
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +132,34 @@ def test_parquet_has_typed_columns(trail: Path, tmp_path: Path, monkeypatch: pyt
     assert [json.loads(row["record"]) for row in rows] == [found.record() for found in read_leaves(trail)]
     assert rows[1]["rules"] == ["copy.unsanctioned", "times.forged"]
     assert rows[18]["agent"] == HOSTILE
+
+
+FORMULA = '=HYPERLINK("https://e.example")'
+
+
+def test_no_format_is_led_astray_by_what_agents_write_into_every_field(tmp_path: Path) -> None:
+    """Markup, controls and formulas: OCSF is as its schema says, CSV does nothing, Parquet and JSON are exact."""
+    import pyarrow.parquet as pq
+
+    with Trail.open(tmp_path / "t", checkpoint_seconds=1e6) as trail:
+        for record in [*hostile_records(), *hostile_records(FORMULA)]:
+            trail.append(record)
+    leaves = list(read_leaves(tmp_path / "t"))
+    agents = {event.get("actor", {}).get("app_uid") for event in ocsf(tmp_path / "t")}
+    assert agents >= {HOSTILE, FORMULA}
+    rows = list(csv.reader(io.StringIO(exported(tmp_path / "t", "csv").decode(), newline="")))
+    assert len(rows) == len(leaves) + 1
+    cells = [cell for row in rows[1:] for cell in row if cell]
+    assert all(cell.isprintable() for cell in cells)
+    assert not [cell for cell in cells if cell.lstrip().startswith(tuple("=+-@\t\r＝＋－＠"))]
+    assert any(cell.startswith("'=HYPERLINK") for cell in cells)
+    assert main(["audit", "export", str(tmp_path / "t"), "--format", "parquet", "-o", str(tmp_path / "x")]) == 0
+    table = pq.read_table(tmp_path / "x").to_pylist()
+    assert [json.loads(row["record"]) for row in table] == [found.record() for found in leaves]
+    assert {row["agent"] for row in table} >= {HOSTILE, FORMULA}
+    assert [leaf_hash(line) for line in exported(tmp_path / "t", "jsonl").splitlines()] == [
+        leaf_hash(found.leaf) for found in leaves
+    ]
 
 
 def test_parquet_without_its_package_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from guardrail.analysis import _counts as counts
 from guardrail.analysis._charts import ceiling, label, span
 from guardrail.analysis._html import Made
 from guardrail.analysis._markup import MAX_CHARS, escaped, table, tag
+from guardrail.audit import Trail
 from guardrail.audit.export import export
 from guardrail.audit.export._ocsf import events
 from guardrail.audit.export._schema import problems
@@ -38,7 +38,7 @@ from guardrail.cli import main
 from guardrail.config import parse as parse_config
 from guardrail.errors import ConfigError
 from tests.audit_support import ROOT, flip, make_trail, open_trail, segments
-from tests.trail_support import HOSTILE, cosigned_by, decision, everything, many, reviewed
+from tests.trail_support import HOSTILE, cosigned_by, decision, everything, hostile_records, many, reviewed
 
 DAY_US = 86_400_000_000
 
@@ -314,21 +314,6 @@ def structure(markup: str) -> Structure:
     found.feed(markup)
     assert found.open == []
     return found
-
-
-def hostile_records() -> Iterator[dict[str, Any]]:
-    """Every text in every record is what an agent would like it to be."""
-
-    def replaced(value: Any) -> Any:
-        if isinstance(value, dict):
-            keep = ("kind", "event", "outcome", "state")
-            return {key: item if key in keep else replaced(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [replaced(item) for item in value]
-        return HOSTILE if isinstance(value, str) else value
-
-    for record in everything():
-        yield replaced(record)
 
 
 def test_text_of_records_is_only_ever_text() -> None:
@@ -607,6 +592,23 @@ def test_a_browser_opens_the_report_without_a_complaint(chromium: str, guarded: 
     assert dom.count("<section") == 9
     assert "<script" not in dom
     assert "onerror=" not in re.sub(r">[^<]*<", "><", dom), "an attribute of ours, not the text of an agent"
+
+
+def test_a_browser_shows_what_agents_write_into_every_field_as_text(chromium: str, tmp_path: Path) -> None:
+    """Names, paths, rules, reasons, what people said and why: markup in any of them stays text, and runs nothing."""
+    with Trail.open(tmp_path / "t") as trail:
+        for record in hostile_records():
+            trail.append(record)
+    # Not as written: nothing of what stands for votes and grants here is what review writes.
+    assert main(["report", str(tmp_path / "t"), "-o", str(tmp_path / "report.html")]) == 1
+    dom, console = browse(chromium, tmp_path, "report.html", "--dump-dom")
+    assert console == []
+    # What a browser gives back is its own spelling: `<` of a text comes as `&lt;`.
+    assert dom.count("&lt;script&gt;alert(1)") > 20
+    found = Structure()
+    found.feed(re.sub(r"<meta[^>]*>", "", dom))
+    assert set(found.tags) <= ALLOWED_TAGS
+    assert not [name for name, _ in found.attributes if name.startswith("on") or name in ("src", "style")]
 
 
 def test_a_browser_would_complain(chromium: str, guarded: Path) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import http.server
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from guardrail import Guard
 from guardrail.audit import Trail
 from guardrail.config import WebhookConfig
 from guardrail.config import parse as parse_config
+from guardrail.config._addresses import refused
 from guardrail.errors import ConfigError
 from guardrail.review import MemoryLedger, ReviewDesk, TrailLedger, Vote
 from guardrail.review._notices import Endpoint
@@ -165,11 +167,71 @@ def test_messages_arrive_at_a_real_server_and_follow_nobody_elsewhere(desk: Revi
     """204 is delivered; a redirect is not followed and not counted; a port where nobody listens is no answer."""
     port = receiver.server_address[1]
     desk.open(held(desk))
-    assert Webhooks(desk, []).tell(endpoint(url=f"http://127.0.0.1:{port}/hook")) == 1
-    assert Webhooks(desk, []).tell(endpoint(name="moved", url=f"http://127.0.0.1:{port}/moved")) == 0
+    for name, told in (("hook", 1), ("moved", 0)):
+        one = endpoint(name=name, url=f"http://127.0.0.1:{port}/{name}", private=True)
+        assert Webhooks(desk, []).tell(one) == told
     assert [path for path, _, _ in receiver.seen] == ["/hook", "/moved"]
     for nowhere in ("http://127.0.0.1:1/x", f"https://{'a' * 64}.example/x", "https://h/\u00e9", "http://h:99999/"):
         assert send(nowhere, {}, b"") == (0, b"")
+
+
+def test_a_name_that_comes_to_mean_an_address_inside_gets_no_message(
+    desk: ReviewDesk, receiver: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who answers counts, each time anew: the name is that of a place on the internet, until it is not."""
+    port, asked = receiver.server_address[1], []
+
+    def resolve(host: str, *_: Any, **__: Any) -> list[Any]:
+        asked.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    case, one = desk.open(held(desk)), endpoint(url="http://hooks.example/s3cret")
+    assert Webhooks(desk, []).tell(one) == 0
+    assert (asked, receiver.seen) == (["hooks.example"], [])
+    assert "guardrail.post.refused hooks.example: `127.0.0.1` is not on the internet" in caplog.text
+    assert "s3cret" not in caplog.text
+    assert desk.find(case.held.id).notices == ()  # type: ignore[union-attr]
+    assert Webhooks(desk, []).tell(endpoint(url=one.url, private=True)) == 1
+    assert [path for path, _, _ in receiver.seen] == ["/s3cret"]
+
+
+INSIDE = (
+    "127.0.0.1",
+    "10.1.2.3",
+    "172.16.0.1",
+    "192.168.1.1",
+    "100.64.0.1",
+    "0.0.0.0",
+    "::1",
+    "fd12::1",
+    "::ffff:10.0.0.1",
+    "64:ff9b::a00:1",
+    "224.0.0.1",
+)
+METADATA = (
+    "169.254.169.254",
+    "169.254.170.2",
+    "fe80::1",
+    "fe80::1%eth0",
+    "fd00:ec2::254",
+    "100.100.100.200",
+    "168.63.129.16",
+    "::ffff:169.254.169.254",
+    "64:ff9b::a9fe:a9fe",
+)
+
+
+def test_addresses_inside_need_a_word_and_those_of_a_clouds_own_machines_are_refused() -> None:
+    """Also where an IPv4 address is written as one of IPv6; what is on the internet is left alone."""
+    for address in INSIDE:
+        assert "private = true" in refused(address, private=False)
+        assert not refused(address, private=True)
+    for address in METADATA:
+        assert "cloud" in refused(address, private=False)
+        assert "cloud" in refused(address, private=True)
+    for address in ("1.1.1.1", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101"):
+        assert not refused(address, private=False)
 
 
 async def test_an_endpoint_that_does_not_answer_keeps_no_other_from_being_told(desk: ReviewDesk) -> None:
@@ -201,6 +263,13 @@ async def test_an_endpoint_that_does_not_answer_keeps_no_other_from_being_told(d
         ('name = "a"\nurl = "ftp://h/x"\nsecret = "s"', "must be `https://host/path`"),
         ('name = "a b"\nurl = "https://h/x"\nsecret = "s"', "`name` must have"),
         (f'name = "a"\nurl = "https://h/x"\nsecret = "{SECRET}"\nformat = "mail"', "format"),
+        ('name = "a"\nurl = "http://localhost:1/x"\nsecret = "s"', "`localhost` is not on the internet: set `private"),
+        ('name = "a"\nurl = "https://10.0.0.1/x"\nsecret = "s"', "`10.0.0.1` is not on the internet: set `private"),
+        ('name = "a"\nurl = "https://[fd12::1]/x"\nsecret = "s"', "`fd12::1` is not on the internet: set `private"),
+        (
+            'name = "a"\nurl = "http://169.254.169.254/x"\nsecret = "s"\nprivate = true',
+            "`169.254.169.254` is where a cloud answers",
+        ),
     ],
 )
 def test_a_webhook_that_cannot_be_meant_is_refused(lines: str, why: str) -> None:

@@ -129,6 +129,21 @@ def reviewed() -> Iterator[dict[str, Any]]:
     yield {"kind": "escalation", "event": "closed", "escalation": "e-2", "at_us": 8, "state": "expired"}
 
 
+def hostile_records(text: str = HOSTILE) -> Iterator[dict[str, Any]]:
+    """Every text in every record is what an agent would like it to be."""
+
+    def replaced(value: Any) -> Any:
+        if isinstance(value, dict):
+            keep = ("kind", "event", "outcome", "state")
+            return {key: item if key in keep else replaced(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [replaced(item) for item in value]
+        return text if isinstance(value, str) else value
+
+    for record in everything():
+        yield replaced(record)
+
+
 def make_everything(directory: Path) -> Path:
     """A closed trail of `everything`."""
     with Trail.open(directory, segment_bytes=4096, checkpoint_seconds=1e6) as trail:

@@ -10,8 +10,8 @@
 8. Intents paired with results, disclosures compared with their digests (deep).
 9. What people said: signatures of votes, grants that follow from votes, uses that grants allow (deep).
 
-INVARIANT: this shares no code with the writer; see `_verify_format`, `_verify_note`, `_verify_said`, `_verify_scan`,
-`_verify_trust` and `_verify_usual`.
+INVARIANT: this shares no code with the writer; see `_verify_format`, `_verify_frames`, `_verify_note`, `_verify_said`,
+`_verify_scan`, `_verify_trust` and `_verify_usual`.
 Blind spot: records after the last checkpoint are chained but not signed, and a trail that was rewritten or cut back
 together with its checkpoints is found only by somebody who kept a later checkpoint (`checkpoint=`), by its witnesses
 (`witnesses=`), or by what telemetry said (`seen=`).

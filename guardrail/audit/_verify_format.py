@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 import re
 from collections.abc import Callable
 from typing import Annotated, Any, Final, NoReturn
@@ -131,22 +132,14 @@ class Tree:
 
     def push_many(self, digests: bytes) -> None:
         """Take many leaf hashes that stand one after the other: whole tiles are folded level by level."""
-        # A copy of a hash that was begun costs less than a new one.
-        at, end, begun = 0, len(digests), hashlib.sha256(b"\x01").copy
+        at, end = 0, len(digests)
         while at < end:
             if self.size & 255 or end - at < 256 * 32:
                 self.push(digests[at : at + 32])
                 at += 32
                 continue
-            row = tile = digests[at : at + 256 * 32]
-            while len(row) > 32:
-                above: list[bytes] = []
-                for here in range(0, len(row), 64):
-                    hashed = begun()
-                    hashed.update(row[here : here + 64])
-                    above.append(hashed.digest())
-                row = b"".join(above)
-            self._push_tile(row, tile)
+            tile = digests[at : at + 256 * 32]
+            self._push_tile(_fold(tile), tile)
             at += 256 * 32
 
     def _push_tile(self, digest: bytes, tile: bytes) -> None:
@@ -185,3 +178,19 @@ class Tree:
         while rest:
             digest = hashlib.sha256(b"\x01" + rest.pop() + digest).digest()
         return digest
+
+
+def _fold(tile: bytes) -> bytes:
+    """Root over the hashes of a tile, level by level."""
+    # A copy of a hash that was begun costs less than a new one.
+    begun = hashlib.sha256(b"\x01").copy
+    row = [tile[here : here + 64] for here in range(0, len(tile), 64)]
+    while True:
+        above: list[bytes] = []
+        for both in row:
+            hashed = begun()
+            hashed.update(both)
+            above.append(hashed.digest())
+        if len(above) == 1:
+            return above[0]
+        row = list(map(operator.add, above[::2], above[1::2]))

@@ -10,26 +10,23 @@ from __future__ import annotations
 import dataclasses
 import gc
 import hashlib
-import struct
 import zlib
 from array import array
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, cast
 
 from guardrail.audit._report import Problem
 from guardrail.audit._verify_format import read_leaf
+from guardrail.audit._verify_frames import HEAD, LARGEST_LEAF, MAGIC, Run, link_at, runs
 from guardrail.audit._verify_said import KINDS, Said, needed
 from guardrail.audit._verify_usual import usual_reader
 
 PROGRESS_EVERY: Final = 8192
 """How many records lie between two calls of the progress callback."""
 
-_HEAD: Final = struct.Struct(">IIQI8sI")
-_MAGIC: Final = b"\xf5GR1"
-_MAGIC_NUMBER: Final = int.from_bytes(_MAGIC, "big")
-_LARGEST_LEAF: Final = 61440
+_MAGIC_NUMBER: Final = int.from_bytes(MAGIC, "big")
 
 _SPECIAL: Final = tuple(b'"kind":"%s"' % kind for kind in (b"key", b"retention", b"redaction"))
 """What the canonical form of a record about the trail itself holds; inside a string the quotes are escaped."""
@@ -132,69 +129,76 @@ class Reading:
         self.place: int = -1
         self.open: dict[int, bool] = {}
         """Every intent, and whether it has no result yet."""
+        self.told = 0
+        self._usual = usual_reader()
 
     def problem(self, what: str, offset: int, seq: int) -> None:
         self.out.problems.append((self.out.records, Problem(what=what, file=self.name, offset=offset, seq=seq)))
 
     def run(self) -> Scan:
-        data, out = Path(self.task.path).read_bytes(), self.out
-        at = self._frames(data)
-        if at < len(data):
-            self._unreadable(data, at)
-        out.size, out.next_seq, out.last_link = len(data), self.seq, self.previous
+        path, out = Path(self.task.path), self.out
+        for run in runs(path, self.seq):
+            self._run(run)
+        if out.size < path.stat().st_size:
+            # Not only what is wrong: zeros follow the last frame of the segment that is being written.
+            data = path.read_bytes()
+            at = self._frames(data, out.size)
+            if at < len(data):
+                self._unreadable(data, at)
+            out.size = len(data)
+        out.next_seq, out.last_link = self.seq, self.previous
         out.unanswered = [seq for seq, unanswered in self.open.items() if unanswered]
         out.intents = array("Q", sorted(self.open))
         return out
 
-    def _frames(self, data: bytes) -> int:
-        """Read frames up to the end, or to where nothing more can be read; returns that place."""
-        at, size, out, digests, progress = 0, len(data), self.out, self.out.digests, self.progress
-        unpack, crc32, begun = _HEAD.unpack_from, zlib.crc32, hashlib.sha256(b"\0").copy
-        take = self._taker(data)
-        # Plain variables while everything is as it should be: this loop is what a verification costs.
-        expected, last, after = self.seq, self.previous, self.place + 1
-        while at + 32 <= size:
-            magic, length, seq, place, previous, crc = unpack(data, at)
-            end = at + 32 + length
-            leaf = data[at + 32 : end]
-            if (
-                magic != _MAGIC_NUMBER
-                or not 0 < length <= _LARGEST_LEAF
-                or end > size
-                or crc32(leaf, crc32(data[at : at + 28])) != crc
-            ):
-                self.seq, self.previous, self.place = expected, last, after - 1
+    def _run(self, run: Run) -> None:
+        """Take frames that are as they should be."""
+        out, first = self.out, self.seq
+        if out.first_link is None:
+            out.first_link = link_at(run.block)
+        # Looking through a whole block at once costs a fraction of looking into each leaf.
+        if self.task.deep or any(mark in run.block for mark in _SPECIAL):
+            self.take(run.leaves, range(first, run.next.seq), run.offsets)
+        else:
+            out.records += len(run.leaves)
+        out.digests += b"".join(run.digests)
+        self.seq, self.previous, self.place = run.next.seq, run.next.previous, run.next.after - 1
+        out.size = run.end
+        self._tell(run.end)
+
+    def _frames(self, data: bytes, at: int) -> int:
+        """Read frames one by one and say what is wrong; returns where nothing more can be read."""
+        look = self.task.deep or any(mark in data for mark in _SPECIAL)
+        while at + HEAD.size <= len(data):
+            frame = frame_at(data, at)
+            if frame is None:
                 resume = self._unreadable(data, at)
                 if resume is None:
-                    return size
-                at, expected, last, after = resume, self.seq, self.previous, self.place + 1
+                    return len(data)
+                at = resume
                 continue
-            if seq != expected or previous != last or (place and place != after):
-                self.seq, self.previous, self.place = expected, last, after - 1
-                if at == 0:
-                    out.first_link = previous, place
-                self._out_of_line(seq, place, previous, at)
-            hashed = begun()
-            hashed.update(leaf)
-            digest = hashed.digest()
-            expected, last, after = seq + 1, digest[:8], place + 1
-            out.records += 1
-            if take is not None:
-                take(leaf, seq, at)
-            if out.whole:
-                digests += digest
+            seq, leaf, end = frame
+            previous, place = link_at(data[at:end])
+            if at == 0:
+                self.out.first_link = previous, place
+            self._out_of_line(seq, place, previous, at)
+            digest = hashlib.sha256(b"\0" + leaf).digest()
+            self.seq, self.previous, self.place = seq + 1, digest[:8], place
+            if look:
+                self.take((leaf,), (seq,), (at,))
+            else:
+                self.out.records += 1
+            if self.out.whole:
+                self.out.digests += digest
             at = end
-            if progress is not None and not out.records % PROGRESS_EVERY:
-                progress(out.records, at)
-        self.seq, self.previous, self.place = expected, last, after - 1
+            self._tell(at)
         return at
 
-    def _taker(self, data: bytes) -> Callable[[bytes, int, int], object] | None:
-        """What takes each leaf; None if none has to be looked into."""
-        if self.task.deep:
-            return self.leaf_taker()
-        # Looking through a whole segment at once costs a fraction of looking into each leaf.
-        return self._light_leaf if any(mark in data for mark in _SPECIAL) else None
+    def _tell(self, at: int) -> None:
+        """Call back, if enough was read since."""
+        if self.progress is not None and self.out.records // PROGRESS_EVERY != self.told:
+            self.told = self.out.records // PROGRESS_EVERY
+            self.progress(self.out.records, at)
 
     def _unreadable(self, data: bytes, at: int) -> int | None:
         """Say what lies at `at`, and where reading can go on; None at the end of the segment."""
@@ -205,7 +209,7 @@ class Reading:
         first = at + rest - len(data[at:].lstrip(b"\0"))
         if self.task.unsigned is not None and self.seq >= self.task.unsigned:
             return None  # a batch that is being written right now, and may become visible in any order
-        if data.startswith(_MAGIC, at):
+        if data.startswith(MAGIC, at):
             self.problem("the record is damaged: its checksum does not fit its bytes", at, self.seq)
         elif following >= 0:
             self.problem("bytes that are no record stand where one belongs", first, self.seq)
@@ -215,7 +219,7 @@ class Reading:
         self.previous = None
         if following >= 0:
             # The number of the next whole frame is believed here; a wrong one shows at the frame after it.
-            seq, place = _HEAD.unpack_from(data, following)[2:4]
+            seq, place = HEAD.unpack_from(data, following)[2:4]
             whole = frame_at(data, following) is not None
             self.seq, self.place = (int(seq), int(place) - 1) if whole else (self.seq + 1, -1)
             return following
@@ -238,24 +242,41 @@ class Reading:
 
     # ── the leaf ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def leaf_taker(self) -> Callable[[bytes, int, int], object]:
-        """What takes one leaf, its number and its offset; it returns the kind, or None if that cannot be read."""
-        usual, origin, unanswered, other = usual_reader(), self.task.origin, self.open, self._leaf
+    def take(self, leaves: Sequence[bytes], numbers: Sequence[int], offsets: Sequence[int]) -> list[object]:
+        """Take leaves in their order.
 
-        def take(leaf: bytes, seq: int, at: int) -> object:
-            record = usual(leaf)
-            if record is None or record.seq != seq or record.log != origin:
-                return other(leaf, seq, at)
-            kind = record.kind
-            if kind == "intent":
-                unanswered[seq] = True
-            elif kind == "result":
-                if type(intent := record.intent) is not int or not unanswered.get(intent):
-                    return other(leaf, seq, at)  # its intent lies elsewhere, or has a result
-                unanswered[intent] = False
-            return kind
+        Args:
+            leaves: what their frames hold.
+            numbers: which records they have to be.
+            offsets: where their frames begin, in bytes.
 
-        return take
+        Returns:
+            The kind of each, or None if it cannot be read; nothing if it was looked into only lightly.
+        """
+        if not self.task.deep:
+            for leaf, seq, at in zip(leaves, numbers, offsets, strict=True):
+                self.out.records += 1
+                self._light_leaf(leaf, seq, at)
+            return []
+        before, origin, unanswered, kinds = self.out.records, self.task.origin, self.open, list[object]()
+        for leaf, seq, at, record in zip(leaves, numbers, offsets, self._usual(leaves), strict=True):
+            if record is not None and record.seq == seq and record.log == origin:
+                kind, usual = record.kind, True
+                if kind == "intent":
+                    unanswered[seq] = True
+                elif kind == "result":
+                    # Otherwise its intent lies elsewhere, or has a result.
+                    intent = record.intent
+                    usual = type(intent) is int and unanswered.get(intent, False)
+                    if usual:
+                        unanswered[cast("int", intent)] = False
+                if usual:
+                    kinds.append(kind)
+                    continue
+            self.out.records = before + len(kinds) + 1
+            kinds.append(self._leaf(leaf, seq, at))
+        self.out.records = before + len(kinds)
+        return kinds
 
     def _leaf(self, leaf: bytes, seq: int, at: int) -> object:
         """Take one leaf of any shape."""
@@ -311,23 +332,23 @@ def unchained(seq: int) -> str:
 
 def frame_at(data: bytes, at: int) -> tuple[int, bytes, int] | None:
     """Number, leaf and end of the whole frame that begins at `at`, or None."""
-    if at + _HEAD.size > len(data):
+    if at + HEAD.size > len(data):
         return None
-    magic, length, seq, _, _, crc = _HEAD.unpack_from(data, at)
-    end = at + _HEAD.size + length
-    if magic != _MAGIC_NUMBER or not 0 < length <= _LARGEST_LEAF or end > len(data):
+    magic, length, seq, _, _, crc = HEAD.unpack_from(data, at)
+    end = at + HEAD.size + length
+    if magic != _MAGIC_NUMBER or not 0 < length <= LARGEST_LEAF or end > len(data):
         return None
-    leaf = data[at + _HEAD.size : end]
+    leaf = data[at + HEAD.size : end]
     return (seq, leaf, end) if zlib.crc32(leaf, zlib.crc32(data[at : at + 28])) == crc else None
 
 
 def next_frame(data: bytes, at: int) -> int:
     """Where reading can go on after the unreadable frame at `at`, or -1."""
-    if data.startswith(_MAGIC, at) and at + _HEAD.size <= len(data):
-        end = at + _HEAD.size + int.from_bytes(data[at + 4 : at + 8], "big")
-        if data.startswith(_MAGIC, end):
+    if data.startswith(MAGIC, at) and at + HEAD.size <= len(data):
+        end = at + HEAD.size + int.from_bytes(data[at + 4 : at + 8], "big")
+        if data.startswith(MAGIC, end):
             return end  # its length seems to be right, so that the damage is inside it
-    following = data.find(_MAGIC, at + 1)
+    following = data.find(MAGIC, at + 1)
     while following >= 0 and frame_at(data, following) is None:
-        following = data.find(_MAGIC, following + 1)
+        following = data.find(MAGIC, following + 1)
     return following

@@ -8,13 +8,15 @@ is written from a shape is canonical, and so is a leaf that is the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Callable, Sequence
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 _LARGEST_INT: Final = 2**53 - 1
+
+_LINES: Final = msgspec.json.Encoder()
 
 _Text = str | UnsetType
 _Number = Annotated[int, msgspec.Meta(ge=-_LARGEST_INT, le=_LARGEST_INT)]
@@ -87,17 +89,30 @@ class Usual(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     v: _Number | UnsetType = UNSET
 
 
-def usual_reader() -> Callable[[bytes], Usual | None]:
-    """What reads a leaf, or says with None that it is for `read_leaf`; for one thread."""
-    decode, encode_into = msgspec.json.Decoder(Usual).decode, msgspec.json.Encoder().encode_into
-    written: Any = bytearray()
+def usual_reader() -> Callable[[Sequence[bytes]], list[Usual | None]]:
+    """What reads leaves, or says with None of each that is not usual that it is for `read_leaf`."""
+    decode, encode, encode_lines = msgspec.json.Decoder(Usual).decode, msgspec.json.encode, _LINES.encode_lines
 
-    def read(leaf: bytes) -> Usual | None:
-        try:
-            record = decode(leaf)
-        except ValueError:
-            return None
-        encode_into(record, written)
-        return record if written == leaf else None
+    def read(leaves: Sequence[bytes]) -> list[Usual | None]:
+        records: list[Usual | None] = []
+        for leaf in leaves:
+            try:
+                records.append(decode(leaf))
+            except ValueError:
+                records.append(None)
+        known = [record for record in records if record is not None]
+        some = (
+            leaves
+            if len(known) == len(leaves)
+            else [leaf for leaf, record in zip(leaves, records, strict=True) if record is not None]
+        )
+        # One line for each record is written, and no line break inside of one: where all of it is the same as all
+        # leaves, each leaf is the same as what is written of its record.
+        if encode_lines(known) == b"\n".join((*some, b"")):
+            return records
+        return [
+            record if record is not None and encode(record) == leaf else None
+            for leaf, record in zip(leaves, records, strict=True)
+        ]
 
     return read

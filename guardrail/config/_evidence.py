@@ -145,6 +145,7 @@ class WebhookConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         secret: what messages are signed with, `whsec_` and base64, best given as `${ENV_NAME}`.
         format: `cloudevents`, or `slack` for an incoming webhook of Slack.
         link: address where people read more, with `{id}` for the escalation's id.
+        private: whether it may lie at a loopback or private address; never at one where a cloud answers its machines.
     """
 
     name: str
@@ -152,6 +153,7 @@ class WebhookConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     secret: str
     format: Literal["cloudevents", "slack"] = "cloudevents"
     link: str = ""
+    private: bool = False
 
 
 class ReviewConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"webhooks": "webhook"}):

@@ -10,7 +10,9 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
+from urllib.parse import urlsplit
 
+from guardrail.config._addresses import refused
 from guardrail.config._callers import caller_problems
 from guardrail.config._doors import ServiceConfig, ServingConfig
 from guardrail.config._evidence import DecisionLogConfig, GroupConfig, TrailConfig, WebhookConfig
@@ -282,6 +284,18 @@ def _webhook_problems(webhooks: Sequence[WebhookConfig]) -> Iterator[str]:
         for key, text in (("url", webhook.url), ("link", webhook.link)):
             if (text or key == "url") and not _WEB.fullmatch(text.replace("{id}", "id")):
                 yield f"webhook `{webhook.name}`: `{key}` must be `https://host/path`"
+        if why := _misplaced(webhook):
+            yield f"webhook `{webhook.name}`: {why}"
+
+
+def _misplaced(webhook: WebhookConfig) -> str:
+    """What is wrong with the address of a webhook that is written as numbers; names are looked at when one is told."""
+    try:
+        host = urlsplit(webhook.url).hostname or ""
+        why = refused("127.0.0.1" if host == "localhost" else host, private=webhook.private)
+    except ValueError:
+        return ""
+    return why and f"`{host}` {why}"
 
 
 def _console_problems(config: Config) -> Iterator[str]:

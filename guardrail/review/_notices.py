@@ -78,6 +78,7 @@ class Endpoint:
     def __init__(self, config: WebhookConfig, source: str) -> None:
         self.name: Final = config.name
         self.url: Final = config.url
+        self.private: Final = config.private
         self._config = config
         self._source = source
         self._key = _key(secret(config.secret, f"review.webhook `{config.name}`.secret"), config.name)

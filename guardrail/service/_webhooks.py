@@ -46,7 +46,7 @@ class Webhooks:
     ) -> None:
         self._desk = desk
         self._endpoints = endpoints
-        self._post = post or functools.partial(send, most=0)
+        self._post = post
         self._clock = clock
         self._failed: dict[str, dict[str, tuple[int, float]]] = {}
 
@@ -82,7 +82,8 @@ class Webhooks:
         failed = self._failed[endpoint.name]
         attempts = failed.get(notice.id, (0, 0.0))[0] + 1
         headers, body = endpoint.message(notice, case, self._desk.clock() // 1_000_000)
-        status, _ = self._post(endpoint.url, headers, body)
+        post = self._post or functools.partial(send, most=0, private=endpoint.private)
+        status, _ = post(endpoint.url, headers, body)
         delivered = 200 <= status < 300
         if not delivered and attempts <= len(RETRY_SECONDS):
             failed[notice.id] = (attempts, self._clock() + RETRY_SECONDS[attempts - 1])

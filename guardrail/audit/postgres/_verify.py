@@ -17,6 +17,7 @@ from array import array
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 import psycopg
@@ -176,9 +177,11 @@ class _Chunk(Reading):
 
     def read(self, rows: Sequence[_Row]) -> Scan:
         """What the rows hold; a chunk without an unreadable row is joined to the one before by its numbers alone."""
-        out, deep, prefix = self.out, self.task.deep, hashlib.sha256(b"\0")
-        take = self.leaf_taker()
-        for seq, kind, leaf, stored in rows:
+        out, before, prefix = self.out, self.out.records, hashlib.sha256(b"\0")
+        leaves, nowhere = [row[2] for row in rows], [0] * len(rows)
+        kinds = self.take(leaves, [row[0] for row in rows], nowhere)
+        out.records = before
+        for number, (seq, kind, leaf, stored) in enumerate(rows):
             if seq != self.seq:
                 what = f"record {self.seq} is" if seq == self.seq + 1 else f"records {self.seq} to {seq - 1} are"
                 self.problem(f"{what} missing before this one", 0, seq)
@@ -191,15 +194,12 @@ class _Chunk(Reading):
             self.seq = seq + 1
             out.records += 1
             out.size += len(leaf)
-            if deep:
-                # Records are found by their kind: one under another kind would be overlooked.
-                said = take(leaf, seq, 0)
-                if said != kind and said is not None:
-                    self.problem(f"lies under the kind `{kind}`, which its leaf is not", 0, seq)
-            else:
-                self._light_leaf(leaf, seq, 0)
+            # Records are found by their kind: one under another kind would be overlooked.
+            if kinds and kinds[number] not in (kind, None):
+                self.problem(f"lies under the kind `{kind}`, which its leaf is not", 0, seq)
             if out.whole:
                 out.digests += digest
+        out.problems.sort(key=itemgetter(0))
         out.next_seq = self.seq
         out.unanswered = [seq for seq, unanswered in self.open.items() if unanswered]
         out.intents = array("Q", sorted(self.open))
