@@ -61,7 +61,7 @@ class Session:
         if error is not None:
             raise error
 
-    def start(self, argv: list[str], **options: Any) -> subprocess.Popen[bytes]:
+    def start(self, argv: list[str], *, umask: int, **options: Any) -> subprocess.Popen[bytes]:
         """Start a tool inside.
 
         Raises:
@@ -72,7 +72,8 @@ class Session:
         def job() -> None:
             try:
                 # A session of its own: no terminal, and one group to begin with.
-                result.put(subprocess.Popen[bytes](argv, start_new_session=True, **options))
+                mask = umask | seccomp.OWN_UMASK
+                result.put(subprocess.Popen[bytes](argv, start_new_session=True, umask=mask, **options))
             except Exception as error:  # noqa: BLE001 - it is raised by the thread that asked
                 result.put(error)
 
@@ -139,7 +140,13 @@ class Session:
             error = up.get()
             if error is None and self._listener >= 0:
                 self._supervisor = Supervisor(
-                    self._listener, self._profile, self._protected, self._notice, abi=self._abi, asks=self._asks
+                    self._listener,
+                    self._profile,
+                    self._protected,
+                    self._notice,
+                    abi=self._abi,
+                    every_open=self.mode == "strict",
+                    asks=self._asks,
                 )
         except Exception as failure:  # noqa: BLE001 - it is raised by the thread that asked
             error = failure
@@ -181,6 +188,8 @@ class Session:
         return seccomp.FilterPlan(
             notify=self.mode != "floor",
             every_open=self.mode == "strict",
+            # Where everything that is protected may be read by all, there is nothing to tell of.
+            named_reads=not set(self._protected.roots.values()) <= self._protected.readable,
             # New names in a protected directory of the workspace, such as a drop-in configuration, or above a protected
             # name that is not there yet.
             new_names=not self._abi

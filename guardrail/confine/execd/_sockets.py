@@ -124,10 +124,10 @@ def _local(trapped: Trapped, raw: bytes, profile: Profile) -> Plan:
     if not name:
         raise Refused(where)
     try:
-        fd = pin(trapped.pid, AT_FDCWD, name)
+        fd, real = pin(trapped.pid, AT_FDCWD, name)
     except OSError:
         raise Refused(where) from None
-    found = seen(fd)[0]
+    found = seen(fd, real)[0]
     if found.real not in profile.unix:
         os.close(fd)
         raise Refused(where)

@@ -46,7 +46,7 @@ open_tree_attr 467 file_setattr 469
 _X86_64: Final = _table("""
 open 2 ioctl 16 shmget 29 shmat 30 socket 41 connect 42 sendto 44 sendmsg 46 listen 50 socketpair 53 clone 56 kill 62
 semget 64 semop 65 msgget 68 msgsnd 69 msgrcv 70 fcntl 72 truncate 76 rename 82 mkdir 83 rmdir 84 creat 85 link 86
-unlink 87 symlink 88 chmod 90 fchmod 91 chown 92 fchown 93 lchown 94 ptrace 101 capset 126 rt_sigqueueinfo 129 utime 132
+unlink 87 symlink 88 chmod 90 fchmod 91 chown 92 fchown 93 lchown 94 umask 95 ptrace 101 capset 126 rt_sigqueueinfo 129 utime 132
 mknod 133 setpriority 141 sched_setparam 142 sched_setscheduler 144 pivot_root 155 chroot 161 acct 163 mount 165
 umount2 166 swapon 167 reboot 169 init_module 175 delete_module 176 quotactl 179 setxattr 188 lsetxattr 189
 fsetxattr 190 removexattr 197 lremovexattr 198 fremovexattr 199 tkill 200 sched_setaffinity 203 semtimedop 220
@@ -63,7 +63,7 @@ setxattr 5 lsetxattr 6 fsetxattr 7 removexattr 14 lremovexattr 15 fremovexattr 1
 mknodat 33 mkdirat 34 unlinkat 35 symlinkat 36 linkat 37 renameat 38 umount2 39 mount 40 pivot_root 41 truncate 45
 chroot 51 fchmod 52 fchmodat 53 fchownat 54 fchown 55 openat 56 quotactl 60 utimensat 88 acct 89 capset 91 unshare 97
 kexec_load 104 init_module 105 delete_module 106 ptrace 117 sched_setparam 118 sched_setscheduler 119
-sched_setaffinity 122 kill 129 tkill 130 tgkill 131 rt_sigqueueinfo 138 setpriority 140 reboot 142 mq_open 180
+sched_setaffinity 122 kill 129 tkill 130 tgkill 131 rt_sigqueueinfo 138 setpriority 140 reboot 142 umask 166 mq_open 180
 mq_unlink 181 msgget 186 msgrcv 188 msgsnd 189 semget 190 semtimedop 192 semop 193 shmget 194 shmat 196 socket 198
 socketpair 199 listen 201 connect 203 sendto 206 sendmsg 211 add_key 217 request_key 218 keyctl 219 clone 220 swapon 224
 migrate_pages 238 move_pages 239 rt_tgsigqueueinfo 240 perf_event_open 241 prlimit64 261 fanotify_init 262
