@@ -116,7 +116,7 @@ class Planner:
         self._masks.clear()
 
     def _umask(self, pid: int) -> int:
-        """The tool's, which takes longer to ask for than all else about a new file; ours is 0, so that it alone applies."""
+        """The tool's, which takes long to ask for; ours is 0, so that it alone applies."""
         if (mask := self._masks.get(pid)) is None:
             if len(self._masks) >= MAX_MASKS:  # long before a number is used again
                 self._masks.clear()

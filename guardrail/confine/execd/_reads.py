@@ -41,7 +41,9 @@ class Reads:
 
     def may_bear(self, trapped: Trapped) -> bool:
         """Whether what a call names may be an asset: yes, unless it is something else that is there, or nothing."""
-        dirfd, at = (AT_FDCWD, trapped.args[0]) if trapped.name == "open" else (signed(trapped.args[0]), trapped.args[1])
+        dirfd, at = (
+            (AT_FDCWD, trapped.args[0]) if trapped.name == "open" else (signed(trapped.args[0]), trapped.args[1])
+        )
         try:
             path = self._memory.text(trapped.pid, at)
         except OSError:

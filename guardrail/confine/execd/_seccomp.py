@@ -198,6 +198,10 @@ def _naming(plan: FilterPlan, eperm: int) -> dict[str, tuple[Rule, ...]]:
     found = {name: _refused(0, everybody, eperm) for name in calls.NAME_A_PROCESS}
     for name, user in calls.RANK_PROCESSES.items():
         found[name] = (*_refused(0, (user,), eperm), *_refused(1, (*plan.shield, *plan.groups), eperm))
+    if plan.notify:
+        # Nobody's turn is put off but one's own and those of what one started, which the supervisor can tell.
+        for name, arg in (*((name, 0) for name in calls.SCHEDULE), *((name, 1) for name in calls.RANK_PROCESSES)):
+            found[name] += (Rule(ALLOW, (Look(arg, "is", 0),)), Rule(NOTIFY))
     # A limit ends a process as well as a signal does, and Landlock has no scope for it: none but one's own.
     found["prlimit64"] = (Rule(ALLOW, (Look(0, "is", 0),)), Rule(eperm))
     return found
@@ -210,7 +214,7 @@ def _refused(arg: int, numbers: Iterable[int], action: int) -> tuple[Rule, ...]:
 def _notified(plan: FilterPlan) -> dict[str, tuple[Rule, ...]]:
     always = (Rule(NOTIFY),)
     found: dict[str, tuple[Rule, ...]] = dict.fromkeys(
-        (*calls.MUTATIONS, "connect", "listen", "openat2", "creat"), always
+        (*calls.MUTATIONS, "connect", "listen", "openat2", "creat", "inotify_add_watch"), always
     )
     # The supervisor acts inside the tool's rules and not inside those that the tool gives itself: it is told that there
     # are none to be had, rather than that it is confined when it is not.

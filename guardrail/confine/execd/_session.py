@@ -97,7 +97,7 @@ class Session:
             for paths, rights in (
                 ((*profile.read, *DEVICES), landlock.READ),
                 (WRITABLE_DEVICES, landlock.WRITE_FILE),
-                (profile.write, landlock.WRITE),
+                (profile.write, landlock.WRITE & ~(landlock.MAKE_SOCK if self._names_no_sockets else 0)),
                 (profile.sockets, landlock.SOCKETS),
             ):
                 for path in paths:
@@ -183,6 +183,17 @@ class Session:
         finally:
             rules.close()
 
+    @property
+    def _protects_names(self) -> bool:
+        """Whether what is to be protected may still be made in a write root."""
+        write = self._profile.write
+        return any(beneath(root, write) and not os.path.isfile(root) for root in self._protected.roots)
+
+    @property
+    def _names_no_sockets(self) -> bool:
+        """Whether no socket may get a name in a write root: one of a pair can be bound, by a call that nobody looks at."""
+        return self._protects_names or not self._profile.has_unix
+
     def _filter_plan(self, shield: tuple[int, ...]) -> seccomp.FilterPlan:
         profile = self._profile
         return seccomp.FilterPlan(
@@ -192,8 +203,7 @@ class Session:
             named_reads=not set(self._protected.roots.values()) <= self._protected.readable,
             # New names in a protected directory of the workspace, such as a drop-in configuration, or above a protected
             # name that is not there yet.
-            new_names=not self._abi
-            or any(beneath(root, profile.write) and not os.path.isfile(root) for root in self._protected.roots),
+            new_names=not self._abi or self._protects_names,
             unix=profile.has_unix,
             listen=bool(profile.bind) or profile.has_unix,
             shield=shield,

@@ -42,7 +42,7 @@ def plan_listen(trapped: Trapped, profile: Profile) -> Plan:
     """
     if not profile.bind and not profile.has_unix:
         raise Refused("listen", op="net_recv")
-    end = _copied(trapped)
+    end = copied(trapped)
     try:
         where = _bound_to(end, profile)
     except BaseException:
@@ -139,7 +139,7 @@ def _local(trapped: Trapped, raw: bytes, profile: Profile) -> Plan:
 
 def _on_behalf(trapped: Trapped, where: bytes, address: bytes, fds: list[int]) -> Plan:
     try:
-        fds.append(_copied(trapped))
+        fds.append(copied(trapped))
     except BaseException:
         for fd in fds:
             os.close(fd)
@@ -155,8 +155,12 @@ def _on_behalf(trapped: Trapped, where: bytes, address: bytes, fds: list[int]) -
     )
 
 
-def _copied(trapped: Trapped) -> int:
-    """A copy of the socket that is a call's first argument."""
+def copied(trapped: Trapped) -> int:
+    """A copy of the descriptor that is a call's first argument.
+
+    Raises:
+        OSError: if there is none, or this host does not let a supervisor copy it.
+    """
     with open(f"/proc/{trapped.pid}/status", "rb") as file:
         leader = next(int(line.split()[1]) for line in file if line.startswith(b"Tgid:"))
     process = os.pidfd_open(leader)

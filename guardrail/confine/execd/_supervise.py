@@ -23,6 +23,7 @@ from guardrail.confine.execd import _syscalls as calls
 from guardrail.confine.execd._asks import Answer, Asks, Question
 from guardrail.confine.execd._judge import Found, Verdict, judge
 from guardrail.confine.execd._orders import Profile, ProtectedSet
+from guardrail.confine.execd._others import let_schedule, plan_watch
 from guardrail.confine.execd._pins import Ours
 from guardrail.confine.execd._plans import Again, Plan, Planner, Trapped
 from guardrail.confine.execd._reads import Reads
@@ -30,6 +31,8 @@ from guardrail.confine.execd._sockets import Refused, plan_connect, plan_listen
 
 MAX_WAITING: Final = 64
 """Most calls of one session that wait for somebody at a time, such as for the other end of a FIFO."""
+
+_SCHEDULES: Final = frozenset({*calls.SCHEDULE, *calls.RANK_PROCESSES})
 
 Notice = Callable[[dict[str, Any]], None]
 """Takes one event."""
@@ -143,6 +146,10 @@ class Supervisor:
         if trapped.name == "socket":
             # Registers alone, so nothing can change behind them: a socket of this host, where none is allowed.
             raise Refused("unix:", why="socket")
+        if trapped.name in _SCHEDULES:
+            return let_schedule(trapped)
+        if trapped.name == "inotify_add_watch":
+            return plan_watch(trapped, self._planner.memory, self._profile, self._protected)
         if trapped.name == "listen":
             return plan_listen(trapped, self._profile)
         if trapped.name == "umask":
