@@ -408,11 +408,8 @@ BENIGN = {"benign_ws": benign_ws, "benign_conf_sibling": benign_conf_sibling}
 
 def main() -> None:
     try:
-        print(
-            "OPEN"
-            if {**ATTACKS, **FURTHER, **NEWER, **LATEST, **YOUNGEST, **READERS, **BENIGN}[sys.argv[1]]()
-            else "held"
-        )
+        every = {**ATTACKS, **FURTHER, **NEWER, **LATEST, **YOUNGEST, **READERS, **BENIGN}
+        print("OPEN" if every[sys.argv[1]]() else "held")
     except (OSError, subprocess.SubprocessError) as error:
         print("held", getattr(error, "strerror", None) or error)
 

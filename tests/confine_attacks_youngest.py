@@ -74,9 +74,9 @@ def victim_memory_by_its_number() -> object:
 
 @youngest
 def victim_through_other_names_of_proc() -> object:
-    files = ("environ", "auxv", "maps", "smaps_rollup", "numa_maps", "pagemap", "syscall", "io", "stack")
+    files = ("environ", "auxv", "maps", "smaps_rollup", "numa_maps", "syscall", "io", "stack")
     links = ("cwd", "root", "exe", "fd/199", "ns/mnt")
-    hit = [name for name in files if took(lambda one=name: Path(f"/proc/{VICTIM}/{one}").open("rb").read(1))]
+    hit = [name for name in files if took(lambda one=name: Path(f"/proc/{VICTIM}/{one}").read_bytes())]
     hit += [name for name in links if took(lambda one=name: os.readlink(f"/proc/{VICTIM}/{one}"))]
     return hit + [name for name in ("cwd", "map_files") if took(lambda one=name: os.listdir(f"/proc/{VICTIM}/{one}"))]
 

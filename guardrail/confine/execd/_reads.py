@@ -31,7 +31,7 @@ class Reads:
 
     def __init__(self, protected: ProtectedSet, memory: Memory) -> None:
         self._identities = protected.identities
-        self._roots = tuple(os.fsencode(root) for root in protected.roots)
+        self._telling = (*_OWN_NAMES, *(os.fsencode(root) for root in protected.roots))
         self._memory = memory
 
     def is_one(self, trapped: Trapped) -> bool:
@@ -41,14 +41,13 @@ class Reads:
 
     def may_bear(self, trapped: Trapped) -> bool:
         """Whether what a call names may be an asset: yes, unless it is something else that is there, or nothing."""
-        dirfd, at = (
-            (AT_FDCWD, trapped.args[0]) if trapped.name == "open" else (signed(trapped.args[0]), trapped.args[1])
-        )
+        given = trapped.args
+        dirfd, at = (AT_FDCWD, given[0]) if trapped.name == "open" else (signed(given[0]), given[1])
         try:
             path = self._memory.text(trapped.pid, at)
         except OSError:
             return False  # the kernel cannot read it either
-        if path.startswith(_OWN_NAMES) or path.startswith(self._roots):
+        if path.startswith(self._telling):
             return True
         if not path.startswith(b"/"):
             start = b"cwd" if dirfd == AT_FDCWD else b"fd/%d" % dirfd

@@ -191,7 +191,7 @@ class Session:
 
     @property
     def _names_no_sockets(self) -> bool:
-        """Whether no socket may get a name in a write root: one of a pair can be bound, by a call that nobody looks at."""
+        """Whether no socket may get a name in a write root: one of a pair is bound to it, and nobody looks at that."""
         return self._protects_names or not self._profile.has_unix
 
     def _filter_plan(self, shield: tuple[int, ...]) -> seccomp.FilterPlan:

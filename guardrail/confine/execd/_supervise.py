@@ -162,7 +162,7 @@ class Supervisor:
         return self._planner.plan(trapped)
 
     def _read(self, trapped: Trapped) -> Plan:
-        """The plan of an open that only reads, which the kernel carries out by its own rules where it is not refused here.
+        """The plan of an open that only reads, which the kernel carries out itself where it is not refused here.
 
         INVARIANT: what holds it is Landlock, whatever the path says by then; it is looked at to tell of it.
         """
@@ -170,6 +170,8 @@ class Supervisor:
             raise Again
         try:
             plan = self._planner.plan(trapped)
+        except Ours:
+            raise
         except OSError:
             raise Again from None  # as the call fails, so the kernel has it fail
         plan.act, plan.blocks = _again, False
