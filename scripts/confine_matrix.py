@@ -26,6 +26,14 @@ from tests.confine_matrix import Column, confined, plain  # noqa: E402
 from tests.confine_support import HERE, SYSTEM, Arena, arena, lacking  # noqa: E402
 
 MECHANISMS = ("bare", "bwrap", "sandlock", "nono", "floor", "default", "strict", "pod")
+TABLES = (
+    ("the first", attacks.ATTACKS),
+    ("further", attacks.FURTHER),
+    ("newer", attacks.NEWER),
+    ("latest", attacks.LATEST),
+    ("youngest", attacks.YOUNGEST),
+    ("readers", attacks.READERS),
+)
 PEERS = {"nono": "nono_py", "sandlock": "sandlock"}
 
 
@@ -81,7 +89,7 @@ def main() -> int:
     options.add_argument("--peers", metavar="PYTHON", default=sys.executable, help="interpreter with others' packages")
     options.add_argument("--totals", action="store_true", help="only the last rows")
     args = options.parse_args()
-    every = [*attacks.ATTACKS, *attacks.FURTHER, *attacks.NEWER, *attacks.LATEST, *attacks.READERS, *attacks.BENIGN]
+    every = [name for _, some in TABLES for name in some] + list(attacks.BENIGN)
     names = [name for name in every if not args.only or name in args.only.split(",")]
     columns = {
         mechanism: found for mechanism in args.mechanisms if (found := column(mechanism, names, args.peers)) is not None
@@ -90,13 +98,7 @@ def main() -> int:
     for name in () if args.totals else names:
         cells = (("OPEN" if name in one.open else "held") + "+" * (name in one.told) for one in columns.values())
         print(f"| {name} | " + " | ".join(cells) + " |")
-    for title, some in (
-        ("the first", attacks.ATTACKS),
-        ("further", attacks.FURTHER),
-        ("newer", attacks.NEWER),
-        ("latest", attacks.LATEST),
-        ("readers", attacks.READERS),
-    ):
+    for title, some in TABLES:
         count = [str(len(set(one.open) & set(some))) for one in columns.values()]
         told = [str(len(set(one.told) & set(some))) for one in columns.values()]
         print(f"| **open of {title} {len(set(names) & set(some))}** | " + " | ".join(count) + " |")

@@ -35,6 +35,8 @@ NEWER: dict[str, Attack] = {}
 """By other interfaces of the kernel, found after all of those."""
 LATEST: dict[str, Attack] = {}
 """By leases, spellings and moments."""
+YOUNGEST: dict[str, Attack] = {}
+"""By schedules, watches, names that are sockets, threads that share little, and pages that others have too."""
 READERS: dict[str, Attack] = {}
 """By a process that may read the weights, to bring them elsewhere."""
 
@@ -85,6 +87,20 @@ def took(what: Callable[[], object]) -> bool:
     except OSError:
         return False
     return True
+
+
+def reached(*names: str | bytes) -> list[str | bytes]:
+    """The names by which the configuration could be written, dated or removed."""
+    hit: list[str | bytes] = []
+    for name in names:
+        did = (
+            took(lambda one=name: os.open(one, os.O_WRONLY)),
+            took(lambda one=name: os.utime(one, (1, 1))),
+            took(lambda one=name: os.rename(one, f"{WS}/moved")),
+            took(lambda one=name: os.unlink(one)),
+        )
+        hit += [name] * any(did)
+    return hit
 
 
 def executor() -> list[int]:

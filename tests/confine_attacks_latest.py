@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from confine_attack_kit import CONF, LATEST, LIBC, OUT, SIZE, WS, W, call, check, entered, keep, took
+from confine_attack_kit import CONF, LATEST, LIBC, OUT, SIZE, WS, W, call, check, entered, keep, reached, took
 
 latest = entered(LATEST)
 
@@ -116,20 +116,6 @@ def label_of_ones_own() -> object:
 
 
 # ── odd spellings ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def reached(*names: str | bytes) -> list[str | bytes]:
-    """The names by which the configuration could be written, dated or removed."""
-    hit: list[str | bytes] = []
-    for name in names:
-        did = (
-            took(lambda one=name: os.open(one, os.O_WRONLY)),
-            took(lambda one=name: os.utime(one, (1, 1))),
-            took(lambda one=name: os.rename(one, f"{WS}/moved")),
-            took(lambda one=name: os.unlink(one)),
-        )
-        hit += [name] * any(did)
-    return hit
 
 
 @latest

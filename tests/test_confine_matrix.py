@@ -8,7 +8,8 @@ from tests import confine_attacks as attacks
 from tests.confine_matrix import confined
 from tests.confine_support import LAUNCHER, arena, lacking
 
-EVERY = (*attacks.ATTACKS, *attacks.FURTHER, *attacks.NEWER, *attacks.LATEST, *attacks.READERS, *attacks.BENIGN)
+TABLES = (attacks.ATTACKS, attacks.FURTHER, attacks.NEWER, attacks.LATEST, attacks.YOUNGEST, attacks.READERS)
+EVERY = (*(name for table in TABLES for name in table), *attacks.BENIGN)
 
 KNOWN = {
     "default": {
@@ -25,6 +26,7 @@ def test_there_are_as_many_attacks_as_we_say() -> None:
     assert len(attacks.FURTHER) == 19
     assert len(attacks.NEWER) == 42
     assert len(attacks.LATEST) == 20
+    assert len(attacks.YOUNGEST) == 25
     assert len(attacks.READERS) == 19
 
 

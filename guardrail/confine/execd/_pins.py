@@ -37,8 +37,12 @@ class Ours(PermissionError):
         self.real = real
 
 
-def pin(pid: int, dirfd: int, path: bytes, *, follow: bool = True) -> int:
-    """A descriptor of what a path means to a tool.
+Pin = tuple[int, bytes]
+"""A descriptor, and the path of what it holds."""
+
+
+def pin(pid: int, dirfd: int, path: bytes, *, follow: bool = True) -> Pin:
+    """What a path means to a tool.
 
     Args:
         pid: the tool's thread.
@@ -51,7 +55,8 @@ def pin(pid: int, dirfd: int, path: bytes, *, follow: bool = True) -> int:
         Ours: for what belongs to the supervisor.
     """
     if not path:
-        return base(pid, dirfd)
+        start = base(pid, dirfd)
+        return start, _real(start)
     if not path.startswith(b"/"):
         start = base(pid, dirfd)
         try:
@@ -92,9 +97,9 @@ def entry(pid: int, dirfd: int, path: bytes) -> tuple[int, bytes, Found]:
     head, _, leaf = whole.rpartition(b"/")
     if leaf in {b"", b".", b".."}:
         raise OSError(errno.EINVAL if leaf == b"." else errno.ENOTEMPTY if leaf else errno.ENOENT, "no name")
-    parent = pin(pid, dirfd, (head or b"/") if whole.startswith(b"/") else (head or b"."))
+    parent, above = pin(pid, dirfd, (head or b"/") if whole.startswith(b"/") else (head or b"."))
     try:
-        return parent, leaf, again(parent, leaf)
+        return parent, leaf, _named(parent, above, leaf)
     except BaseException:
         os.close(parent)
         raise
@@ -102,19 +107,22 @@ def entry(pid: int, dirfd: int, path: bytes) -> tuple[int, bytes, Found]:
 
 def again(parent: int, leaf: bytes) -> Found:
     """What a name in a pinned directory leads to now."""
-    at = os.fsdecode(os.readlink(held(parent))).rstrip("/") + "/" + os.fsdecode(leaf)
-    return Found(at, _identity(leaf, parent))
+    return _named(parent, os.readlink(held(parent)), leaf)
 
 
-def seen(fd: int) -> tuple[Found, os.stat_result]:
+def seen(fd: int, real: bytes) -> tuple[Found, os.stat_result]:
     """What a pin holds."""
     found = os.fstat(fd)
-    return Found(os.fsdecode(os.readlink(held(fd))), (found.st_dev, found.st_ino)), found
+    return Found(os.fsdecode(real), (found.st_dev, found.st_ino)), found
 
 
 def is_link(found: os.stat_result) -> bool:
     """Whether a pin holds a symbolic link itself."""
     return stat.S_ISLNK(found.st_mode)
+
+
+def _named(parent: int, above: bytes, leaf: bytes) -> Found:
+    return Found(os.fsdecode(above).rstrip("/") + "/" + os.fsdecode(leaf), _identity(leaf, parent))
 
 
 def _identity(leaf: bytes, parent: int) -> tuple[int, int] | None:
@@ -144,12 +152,21 @@ def _own_names(pid: int, path: bytes) -> bytes:
     return path
 
 
-def _not_ours(fd: int) -> int:
-    real = os.readlink(held(fd))
+def _not_ours(fd: int) -> Pin:
+    real = _real(fd)
     if _is_ours(real):
         os.close(fd)
         raise Ours(real)
-    return fd
+    return fd, real
+
+
+def _real(fd: int) -> bytes:
+    """The path of what a pin holds, which is let go of where that is longer than the kernel tells."""
+    try:
+        return os.readlink(held(fd))
+    except BaseException:
+        os.close(fd)
+        raise
 
 
 def _is_ours(real: bytes) -> bool:

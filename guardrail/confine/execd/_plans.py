@@ -29,7 +29,7 @@ from guardrail.confine.execd._kernel import (
     held,
     signed,
 )
-from guardrail.confine.execd._pins import again, base, entry, is_link, pin, seen
+from guardrail.confine.execd._pins import again, entry, is_link, pin, seen
 from guardrail.confine.execd._seccomp import FSSETXATTR, WRITE_INTENT
 
 MODE_BITS: Final = 0o7777
@@ -39,6 +39,9 @@ UTIME_OMIT: Final = 0x3FFFFFFE
 
 RENAME_NOREPLACE: Final = 1
 """Of renameat2(2): nothing is at the new name."""
+
+MAX_MASKS: Final = 256
+"""Most threads whose umask is remembered; it is forgotten whenever one of them sets another."""
 
 MAX_XATTR_NAME_BYTES: Final = 256
 """Longest name of an extended attribute, in bytes, with its NUL."""
@@ -105,7 +108,20 @@ class Planner:
 
     def __init__(self, give: Callable[[Trapped, int, int], None]) -> None:
         self._give = give
+        self._masks: dict[int, int] = {}
         self.memory = Memory()
+
+    def forget_masks(self) -> None:
+        """Somebody sets another umask."""
+        self._masks.clear()
+
+    def _umask(self, pid: int) -> int:
+        """The tool's, which takes long to ask for; ours is 0, so that it alone applies."""
+        if (mask := self._masks.get(pid)) is None:
+            if len(self._masks) >= MAX_MASKS:  # long before a number is used again
+                self._masks.clear()
+            mask = self._masks[pid] = _umask(pid)
+        return mask
 
     def plan(self, trapped: Trapped) -> Plan:
         """The plan of a call.
@@ -136,13 +152,13 @@ class Planner:
         if path == b"/dev/tty":
             raise OSError(errno.ENXIO, "no terminal")
         try:
-            fd = pin(trapped.pid, dirfd, path, follow=not flags & os.O_NOFOLLOW)
+            fd, real = pin(trapped.pid, dirfd, path, follow=not flags & os.O_NOFOLLOW)
         except FileNotFoundError:
             if not flags & os.O_CREAT or path.endswith(b"/"):
                 raise
             return self._create(trapped, dirfd, path, flags, mode)
         try:
-            return self._reopen(trapped, fd, path, flags, mode)
+            return self._reopen(trapped, fd, real, path, flags, mode)
         except BaseException:
             os.close(fd)
             raise
@@ -165,7 +181,7 @@ class Planner:
 
     def _create(self, trapped: Trapped, dirfd: int, path: bytes, flags: int, mode: int) -> Plan:
         parent, leaf, found = entry(trapped.pid, dirfd, path)
-        granted = mode & MODE_BITS & ~_umask(trapped.pid)
+        granted = mode & MODE_BITS & ~self._umask(trapped.pid)
 
         def act() -> None:
             # Whoever put a link there in the meantime gets ELOOP.
@@ -173,14 +189,14 @@ class Planner:
 
         return Plan(op="create", path=path, objects=(found,), act=act, fds=[parent])
 
-    def _reopen(self, trapped: Trapped, fd: int, path: bytes, flags: int, mode: int) -> Plan:
-        found, status = seen(fd)
+    def _reopen(self, trapped: Trapped, fd: int, real: bytes, path: bytes, flags: int, mode: int) -> Plan:
+        found, status = seen(fd, real)
         if flags & os.O_CREAT and flags & os.O_EXCL:
             raise OSError(errno.EEXIST, "it is there")
         if is_link(status):
             raise OSError(errno.ELOOP, "a link")
         nameless = flags & _O_TMPFILE
-        granted = mode & MODE_BITS & ~_umask(trapped.pid) if nameless else 0
+        granted = mode & MODE_BITS & ~self._umask(trapped.pid) if nameless else 0
         again = (flags if nameless else flags & ~(os.O_CREAT | os.O_EXCL)) & ~os.O_NOFOLLOW
         again |= os.O_CLOEXEC | os.O_NOCTTY
 
@@ -202,8 +218,8 @@ class Planner:
         old_path, new_path = self.memory.text(pid, old[1]), self.memory.text(pid, new[1])
         moves = trapped.name in calls.RENAMES
         if not moves and flags & (AT_EMPTY_PATH | AT_SYMLINK_FOLLOW):
-            one = pin(pid, old[0], old_path)
-            first, source, flags = seen(one)[0], (AT_FDCWD, held(one)), AT_SYMLINK_FOLLOW
+            one, real = pin(pid, old[0], old_path)
+            first, source, flags = seen(one, real)[0], (AT_FDCWD, held(one)), AT_SYMLINK_FOLLOW
         else:
             one, leaf, first = entry(pid, old[0], old_path)
             source = one, leaf
@@ -251,7 +267,7 @@ class Planner:
         dirfd = signed(args.pop(0)) if name.endswith("at") else AT_FDCWD
         path = self.memory.text(trapped.pid, args.pop(0))
         parent, leaf, found = entry(trapped.pid, dirfd, path)
-        keep = ~_umask(trapped.pid)
+        keep = ~self._umask(trapped.pid)
         act: Callable[[], int]
         if name.startswith("symlink"):
             act = lambda: call("symlinkat", target, parent, leaf)  # noqa: E731 - one of three
@@ -269,7 +285,7 @@ class Planner:
         name, a = trapped.name, trapped.args
         path, rest = b"", a[1:]
         if name in calls.ON_DESCRIPTORS or name == "ioctl":
-            fd = base(trapped.pid, signed(a[0]))
+            fd, real = pin(trapped.pid, signed(a[0]), b"")
         else:
             at = name.endswith("at") or name == "fchmodat2"
             dirfd, where, rest = (signed(a[0]), a[1], a[2:]) if at else (AT_FDCWD, a[0], a[1:])
@@ -278,9 +294,9 @@ class Planner:
             follow = not (flags & AT_SYMLINK_NOFOLLOW or name in {"lchown", "lsetxattr", "lremovexattr"})
             if not path and where and not flags & AT_EMPTY_PATH:
                 raise OSError(errno.ENOENT, "empty path")
-            fd = pin(trapped.pid, dirfd, path, follow=follow)
+            fd, real = pin(trapped.pid, dirfd, path, follow=follow)
         try:
-            found, status = seen(fd)
+            found, status = seen(fd, real)
             op, times = "set_security", None
             if name == "truncate":
                 op = "truncate"
@@ -376,6 +392,5 @@ def _flags(pinned: int, command: int, data: bytes) -> int:
 
 
 def _umask(pid: int) -> int:
-    """The tool's; ours is 0, so that it alone applies."""
     with open(f"/proc/{pid}/status", "rb") as file:
         return next((int(line.split()[1], 8) for line in file if line.startswith(b"Umask:")), 0o022)

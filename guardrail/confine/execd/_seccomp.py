@@ -62,6 +62,10 @@ NEW_TIME: Final = 0x80
 MFD_NOEXEC_SEAL: Final = 8
 """A memory file that can never be executed."""
 
+OWN_UMASK: Final = 0x40000000
+"""Marks the umask that a tool is started with, by a bit that the kernel does not look at: no call between vfork and exec
+may be trapped. A tool that uses it too is mistaken about the modes of its own new files alone."""
+
 SET_MODE_FILTER: Final = 1
 NEW_LISTENER: Final = 1 << 3
 WAIT_KILLABLE_RECV: Final = 1 << 5
@@ -82,6 +86,9 @@ FLAG_CONTINUE: Final = 1
 ADDFD_SEND: Final = 2
 SYNC_WAKE_UP: Final = 1
 
+_CWD: Final = -100 & 0xFFFFFFFF
+"""AT_FDCWD: where a name starts from for who gives no directory."""
+
 _UNIX, _INET, _INET6, _NETLINK = 1, 2, 10, 16
 _STREAM, _SEQPACKET, _TYPE = 1, 5, 0xF
 _TCP: Final = 6
@@ -94,6 +101,7 @@ class FilterPlan:
     Args:
         notify: whether there is a supervisor at all.
         every_open: whether it sees reads too.
+        named_reads: whether it sees those of a path that starts from the root or from the working directory.
         new_names: whether it sees directories, links and nodes being made.
         unix: whether sockets of this host may be made.
         listen: whether anything may be listened on, where there is no supervisor to look at what.
@@ -103,6 +111,7 @@ class FilterPlan:
 
     notify: bool
     every_open: bool = False
+    named_reads: bool = False
     new_names: bool = False
     unix: bool = False
     listen: bool = False
@@ -138,9 +147,9 @@ def own_program(plan: FilterPlan) -> bytes:
 
 def warm() -> None:
     """Make the usual templates, so that who is forked from here has them."""
-    for every_open in (False, True):
+    for every_open, named_reads in ((False, False), (False, True), (True, False)):
         for new_names in (False, True):
-            plan = FilterPlan(notify=True, every_open=every_open, new_names=new_names)
+            plan = FilterPlan(notify=True, every_open=every_open, named_reads=named_reads, new_names=new_names)
             own_program(replace(plan, shield=SHIELD_PLACES, groups=(GROUP_PLACE,)))
 
 
@@ -189,6 +198,10 @@ def _naming(plan: FilterPlan, eperm: int) -> dict[str, tuple[Rule, ...]]:
     found = {name: _refused(0, everybody, eperm) for name in calls.NAME_A_PROCESS}
     for name, user in calls.RANK_PROCESSES.items():
         found[name] = (*_refused(0, (user,), eperm), *_refused(1, (*plan.shield, *plan.groups), eperm))
+    if plan.notify:
+        # Nobody's turn is put off but one's own and those of what one started, which the supervisor can tell.
+        for name, arg in (*((name, 0) for name in calls.SCHEDULE), *((name, 1) for name in calls.RANK_PROCESSES)):
+            found[name] += (Rule(ALLOW, (Look(arg, "is", 0),)), Rule(NOTIFY))
     # A limit ends a process as well as a signal does, and Landlock has no scope for it: none but one's own.
     found["prlimit64"] = (Rule(ALLOW, (Look(0, "is", 0),)), Rule(eperm))
     return found
@@ -201,13 +214,17 @@ def _refused(arg: int, numbers: Iterable[int], action: int) -> tuple[Rule, ...]:
 def _notified(plan: FilterPlan) -> dict[str, tuple[Rule, ...]]:
     always = (Rule(NOTIFY),)
     found: dict[str, tuple[Rule, ...]] = dict.fromkeys(
-        (*calls.MUTATIONS, "connect", "listen", "openat2", "creat"), always
+        (*calls.MUTATIONS, "connect", "listen", "openat2", "creat", "inotify_add_watch"), always
     )
     # The supervisor acts inside the tool's rules and not inside those that the tool gives itself: it is told that there
     # are none to be had, rather than that it is confined when it is not.
     found |= dict.fromkeys(("landlock_create_ruleset", "landlock_restrict_self"), (Rule(errno_of(errno.ENOSYS)),))
-    for name, arg in (("openat", 2), ("open", 1)):
+    found["umask"] = (Rule(ALLOW, (Look(0, "has", OWN_UMASK),)), Rule(NOTIFY))
+    for name, arg, named in (("openat", 2, (Look(0, "is", _CWD),)), ("open", 1, ())):
         found[name] = always if plan.every_open else (Rule(NOTIFY, (Look(arg, "has", WRITE_INTENT),)),)
+        if plan.named_reads and not plan.every_open:
+            # Without O_PATH, whose descriptors give no data.
+            found[name] += (Rule(NOTIFY, (*named, Look(arg, "lacks", os.O_PATH))),)
     if plan.new_names:
         found |= dict.fromkeys(calls.MAKES, always)
     found["ioctl"] = tuple(Rule(NOTIFY, (Look(1, "is", one),)) for one in (SETFLAGS, FSSETXATTR, SETVERSION))

@@ -61,7 +61,7 @@ class Session:
         if error is not None:
             raise error
 
-    def start(self, argv: list[str], **options: Any) -> subprocess.Popen[bytes]:
+    def start(self, argv: list[str], *, umask: int, **options: Any) -> subprocess.Popen[bytes]:
         """Start a tool inside.
 
         Raises:
@@ -72,7 +72,8 @@ class Session:
         def job() -> None:
             try:
                 # A session of its own: no terminal, and one group to begin with.
-                result.put(subprocess.Popen[bytes](argv, start_new_session=True, **options))
+                mask = umask | seccomp.OWN_UMASK
+                result.put(subprocess.Popen[bytes](argv, start_new_session=True, umask=mask, **options))
             except Exception as error:  # noqa: BLE001 - it is raised by the thread that asked
                 result.put(error)
 
@@ -96,7 +97,7 @@ class Session:
             for paths, rights in (
                 ((*profile.read, *DEVICES), landlock.READ),
                 (WRITABLE_DEVICES, landlock.WRITE_FILE),
-                (profile.write, landlock.WRITE),
+                (profile.write, landlock.WRITE & ~(landlock.MAKE_SOCK if self._names_no_sockets else 0)),
                 (profile.sockets, landlock.SOCKETS),
             ):
                 for path in paths:
@@ -139,7 +140,13 @@ class Session:
             error = up.get()
             if error is None and self._listener >= 0:
                 self._supervisor = Supervisor(
-                    self._listener, self._profile, self._protected, self._notice, abi=self._abi, asks=self._asks
+                    self._listener,
+                    self._profile,
+                    self._protected,
+                    self._notice,
+                    abi=self._abi,
+                    every_open=self.mode == "strict",
+                    asks=self._asks,
                 )
         except Exception as failure:  # noqa: BLE001 - it is raised by the thread that asked
             error = failure
@@ -176,15 +183,27 @@ class Session:
         finally:
             rules.close()
 
+    @property
+    def _protects_names(self) -> bool:
+        """Whether what is to be protected may still be made in a write root."""
+        write = self._profile.write
+        return any(beneath(root, write) and not os.path.isfile(root) for root in self._protected.roots)
+
+    @property
+    def _names_no_sockets(self) -> bool:
+        """Whether no socket may get a name in a write root: one of a pair is bound to it, and nobody looks at that."""
+        return self._protects_names or not self._profile.has_unix
+
     def _filter_plan(self, shield: tuple[int, ...]) -> seccomp.FilterPlan:
         profile = self._profile
         return seccomp.FilterPlan(
             notify=self.mode != "floor",
             every_open=self.mode == "strict",
+            # Where everything that is protected may be read by all, there is nothing to tell of.
+            named_reads=not set(self._protected.roots.values()) <= self._protected.readable,
             # New names in a protected directory of the workspace, such as a drop-in configuration, or above a protected
             # name that is not there yet.
-            new_names=not self._abi
-            or any(beneath(root, profile.write) and not os.path.isfile(root) for root in self._protected.roots),
+            new_names=not self._abi or self._protects_names,
             unix=profile.has_unix,
             listen=bool(profile.bind) or profile.has_unix,
             shield=shield,

@@ -42,7 +42,7 @@ def plan_listen(trapped: Trapped, profile: Profile) -> Plan:
     """
     if not profile.bind and not profile.has_unix:
         raise Refused("listen", op="net_recv")
-    end = _copied(trapped)
+    end = copied(trapped)
     try:
         where = _bound_to(end, profile)
     except BaseException:
@@ -124,10 +124,10 @@ def _local(trapped: Trapped, raw: bytes, profile: Profile) -> Plan:
     if not name:
         raise Refused(where)
     try:
-        fd = pin(trapped.pid, AT_FDCWD, name)
+        fd, real = pin(trapped.pid, AT_FDCWD, name)
     except OSError:
         raise Refused(where) from None
-    found = seen(fd)[0]
+    found = seen(fd, real)[0]
     if found.real not in profile.unix:
         os.close(fd)
         raise Refused(where)
@@ -139,7 +139,7 @@ def _local(trapped: Trapped, raw: bytes, profile: Profile) -> Plan:
 
 def _on_behalf(trapped: Trapped, where: bytes, address: bytes, fds: list[int]) -> Plan:
     try:
-        fds.append(_copied(trapped))
+        fds.append(copied(trapped))
     except BaseException:
         for fd in fds:
             os.close(fd)
@@ -155,8 +155,12 @@ def _on_behalf(trapped: Trapped, where: bytes, address: bytes, fds: list[int]) -
     )
 
 
-def _copied(trapped: Trapped) -> int:
-    """A copy of the socket that is a call's first argument."""
+def copied(trapped: Trapped) -> int:
+    """A copy of the descriptor that is a call's first argument.
+
+    Raises:
+        OSError: if there is none, or this host does not let a supervisor copy it.
+    """
     with open(f"/proc/{trapped.pid}/status", "rb") as file:
         leader = next(int(line.split()[1]) for line in file if line.startswith(b"Tgid:"))
     process = os.pidfd_open(leader)

@@ -23,12 +23,16 @@ from guardrail.confine.execd import _syscalls as calls
 from guardrail.confine.execd._asks import Answer, Asks, Question
 from guardrail.confine.execd._judge import Found, Verdict, judge
 from guardrail.confine.execd._orders import Profile, ProtectedSet
+from guardrail.confine.execd._others import let_schedule, plan_watch
 from guardrail.confine.execd._pins import Ours
 from guardrail.confine.execd._plans import Again, Plan, Planner, Trapped
+from guardrail.confine.execd._reads import Reads
 from guardrail.confine.execd._sockets import Refused, plan_connect, plan_listen
 
 MAX_WAITING: Final = 64
 """Most calls of one session that wait for somebody at a time, such as for the other end of a FIFO."""
+
+_SCHEDULES: Final = frozenset({*calls.SCHEDULE, *calls.RANK_PROCESSES})
 
 Notice = Callable[[dict[str, Any]], None]
 """Takes one event."""
@@ -43,6 +47,7 @@ class Supervisor:
         protected: what it may not.
         notice: is told of each thing that was denied or is to be observed.
         abi: version of Landlock that is in force.
+        every_open: whether opens that only read are carried out here, and not by the kernel.
         asks: takes what a person may decide; without it nobody is asked.
     """
 
@@ -54,6 +59,7 @@ class Supervisor:
         notice: Notice,
         *,
         abi: int,
+        every_open: bool,
         asks: Asks | None = None,
     ) -> None:
         self._listener = listener
@@ -65,6 +71,8 @@ class Supervisor:
         self._asks = asks
         self._turn = threading.Lock()
         self._planner = Planner(self._give)
+        self._reads = Reads(protected, self._planner.memory)
+        self._sees_all = every_open
         self._waiting = threading.BoundedSemaphore(MAX_WAITING)
         self.traps = 0
 
@@ -138,11 +146,36 @@ class Supervisor:
         if trapped.name == "socket":
             # Registers alone, so nothing can change behind them: a socket of this host, where none is allowed.
             raise Refused("unix:", why="socket")
+        if trapped.name in _SCHEDULES:
+            return let_schedule(trapped)
+        if trapped.name == "inotify_add_watch":
+            return plan_watch(trapped, self._planner.memory, self._profile, self._protected)
         if trapped.name == "listen":
             return plan_listen(trapped, self._profile)
+        if trapped.name == "umask":
+            self._planner.forget_masks()
+            raise Again
+        if not self._sees_all and self._reads.is_one(trapped):
+            return self._read(trapped)
         if trapped.name == "connect":
             return plan_connect(trapped, self._planner.memory, self._profile, ports_held=self._ports_held)
         return self._planner.plan(trapped)
+
+    def _read(self, trapped: Trapped) -> Plan:
+        """The plan of an open that only reads, which the kernel carries out itself where it is not refused here.
+
+        INVARIANT: what holds it is Landlock, whatever the path says by then; it is looked at to tell of it.
+        """
+        if not self._reads.may_bear(trapped):
+            raise Again
+        try:
+            plan = self._planner.plan(trapped)
+        except Ours:
+            raise
+        except OSError:
+            raise Again from None  # as the call fails, so the kernel has it fail
+        plan.act, plan.blocks = _again, False
+        return plan
 
     def _check_waits(self, trapped: Trapped) -> None:
         fcntl.ioctl(self._listener, seccomp.ID_VALID, seccomp.ID.pack(trapped.ident))
@@ -248,6 +281,10 @@ class Supervisor:
                 "detail": detail or {},
             }
         )
+
+
+def _again() -> int:
+    raise Again
 
 
 def _printable(path: str) -> str:

@@ -30,6 +30,10 @@ MAX_KEYS: Final = 10_000
 """Most different events of one call that are told apart at all."""
 
 
+GATHER_SECONDS: Final = 0.02
+"""How long the first of several events waits for the others, in seconds, unless the tool ends before."""
+
+
 class Events:
     """Takes events on the supervisor's thread, folds repetitions, and hands them over on the main one."""
 
@@ -55,10 +59,9 @@ class Events:
                 return
             self.told += 1
             self._waiting.append(event)
-        try:
+            first = len(self._waiting) == 1
+        if first:  # whoever takes that one takes those after it
             os.write(self._write, b"x")
-        except BlockingIOError:
-            pass  # it is being woken already
 
     def take(self) -> list[dict[str, Any]]:
         """Those that have not been told yet."""
@@ -193,6 +196,8 @@ class Worker:
             if self._signals in ready:
                 os.read(self._signals, 4096)
             if self._events.wake in ready:
+                # Each turn of this thread takes the interpreter from the supervisor, and events come in swarms.
+                _ready(self._signals, self._channel.fileno(), self._lifeline, seconds=GATHER_SECONDS)
                 self._flush()
             if self._lifeline in ready:
                 raise Closed
@@ -226,8 +231,8 @@ def _roots(profile: Profile) -> list[tuple[int, int]]:
     return [(one.st_dev, one.st_ino) for one in found]
 
 
-def _ready(*fds: int) -> list[int]:
-    return select.select(fds, [], [])[0]
+def _ready(*fds: int, seconds: float | None = None) -> list[int]:
+    return select.select(fds, [], [], seconds)[0]
 
 
 def _noticed(_number: int, _frame: object) -> None:
