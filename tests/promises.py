@@ -2740,6 +2740,7 @@ PROMISES: tuple[Promise, ...] = (
         behaviour="the key that signs the trail, and the secrets by which the guard knows people, are not read out",
         tests=(
             "tests/test_guard.py::test_the_key_that_signs_the_trail_is_not_read_out",
+            "tests/test_guard.py::test_a_search_that_may_print_the_key_that_signs_the_trail_is_asked_about",
             "tests/test_guard.py::test_a_secret_of_the_guard_is_neither_read_out_nor_replaced",
         ),
     ),

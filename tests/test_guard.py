@@ -254,7 +254,11 @@ def test_a_secret_of_the_guard_is_neither_read_out_nor_replaced(world: World, se
             assert decision.outcome is Outcome.DENY, command
             assert rule in _rules(decision), command
         assert guard.check(world.call(f"ls -l {place}"))
-        for search in (f"grep -r . {place.parent}", f"grep -rh '' {world.root}"):
+        (place.parent / "below").mkdir()
+        for command in ("find .. -name token -exec cat {} +", "find .. -name 'tok*' | xargs cat", "cat ../*"):
+            decision = guard.check(world.call(f"cd {place.parent}/below && {command}"))
+            assert (decision.outcome, "guard.secret" in _rules(decision)) == (Outcome.DENY, True), command
+        for search in (f"grep -r . {place.parent}", f"grep -rh '' {world.root}", f"grep -rn some {world.root}"):
             decision = guard.check(world.call(search))
             assert (decision.outcome, "guard.secret" in _rules(decision)) == (Outcome.ESCALATE, True), search
         assert guard.check(world.call(f"grep -rl x {place.parent}"))
@@ -279,12 +283,22 @@ def test_links_in_a_tree_are_no_way_around(guard: Guard, world: World, command: 
 
 @pytest.mark.parametrize("command", ["cat {k}", "base64 {k} | head", "head -c 9 {d}/*.key", "python3 send.py {k}"])
 def test_the_key_that_signs_the_trail_is_not_read_out(guard: Guard, world: World, command: str) -> None:
-    """Who has it can write another history; hashing it, or searching a tree above it, is not reading it out."""
+    """Who has it can write another history; hashing it, or searching a tree above it for a word, is no reading out."""
     trail = world.root / "trail"
     decision = guard.check(world.call(command.format(k=trail / "trail.key", d=trail)))
     assert decision.outcome is Outcome.DENY
     assert "guard.secret" in _rules(decision)
     assert guard.check(world.call(f"sha256sum {trail}/trail.key; grep -rn models {world.root}"))
+
+
+def test_a_search_that_may_print_the_key_that_signs_the_trail_is_asked_about(guard: Guard, world: World) -> None:
+    """One that prints any line, or one that every key has; words and names of code are searched for all day."""
+    for wide in (".", "''", "-v models", "'PRIVATE KEY'", "-A1 BEGIN", "-E 'models|.'", "'(models)?' -P", "-f list"):
+        decision = guard.check(world.call(f"grep -r {wide} {world.root}"))
+        assert (decision.outcome, _rules(decision)) == (Outcome.ESCALATE, ["guard.secret"]), wide
+    for narrow in ("models", "-iE 'todo|fixme'", "-n 'def \\(get\\|set\\)_x'", "-P 'class \\w+\\(Base'", "-e one -e two"):
+        assert guard.check(world.call(f"grep -r {narrow} {world.root}")), narrow
+        assert guard.check(world.call(f"cd {world.root}/trail && find .. -type f -exec grep -H {narrow} {{}} +")), narrow
 
 
 # -- running ------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.catalogue._spec import Entry
 from guardrail.effects.commands._makes import below, by_mode, configured, make, modes_of, starting
 from guardrail.effects.commands._places import transfer
+from guardrail.effects.commands._searches import SEARCHES, is_sought
 from guardrail.effects.domain._addresses import URL, at, remote
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import STREAMS
@@ -65,7 +66,8 @@ def apply_spec(call: Call, parsed: Parsed) -> Stream:
     reveals = "digest" if spec.digest and parsed.flags & spec.digest else entry.reveals
     reveals = by_mode(parsed, "reveals", reveals) if spec.modes else reveals
     recursive = spec.always or not parsed.flags.isdisjoint(spec.recursive)
-    sources, named = _reads(call, roles, reveals, recursive)
+    sought = reveals == "some" and call.name in SEARCHES and is_sought(parsed)
+    sources, named = _reads(call, roles, reveals, recursive, sought=sought)
     dashed = entry.stdin == "read" and (not named or any(field.text == "-" for _, field in roles))
     if dashed or entry.stdin == "always":
         sources = merge(sources, call.stdin.sources)
@@ -190,7 +192,7 @@ def operand_roles(entry: Entry, parsed: Parsed) -> list[tuple[str, Field]]:
 
 
 def _reads(
-    call: Call, roles: Sequence[tuple[str, Field]], reveals: str, recursive: bool
+    call: Call, roles: Sequence[tuple[str, Field]], reveals: str, recursive: bool, *, sought: bool
 ) -> tuple[tuple[Resource, ...], bool]:
     sources: tuple[Resource, ...] = ()
     named = False
@@ -199,7 +201,7 @@ def _reads(
             call.read(field, reveals="none", recursive=recursive)
         elif role in _FLOWING:
             named = True
-            sources = merge(sources, call.read(field, reveals=reveals, recursive=recursive))
+            sources = merge(sources, call.read(field, reveals=reveals, recursive=recursive, sought=sought))
             if field.text[:1] == "@" and len(field.text) > 1:
                 # For some it is a file of further words, which are complained of if they are none.
                 words = call.read(field.tail(1), reveals=reveals)

@@ -304,7 +304,9 @@ def search(call: Call, _parsed: Parsed) -> Stream:
     if any(_opens(field.text) or not _plain(field) for field in call.args):
         return call.opaque("program", reason="an option of git may run a program or write a file")
     here = call.place(Field(text="."), kind="dir", recursive=True)
-    call.emit("read", here, attrs={"reveals": "some"})
+    # No key is tracked: adding it is a copy.
+    tracked = not any(field.text.startswith(("--no-i", "--unt")) for field in call.args)
+    call.emit("read", here, attrs={"reveals": "some", "sought": True} if tracked else {"reveals": "some"})
     sources: tuple[Resource, ...] = (here,)
     for field in call.args:
         if field.text.startswith(("/", "~", "..")):

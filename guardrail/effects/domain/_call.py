@@ -96,8 +96,10 @@ class Call(Invocation):
         """What is said inside may not happen, if that is in doubt."""
         return _Doubt(self.shell.emit) if doubtful else _CERTAIN
 
-    def read(self, field: Field, *, reveals: str = "content", recursive: bool = False) -> tuple[Resource, ...]:
-        """A file is read; returns whose content that is."""
+    def read(
+        self, field: Field, *, reveals: str = "content", recursive: bool = False, sought: bool = False
+    ) -> tuple[Resource, ...]:
+        """A file is read, perhaps for lines with a text that is named; returns whose content that is."""
         if field.text == f"/dev/fd/{NUM}":
             # A process substitution, or a descriptor whose number a variable has: whatever `exec` opened may be meant.
             return merge(field.sources, self.state.opened)
@@ -109,7 +111,7 @@ class Call(Invocation):
         if resource.kind == "net":
             self.emit("net_recv", resource)
             return ()
-        self.emit("read", resource, attrs={"reveals": reveals})
+        self.emit("read", resource, attrs={"reveals": reveals, "sought": True} if sought else {"reveals": reveals})
         return merge((resource,), field.sources)
 
     def origins(self, field: Field, *, recursive: bool = False) -> tuple[Resource, ...]:

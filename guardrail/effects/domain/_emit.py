@@ -227,7 +227,7 @@ class Emitter:
         if not base or "**" in base or not moves:
             return
         ways = [base.split("/")]
-        if resource.path is not None:
+        if resource.path is not None or ".." in ways[0]:
             # `..` behind a link leads to where that does.
             plain = [posixpath.normpath(base).split("/"), ["", *(part for part in ways[0] if part not in ("", "."))]]
             ways = plain if plain[0] != plain[1] else plain[:1]

@@ -52,12 +52,12 @@ def _wild(text: str) -> str:
     # Numbers and names next to each other are one part of a name: two stars would be any path.
     if SLIM in text or DEEP in text:
         found = _LISTED.fullmatch(text)
-        if found is not None and ".." not in text.split("/"):
-            # A directory of such a name may lead anywhere that is reached from below.
+        if found is not None and ".." not in text[found.end(1) :].split("/"):
+            # A directory of such a name may lead anywhere that is reached from below; `..` before it is plain to see.
             return f"{found[1]}{ANY_DEPTH}*{_NUMBERS.sub('*', found[2]) if '/' not in found[2] else ''}"
         begun = _BEGUN.fullmatch(text) if found is None else None
         # What begins with a letter is no `..`, so that it, too, only leads downward from there.
-        if begun is not None and ".." not in text.split("/"):
+        if begun is not None and ".." not in text[begun.end(1) :].split("/"):
             return f"{begun[1]}{ANY_DEPTH}*{begun[2]}"
         if DEEP in text:
             text = text.replace(DEEP, TOP).replace(SLIM, TOP)

@@ -48,7 +48,7 @@ outcome(i) := "escalate" if {
 #   id: guard.secret
 #   severity: critical
 #   maturity: stable
-#   stops: an agent taking the key with which it could write another history, or a token with which it could answer its own escalation; for the key, searching a tree above it is not that
+#   stops: an agent taking the key with which it could write another history, or a token with which it could answer its own escalation; for the key, searching a tree above it for a word is not that
 #   message: "`{op}` of `{asset}`, which the guard keeps to itself"
 #   examples:
 #     match:
@@ -62,15 +62,27 @@ outcome(i) := "escalate" if {
 hits contains {"id": "guard.secret", "outcome": "deny", "i": i, "asset": asset.id} if {
 	some [i, e, asset] in shown
 	asset.id in {"guardrail:key", "guardrail:secrets"}
-	not e.resource.properties.recursive == true
+	not searched(e)
 }
 
 # A search prints the lines it finds, and `grep -r .` finds all of them: a person is asked. The trail's key lies in many
-# a project that is searched all day, so for it that is not asked.
+# a project that is searched all day, so for it a search is let be that prints only lines with a text it names.
 hits contains {"id": "guard.secret", "outcome": "escalate", "i": i, "asset": asset.id} if {
 	some [i, e, asset] in shown
-	asset.id == "guardrail:secrets"
-	e.resource.properties.recursive == true
+	asked(asset.id, e)
+	searched(e)
+}
+
+asked("guardrail:secrets", _)
+
+asked("guardrail:key", e) if not e.properties.attrs.sought == true
+
+# A tree, or what a lister found in it, of which some lines are printed.
+searched(e) if e.resource.properties.recursive == true
+
+searched(e) if {
+	e.properties.attrs.reveals == "some"
+	e.properties.precision == "opaque"
 }
 
 shown contains [i, e, asset] if {

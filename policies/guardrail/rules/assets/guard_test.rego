@@ -23,3 +23,12 @@ test_a_clean_up_above_the_guard_is_a_question if {
 	some_of_it := object.union(whole, {"properties": {"precision": "opaque"}})
 	{hit.outcome | some hit in guard.hits} == {"escalate"} with input as fixture.document([some_of_it], {})
 }
+
+test_a_search_of_a_tree_that_prints_any_line_is_a_question if {
+	key := {"id": "guardrail:key", "class": "guard"}
+	tree := {"resource": {"properties": {"recursive": true}}, "properties": {"attrs": {"reveals": "some"}}}
+	wide := object.union(fixture.effect("read", key), tree)
+	{hit.outcome | some hit in guard.hits} == {"escalate"} with input as fixture.document([wide], {})
+	sought := object.union(wide, {"properties": {"attrs": {"sought": true}}})
+	count(guard.hits) == 0 with input as fixture.document([sought], {})
+}
