@@ -57,12 +57,17 @@ class _Handler(BaseHTTPRequestHandler):
         elif "id" not in message:
             self._say(202, b"")
         elif message["method"] == "tools/list":
-            self._answer(message, {"tools": [tool(name) for name in ("inspect", "stream", "break", "moved")]})
+            self._answer(message, {"tools": [tool(name) for name in ("inspect", "stream", "break", "moved", "resume")]})
         else:
             self._called(message)
 
     def do_GET(self) -> None:
         self._see(None)
+        if self.headers.get("last-event-id") == "e-1":
+            (last,) = (message for _, _, message in self.server.seen if message and message["method"] == "tools/call")
+            result = {"content": [{"type": "text", "text": "far ran resume"}]}
+            self._say(200, _event({"id": last["id"], "result": result}), "text/event-stream")
+            return
         told = _event({"method": "notifications/tools/list_changed"})
         self._say(200, b"event: endpoint\ndata: /messages\n\n" if self.server.legacy else told, "text/event-stream")
 
@@ -80,7 +85,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             answer = {"id": message["id"], "result": result}
             events = [{"method": "notifications/progress", "params": {}}, *([answer] if name == "stream" else [])]
-            self._say(200, b"".join(map(_event, events)), "text/event-stream")
+            named = b"id: e-1\nretry: 50\ndata:\n\n" if name == "resume" else b""
+            self._say(200, named or b"".join(map(_event, events)), "text/event-stream")
 
     def _answer(self, message: dict[str, Any], result: dict[str, Any], **headers: str) -> None:
         body = json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}).encode()

@@ -14,6 +14,28 @@ from typing import Any
 
 from mcp import Client, StdioServerParameters
 from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.streamable_http import EventMessage, EventStore
+
+
+class Kept(EventStore):
+    """Everything that was said on streams, for clients that go on with one."""
+
+    def __init__(self) -> None:
+        self._events: list[tuple[str, Any]] = []
+
+    async def store_event(self, stream_id: str, message: Any) -> str:
+        """Its number is its name."""
+        self._events.append((stream_id, message))
+        return str(len(self._events))
+
+    async def replay_events_after(self, last_event_id: str, send_callback: Any) -> str | None:
+        """What came later on the same stream."""
+        last = int(last_event_id)
+        stream = self._events[last - 1][0]
+        for number, (name, message) in enumerate(self._events[last:], last + 1):
+            if name == stream and message is not None:
+                await send_callback(EventMessage(message, str(number)))
+        return stream
 
 
 def serve(port: int) -> None:
@@ -42,7 +64,18 @@ def serve(port: int) -> None:
             await context.report_progress(step, steps)
         return "done"
 
-    server.run(transport="streamable-http", host="127.0.0.1", port=port)
+    ran: list[str] = []
+
+    @server.tool()
+    async def polled(name: str, context: Context) -> str:
+        """End the stream in the middle, so that the rest has to be asked for."""
+        ran.append(name)
+        await context.report_progress(1, 2)
+        await context.close_sse_stream()
+        await context.report_progress(2, 2)
+        return f"{name} ran {ran.count(name)} times"
+
+    server.run(transport="streamable-http", host="127.0.0.1", port=port, event_store=Kept(), retry_interval=60)
 
 
 async def call(mode: str, target: Any) -> dict[str, Any]:
@@ -58,7 +91,7 @@ async def call(mode: str, target: Any) -> dict[str, Any]:
         tools = sorted(tool.name for tool in (await client.list_tools()).tools)
         said = {}
         for name, arguments in json.loads(os.environ["CALLS"]):
-            callback = {"progress_callback": progress} if name == "slow" else {}
+            callback = {"progress_callback": progress} if name in ("slow", "polled") else {}
             result = await client.call_tool(name, arguments, **callback)
             said[name] = [bool(result.is_error), result.content[0].text]
         return {"version": client.protocol_version, "tools": tools, "said": said, "progress": seen}

@@ -3717,6 +3717,19 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="mcp.resumed",
+        source="issue 6; MCP 2025-11-25, `basic/transports`",
+        behaviour="a stream that ends before its answer has come is taken up again, and neither its end nor that of the client's makes or withdraws a call",
+        tests=(
+            "tests/adapters/test_mcp_resume.py::test_the_sdk_gets_the_answer_of_a_stream_that_its_server_ended_early",
+            "tests/adapters/test_mcp_resume.py::test_a_stream_is_taken_up_behind_the_last_event_that_came",
+            "tests/adapters/test_mcp_resume.py::test_a_stream_that_nobody_goes_on_with_is_an_error_and_no_result",
+            "tests/adapters/test_mcp_resume.py::test_a_client_that_loses_its_stream_does_not_end_its_call",
+            "tests/adapters/test_mcp_resume.py::test_one_of_several_servers_is_gone_on_with_too",
+            "tests/adapters/test_mcp_resume.py::test_what_an_event_says_of_itself_is_read",
+        ),
+    ),
+    Promise(
         id="mcp.http_doors",
         source="MCP 2026-07-28, basic/transports",
         behaviour="a request from a foreign page, without its token, or whose headers say other than its body reaches no MCP server",

@@ -85,20 +85,24 @@ def sdk(targets: list[Any], calls: list[Any]) -> list[Any]:
     return found
 
 
-def test_the_sdk_speaks_through_the_relay_in_both_eras(tmp_path: Path, processes: list[subprocess.Popen[str]]) -> None:
-    """Over HTTP, client and server of the SDK: allowed calls and progress pass, a denied one is a result."""
-    needs(HOME / "bin/python")
-    place, port = Place(tmp_path), free_port()
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+def relayed_sdk(place: Place, processes: list[subprocess.Popen[str]]) -> tuple[str, str]:
+    """A server of the SDK, and a relay before it: where each is."""
+    port, quiet = free_port(), {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     processes.append(subprocess.Popen([*SDK, "serve", str(port)], text=True, **quiet))
     upstream = f"http://127.0.0.1:{port}/mcp"
     command = relay_command(place, "--name", "filesystem", "--hold", "0", "--http", upstream, "--listen", "127.0.0.1:0")
-    relay = subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, text=True)
+    relay = subprocess.Popen(command, cwd=place.root, env=environment(), stdout=subprocess.PIPE, text=True)
     processes.append(relay)
     assert relay.stdout is not None
     ready = relay.stdout.readline()
-    url = ready.split()[3].rstrip(",")
     eventually(lambda: is_up(port))
+    return upstream, ready.split()[3].rstrip(",")
+
+
+def test_the_sdk_speaks_through_the_relay_in_both_eras(tmp_path: Path, processes: list[subprocess.Popen[str]]) -> None:
+    """Over HTTP, client and server of the SDK: allowed calls and progress pass, a denied one is a result."""
+    needs(HOME / "bin/python")
+    upstream, url = relayed_sdk(Place(tmp_path), processes)
     key = str(tmp_path / "trail/trail.key")
     calls = [
         ("read_file", {"path": "elsewhere/x"}),
@@ -200,7 +204,7 @@ class World:
             text = await response.text()
             if response.content_type == "text/event-stream":
                 return response.status, [
-                    json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")
+                    json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: {")
                 ]
             return response.status, json.loads(text) if text and response.content_type == "application/json" else text
 
@@ -215,10 +219,10 @@ class World:
 
 @contextlib.asynccontextmanager
 async def world(
-    root: Path, hold: float = 0.0, *, made: Callable[[Path], Any] = Place, **transport: Any
+    root: Path, hold: float = 0.0, *, made: Callable[[Path], Any] = Place, server: Any = None, **transport: Any
 ) -> AsyncIterator[World]:
     """Everything started, and ended."""
-    place, upstream, port = made(root), Upstream(), free_port()
+    place, upstream, port = made(root), server or Upstream(), free_port()
     app = web.Application()
     app.router.add_route("*", "/mcp", upstream.handle)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0)

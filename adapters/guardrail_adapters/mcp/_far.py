@@ -21,6 +21,7 @@ from guardrail_adapters.mcp import _answers
 from guardrail_adapters.mcp._frames import Message, RefusedFrame, dump, request_id, table
 from guardrail_adapters.mcp._reach import ServerGone
 from guardrail_adapters.mcp._reply import carried, events, is_stream, message_of, read
+from guardrail_adapters.mcp._resume import Place, unbroken
 from guardrail_adapters.mcp._servers import Reached
 
 _log: Final = logging.getLogger("guardrail.mcp")
@@ -132,14 +133,28 @@ class FarServer:
                 raise ServerGone(await self._refusal(response.status, hello=hello))
             if hello and "mcp-session-id" in response.headers:
                 self._held["mcp-session-id"] = response.headers["mcp-session-id"]
-            async for found in _messages(response):
-                if "method" not in found and found.get("id") == message["id"]:
-                    if hello and isinstance(version := table(found.get("result")).get("protocolVersion"), str):
-                        self._held["mcp-protocol-version"] = version
+            async with contextlib.aclosing(self._messages(response)) as messages:
+                async for found in messages:
                     self._come.put_nowait(found)
-                    return True
-                self._come.put_nowait(found)
+                    if "method" not in found and found.get("id") == message["id"]:
+                        if hello and isinstance(version := table(found.get("result")).get("protocolVersion"), str):
+                            self._held["mcp-protocol-version"] = version
+                        return True
         return False
+
+    async def _messages(self, response: ClientResponse) -> AsyncGenerator[Message]:
+        if not is_stream(response):
+            if data := await read(response):
+                yield message_of(data)
+            return
+        # INVARIANT: what ends before its answer has come is taken up again where the server can, and no call twice.
+        async with contextlib.aclosing(unbroken(response, self._further)) as stream:
+            async for event in stream:
+                if (message := carried(event)) is not None:
+                    yield message
+
+    def _further(self, last: str) -> Any:
+        return self._ask("GET", None, last)
 
     async def _refusal(self, status: int, *, hello: bool) -> str:
         if status in (401, 403):
@@ -159,9 +174,11 @@ class FarServer:
                         return b"event: endpoint" in event.raw
         return False
 
-    def _ask(self, method: str, message: Message | None) -> Any:
+    def _ask(self, method: str, message: Message | None, last: str = "") -> Any:
         accept = "text/event-stream" if message is None else "application/json, text/event-stream"
-        body = {} if message is None else {"content-type": "application/json"}
+        body = {"last-event-id": last} if last else {}
+        if message is not None:
+            body["content-type"] = "application/json"
         return self._http.request(
             method,
             self._url,
@@ -174,23 +191,16 @@ class FarServer:
 
     async def _listen(self) -> None:
         """What it says by itself; a server that has no such stream says so once."""
+        place = Place()
+        place.seconds = AGAIN_SECONDS
         while True:
             try:
-                async with self._ask("GET", None) as response:
+                async with self._ask("GET", None, place.id) as response:
                     if response.status >= 300 or not is_stream(response):
                         return
-                    async for found in _messages(response):
-                        self._come.put_nowait(found)
+                    async for event in place.read(response):
+                        if (found := carried(event)) is not None:
+                            self._come.put_nowait(found)
             except (ClientError, TimeoutError, RefusedFrame, ServerGone) as error:
                 _log.warning("the stream of the server `%s` broke off: %s", self._name, error)
-            await asyncio.sleep(AGAIN_SECONDS)
-
-
-async def _messages(response: ClientResponse) -> AsyncGenerator[Message]:
-    if not is_stream(response):
-        if data := await read(response):
-            yield message_of(data)
-        return
-    async for event in events(response):
-        if (message := carried(event)) is not None:
-            yield message
+            await asyncio.sleep(place.seconds)

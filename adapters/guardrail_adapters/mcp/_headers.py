@@ -39,6 +39,7 @@ RETURNED: Final = frozenset(
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _PARAM: Final = "mcp-param-"
+_OF_BODY: Final = frozenset({"mcp-method", "mcp-name"})
 
 
 class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,6 +169,17 @@ def of_ours(headers: Mapping[str, str], message: Message) -> dict[str, str]:
         if sent.pop(header, None) is not None and value is not None:
             sent[header] = _coded(str(value))
     return sent
+
+
+def to_resume(headers: Mapping[str, str], last: str) -> dict[str, str]:
+    """A client's headers as a request for the rest of its stream may have them.
+
+    Args:
+        headers: of the client's request, in small letters.
+        last: id of the last event that came.
+    """
+    kept = {name: value for name, value in headers.items() if not name.startswith(_PARAM) and name not in _OF_BODY}
+    return {**kept, "accept": "text/event-stream", "last-event-id": last}
 
 
 def single(pairs: Iterator[tuple[str, str]]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import signal
 import time
@@ -39,6 +40,7 @@ from guardrail_adapters.mcp._headers import HttpSettings
 from guardrail_adapters.mcp._held import WITHDRAWN
 from guardrail_adapters.mcp._reach import ServerGone
 from guardrail_adapters.mcp._reply import Reply, carried, events, is_stream, kept, message_of, read, returned
+from guardrail_adapters.mcp._resume import unbroken
 
 _log: Final = logging.getLogger("guardrail.mcp")
 
@@ -53,6 +55,9 @@ LATE: Final = "guardrail-task"
 
 STOP_SECONDS: Final = 5.0
 """How long calls may take to be answered when the relay is told to stop, in seconds."""
+
+_CallKey = tuple[tuple[str, str], type, Id]
+"""Whose call it is, and its id, of which 1 and "1" are two."""
 
 
 class HttpRelay:
@@ -69,7 +74,7 @@ class HttpRelay:
         self._settings = settings
         self._session = session
         self.sessions: Final = gate.sessions()
-        self._calls: dict[tuple[tuple[str, str], type, Id], tuple[asyncio.Task[Message], Reply]] = {}
+        self._calls: dict[_CallKey, tuple[asyncio.Task[Message], Reply]] = {}
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
@@ -142,7 +147,7 @@ class HttpRelay:
             reply.forwarded = True
             try:
                 async with self._ask("POST", caller.headers, judged) as response:
-                    return await self._answer(response, reply, identity)
+                    return await self._answer(response, reply, identity, caller.headers)
             except (ClientError, TimeoutError, RefusedFrame) as error:
                 # Not a denial, which says that nothing was carried out: nobody knows how far the server came.
                 _log.warning("the server at `%s` gave no answer: %s", self._settings.upstream, str(error))
@@ -154,36 +159,54 @@ class HttpRelay:
         # Without a handshake ids are the client's own, and only the end of its request withdraws it.
         if not client.stateless:
             self._calls[key] = task, reply
+            task.add_done_callback(lambda _: self._calls.pop(key))
         try:
             return await reply.finish(await asyncio.shield(task))
         except asyncio.CancelledError:
             if task.cancelled():
                 return web.Response(status=202)  # withdrawn by a notification: its answer is of no use
+            if reply.forwarded and not client.stateless:
+                # A connection that ends says nothing of the call (2025-11-25, `basic/transports`): what comes of it is
+                # put on record, and its client may go on with its stream, which the server keeps.
+                reply.leave()
+                raise
             task.cancel(WITHDRAWN if client.stateless else None)
             await asyncio.wait((task,))
             raise
-        finally:
-            if self._calls.get(key, (None,))[0] is task:
-                del self._calls[key]
 
-    async def _answer(self, response: ClientResponse, reply: Reply, identity: Id) -> Message:
-        """The server's response to a call; what comes before it on a stream goes to the client at once."""
+    async def close(self) -> None:
+        """Nobody will be answered any more: what is still under way is cut off, and the sessions are over."""
+        tasks = [task for task, _ in self._calls.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.sessions.close()
+
+    async def _answer(
+        self, response: ClientResponse, reply: Reply, identity: Id, headers: Mapping[str, str]
+    ) -> Message:
+        """The server's response to a call; what comes before it on a stream goes to the client at once.
+
+        A stream that the server ends before is taken up again, under the headers of the client's request.
+        """
         if response.status >= 300:
             reply.other = await returned(response)
             raise ServerGone(f"the server answered {response.status}")
         reply.headers = response.headers
         if not is_stream(response):
             return message_of(await read(response))
-        async for event in events(response):
-            message = carried(event)
-            if message is not None and "method" not in message:
-                if message.get("id") != identity:
-                    _log.warning("an answer of the server to another request was left out")
-                    continue
-                reply.last = event, message
-                return message
-            if message is not None or not event.data:
-                await reply.raw(event.raw)
+        further = functools.partial(self._further, headers)
+        async with contextlib.aclosing(unbroken(response, further)) as stream:
+            async for event in stream:
+                message = carried(event)
+                if message is not None and "method" not in message:
+                    if message.get("id") != identity:
+                        _log.warning("an answer of the server to another request was left out")
+                        continue
+                    reply.last = event, message
+                    return message
+                if message is not None or not event.data:
+                    await reply.raw(event.raw)
         raise ServerGone("the server ended its stream without an answer")
 
     def _is_withdrawn(self, caller: _Caller, identity: object) -> bool:
@@ -213,7 +236,7 @@ class HttpRelay:
         sent = _headers.of_ours(headers, message)
         try:
             async with self._ask("POST", sent, message) as response:
-                return await self._answer(response, Reply(None), message["id"])
+                return await self._answer(response, Reply(None), message["id"], sent)
         except (ClientError, TimeoutError, RefusedFrame) as error:
             _log.warning("the server at `%s` gave no answer: %s", self._settings.upstream, str(error))
             raise ServerGone("the server gave no answer") from None
@@ -278,6 +301,10 @@ class HttpRelay:
             # INVARIANT: what was judged goes where the operator said, and nowhere else.
             allow_redirects=False,
         )
+
+    def _further(self, headers: Mapping[str, str], last: str) -> Any:
+        """Ask for the rest of a client's stream."""
+        return self._ask("GET", _headers.to_resume(headers, last), None)
 
     async def _remember(self, caller: _Caller, message: Message | None, response: ClientResponse) -> None:
         name = response.headers.get("mcp-session-id", "")
@@ -352,7 +379,7 @@ async def listening(gate: Gate, settings: HttpSettings) -> AsyncGenerator[str]:
         finally:
             gate.tasks.close()
             await runner.cleanup()
-            await relay.sessions.close()
+            await relay.close()
 
 
 async def _listened(runner: web.AppRunner, settings: HttpSettings) -> tuple[str, int]:

@@ -44,7 +44,14 @@ class Reply:
     async def raw(self, data: bytes) -> None:
         """An event, as it is."""
         if self._request is not None:
-            await (await self.open()).write(data)
+            try:
+                await (await self.open()).write(data)
+            except ConnectionError:
+                self.leave()  # its end is no affair of the call's
+
+    def leave(self) -> None:
+        """The client has gone: nothing more is said to it."""
+        self._request = None
 
     async def open(self) -> web.StreamResponse:
         """The stream, begun if it was not."""

@@ -88,6 +88,7 @@ class _Graph:
         self._runner = self._stack.enter_context(asyncio.Runner()) if mode == "async" else None
         self._script: list[Call] = []
         self._app = _build(kind, setting, self._script, self._saver(str(setting.own / "checkpoints.db")))
+        self._pending: Sequence[Any] = self._state().interrupts
 
     def _saver(self, path: str) -> Any:
         if self._runner is None:
@@ -112,7 +113,7 @@ class _Graph:
         from langgraph.types import Command
 
         answers: dict[str, Any] = {}
-        for pending in self._pending():
+        for pending in self._pending:
             ids = _calls_of(pending.value)
             if ids and all(call in replies for call in ids):
                 given = [_answer(replies[call]) for call in ids]
@@ -125,26 +126,24 @@ class _Graph:
 
     def _send(self, value: Any) -> Turn:
         if self._runner is None:
-            self._app.invoke(value, self._config)
+            out = self._app.invoke(value, self._config)
         else:
             # A runner has a context of its own, and the caller's trace is in the caller's.
-            self._runner.run(self._app.ainvoke(value, self._config), context=contextvars.copy_context())
+            out = self._runner.run(self._app.ainvoke(value, self._config), context=contextvars.copy_context())
+        # What the run returns, and not its state: that of langgraph 1.2.12 still has what was answered a moment ago.
+        self._pending = out.get("__interrupt__", ())
         messages = self._state().values.get("messages", [])
         seen = {
             message.tool_call_id: Seen(text=str(message.content), ok=message.status == "success")
             for message in messages
             if message.type == "tool"
         }
-        return Turn(seen=seen, waiting=tuple(call for pending in self._pending() for call in _calls_of(pending.value)))
+        return Turn(seen=seen, waiting=tuple(call for pending in self._pending for call in _calls_of(pending.value)))
 
     def _state(self) -> Any:
         if self._runner is None:
             return self._app.get_state(self._config)
         return self._runner.run(self._app.aget_state(self._config))
-
-    def _pending(self) -> Sequence[Any]:
-        pending: Sequence[Any] = self._state().interrupts
-        return pending
 
 
 def _answer(reply: Reply) -> dict[str, Any]:
