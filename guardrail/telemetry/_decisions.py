@@ -11,20 +11,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 
 from guardrail.model import Decision, Outcome, ToolCall
+from guardrail.telemetry import _events as events
 from guardrail.telemetry._api import (
-    CENTRAL_EVENT_NAME,
     CHECKPOINT_EVENT_NAME,
-    DUTY_EVENT_NAME,
-    ESCALATION_EVENT_NAME,
     EVENT_NAME,
-    POLICY_EVENT_NAME,
-    SURPRISE_EVENT_NAME,
     Api,
     Tally,
     deciding_op,
     failed_open,
-    listed,
-    text,
 )
 
 if TYPE_CHECKING:
@@ -43,12 +37,6 @@ FAULT_EVENT_NAME: Final = "guardrail.fault"
 
 MISMATCH: Final = "EngineMismatch"
 """`error.type` under which two engines that disagree are counted."""
-
-_CENTRAL_SEVERITY: Final[Mapping[str, Literal["INFO", "WARN", "ERROR"]]] = {
-    "cut": "WARN",
-    "back": "INFO",
-    "refused": "ERROR",
-}
 
 AUDIT_ORIGIN: Final = "guardrail.audit.origin"
 AUDIT_SIZE: Final = "guardrail.audit.size"
@@ -140,7 +128,7 @@ class Telemetry:
             obligation: its id.
             kinds: what: `omitted`, `moved` and the like.
         """
-        self.attempt(self._duty, obligation, kinds)
+        self.attempt(events.duty, self.tally, self.api(), obligation, kinds)
 
     def escalation(self, what: str, facts: Mapping[str, Any]) -> None:
         """Say that an escalation was asked for, answered, or is over.
@@ -149,7 +137,7 @@ class Telemetry:
             what: `requested`, `resolved` or `expired`.
             facts: `id`, `state`, `agent`, `session`, `rules`, `assets`, and `seconds` since it was asked for.
         """
-        self.attempt(self._escalation, what, facts)
+        self.attempt(events.escalation, self.api(), what, facts)
 
     def policy(self, revision: str, *, refused: bool) -> None:
         """Say that another policy is in force, or that one was refused.
@@ -158,7 +146,7 @@ class Telemetry:
             revision: the one in force now.
             refused: whether it is the one of before.
         """
-        self.attempt(self._policy, revision, refused)
+        self.attempt(events.policy, self.api(), revision, refused)
 
     @property
     def trace_id(self) -> str:
@@ -172,7 +160,7 @@ class Telemetry:
             what: `cut`, `back` or `refused`.
             why: in words, with no part of a call in them.
         """
-        self.attempt(self._central, what, why)
+        self.attempt(events.central, self.api(), what, why)
 
     def surprise(self, decision_id: str, assets: Sequence[str]) -> None:
         """Say that the kernel kept a program from assets that its call was not judged to touch.
@@ -181,7 +169,7 @@ class Telemetry:
             decision_id: what released it.
             assets: ids of them.
         """
-        self.attempt(self._surprise, decision_id, assets)
+        self.attempt(events.surprise, self.api(), decision_id, assets)
 
     def own(self, closers: tuple[Callable[[float], None], ...]) -> None:
         """Take over providers: `shutdown` closes them.
@@ -212,60 +200,10 @@ class Telemetry:
         if log.wanted():
             log.warn(FAULT_EVENT_NAME, log.error_fields(error))
 
-    def _duty(self, obligation: str, kinds: Sequence[str]) -> None:
-        from guardrail.telemetry import _log as log
-
-        for kind in kinds:
-            self.tally.violation(kind)
-        if log.wanted():
-            log.warn(DUTY_EVENT_NAME, {"obligation": text(obligation), "violations": listed(kinds)})
-        api = self.api()
-        if api is not None:
-            facts = {"guardrail.obligation.id": text(obligation), "guardrail.obligation.violation": listed(kinds)}
-            api.event(DUTY_EVENT_NAME, f"{', '.join(kinds)} {text(obligation)}", facts, severity="WARN")
-
-    def _escalation(self, what: str, facts: Mapping[str, Any]) -> None:
-        api = self.api()
-        if api is None:
-            return
-        found: dict[str, Any] = {
-            "guardrail.escalation.id": facts["id"],
-            "guardrail.escalation.state": facts["state"],
-            "gen_ai.agent.name": text(facts["agent"]),
-            "gen_ai.conversation.id": text(facts["session"]),
-            "guardrail.rules": listed(facts["rules"]),
-            "guardrail.asset.id": listed(facts["assets"]),
-        }
-        if what != "requested":
-            found["guardrail.escalation.wait"] = facts["seconds"]
-        api.event(f"{ESCALATION_EVENT_NAME}.{what}", f"{facts['state']} {facts['id']}", found)
-
-    def _policy(self, revision: str, refused: bool) -> None:
-        api = self.api()
-        if api is not None:
-            what, facts = "refused" if refused else "loaded", {"guardrail.policy.revision": revision}
-            api.event(f"{POLICY_EVENT_NAME}.{what}", revision, facts, severity="WARN" if refused else "INFO")
-
     def _trace_id(self) -> str:
         api = self.api()
         found = None if api is None else api.current(None)
         return f"{found.trace_id:032x}" if found is not None and found.is_valid else ""
-
-    def _central(self, what: Literal["cut", "back", "refused"], why: str) -> None:
-        api = self.api()
-        if api is not None:
-            api.event(f"{CENTRAL_EVENT_NAME}.{what}", text(why), {}, severity=_CENTRAL_SEVERITY[what])
-
-    def _surprise(self, decision_id: str, assets: Sequence[str]) -> None:
-        from guardrail.telemetry import _log as log
-
-        if log.wanted():
-            log.warn(SURPRISE_EVENT_NAME, {"decision_id": decision_id, "assets": listed(assets)})
-        api = self.api()
-        if api is not None:
-            facts = {"guardrail.decision.id": decision_id, "guardrail.assets": listed(assets)}
-            body = f"the kernel kept a program from {', '.join(map(text, assets))}, which its call did not name"
-            api.event(SURPRISE_EVENT_NAME, body, facts, severity="ERROR")
 
     def api(self) -> Api | None:
         """The OpenTelemetry API, once this process has loaded it."""
