@@ -249,6 +249,8 @@ class Guard:
             trail.tell(lambda now, _: guard._telemetry.checkpoint(settings.trail.origin, now.size, now.root.hex()))
         guard.desk.tell(guard._telemetry.escalation)
         guard._opened()
+        if guard.central is not None:
+            guard.central.share(guard.desk, guard.clerk)
         guard._telemetry.policy(judge.revision, refused=False)
         news.tell(trail, guard._telemetry)
         return guard

@@ -27,6 +27,9 @@ from tests.postgres_support import Cluster, Wire
 POLL_SECONDS = 0.3
 TIMEOUT_SECONDS = 0.5
 
+TABLES = tuple(f"guardrail.{name}" for name in ("mandates", "revocations", "uses", "origins", "cases", "statements"))
+"""What guards have in common."""
+
 DELETE = {"effects": ["delete"], "assets": ["model:beta"]}
 """A grant that lets the model be deleted."""
 
@@ -48,7 +51,7 @@ class Fleet:
             (root / "models" / f"beta-{number}").write_bytes(b"w" * 100)
         self.people = self.config("people", store)
 
-    def config(self, name: str, store: str, *, poll: float = POLL_SECONDS, more: str = "") -> Path:
+    def config(self, name: str, store: str, *, poll: float = POLL_SECONDS, more: str = "", central: str = "") -> Path:
         """The configuration of one guard.
 
         Args:
@@ -56,6 +59,7 @@ class Fleet:
             store: how it reaches the database.
             poll: time between two looks, in seconds.
             more: more of it.
+            central: more of its `[central]`.
         """
         path = self.root / f"{name}.toml"
         path.write_text(
@@ -64,13 +68,18 @@ class Fleet:
             f'[mandates]\ndirectory = "{name}/orders"\n'
             f'[trail]\ndirectory = "{name}/trail"\norigin = "guardrail.test/{name}"\ncheckpoint_seconds = 0.1\n'
             f'[central]\nstore = "{store}"\npoll_seconds = {poll}\ntimeout_seconds = {TIMEOUT_SECONDS}\n'
+            f"{central}\n"
             f"[limits]\ndecision_ms = 60000\n{more}\n"
         )
         return path
 
-    def guard(self, name: str, store: str = "", *, poll: float = POLL_SECONDS, **options: Any) -> Guard:
+    def guard(
+        self, name: str, store: str = "", *, poll: float = POLL_SECONDS, central: str = "", more: str = "",
+        **options: Any,
+    ) -> Guard:  # fmt: skip
         """One guard, which reaches the database directly by default."""
-        return Guard.open(self.config(name, store or self.store, poll=poll), **options)
+        path = self.config(name, store or self.store, poll=poll, central=central, more=more)
+        return Guard.open(path, **options)
 
     def signed(self, name: str = "m1", *grants: dict[str, Any]) -> bytes:
         """An order of Dana's."""
@@ -140,7 +149,7 @@ def tables(postgres: Cluster) -> str:
 @pytest.fixture
 def fleet(postgres: Cluster, tables: str, tmp_path: Path) -> Fleet:
     """Guards to be, with an empty centre."""
-    quietly(postgres, tables, "truncate guardrail.mandates, guardrail.revocations, guardrail.uses, guardrail.origins")
+    quietly(postgres, tables, f"truncate {', '.join(TABLES)}")
     return Fleet(tmp_path, tables)
 
 

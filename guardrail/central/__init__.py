@@ -1,4 +1,5 @@
-"""What guards with trails of their own have in common through a database: orders, their uses, how far each trail is.
+"""What guards with trails of their own have in common through a database: orders and their uses, how far each trail is,
+and what waits for people at any of them.
 
 The database is transport. An order counts by the signature that each guard verifies when it reads it; what was seen is
 kept in `mandates.directory`, so that calls go on being judged by it while the database is away.
@@ -14,8 +15,9 @@ from guardrail.config import Config
 
 if TYPE_CHECKING:
     from guardrail.central._central import Central
+    from guardrail.central._elsewhere import Elsewhere
 
-__all__ = ["Status", "open_central"]
+__all__ = ["Status", "elsewhere_of", "open_central"]
 
 
 def open_central(config: Config, trail: AnyTrail | None) -> Central | None:
@@ -39,3 +41,24 @@ def open_central(config: Config, trail: AnyTrail | None) -> Central | None:
     from guardrail.central._central import Central  # loads a driver, which few need
 
     return Central(config, trail)
+
+
+def elsewhere_of(config: Config) -> Elsewhere | None:
+    """Where the escalations of other guards can be seen and answered.
+
+    Args:
+        config: its `[central]` names the database.
+
+    Returns:
+        It; None if this configuration does not ask for them.
+
+    Raises:
+        ConfigError: if the database is in an environment variable that is not set.
+        TrailError: if there is no driver.
+    """
+    if not config.central.escalations:
+        return None
+    need_driver()
+    from guardrail.central._elsewhere import Elsewhere  # loads a driver, which few need
+
+    return Elsewhere(config)

@@ -10,16 +10,21 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from guardrail.audit import AnyTrail, Trail
+from guardrail.audit import AnyTrail, Trail, trail_key
+from guardrail.central._bell import Bell
 from guardrail.central._counts import Counts
 from guardrail.central._database import Database
+from guardrail.central._elsewhere import Elsewhere
+from guardrail.central._exchange import Exchange
 from guardrail.central._follower import Follower
 from guardrail.central._kept import Kept
 from guardrail.central._reporter import Reporter
+from guardrail.central._signed import Pen
 from guardrail.central._status import NOT_YET, Status, moment
 from guardrail.config import Config, secret
 from guardrail.errors import ConfigError, TrailError
 from guardrail.mandates import MandateLedger
+from guardrail.review import Clerk, ReviewDesk
 from guardrail.telemetry import Telemetry
 
 CLOSE_SECONDS: Final = 5.0
@@ -54,6 +59,9 @@ class Central:
         self._telemetry: Telemetry | None = None
         self._reporter: Reporter | None = None
         self._follower: Follower | None = None
+        self._bell = Bell()
+        self.elsewhere = Elsewhere(config) if config.central.escalations else None
+        """Escalations of other guards; None if they are not asked for."""
 
     @property
     def status(self) -> Status:
@@ -78,15 +86,42 @@ class Central:
         if isinstance(self._trail, Trail):
             self._reporter = Reporter(self._trail, self._config.trail.origin, said)
         self._follower = Follower(
-            self._store, self._config.central, self._kept, ledger.restore, self._reporter, self._changed
+            self._store,
+            self._config.central,
+            self._kept,
+            ledger.restore,
+            self._reporter,
+            self._changed,
+            self._bell,
+            self._config.trail.origin if self._config.central.escalations else "",
         )
         self._follower.start(self._config.central.timeout_seconds)
+
+    def share(self, desk: ReviewDesk, clerk: Clerk) -> None:
+        """Begin to show what waits here, and to hear what people say to it; if that is wanted.
+
+        Args:
+            desk: whose escalations.
+            clerk: takes what people signed.
+
+        Raises:
+            TrailError: if the trail's key cannot be used.
+            OSError: if it cannot be read.
+        """
+        if self._follower is None or not self._config.central.escalations:
+            return
+        exchange = Exchange(desk, clerk, Pen(trail_key(self._config), self._config.trail.origin))
+        exchange.ring(self._bell)
+        self._follower.exchange = exchange
+        self._bell.ring()
 
     def close(self) -> None:
         """Have the last checkpoint recorded, if the centre answers now, and let go; the trail is closed by then."""
         self.counts.close()
         if self._follower is None:
             return
+        if self._follower.exchange is not None:
+            self._follower.exchange.close()
         self._follower.close(CLOSE_SECONDS)
         if self._reporter is not None:
             # What does not arrive now does when the trail is opened again.

@@ -5,6 +5,7 @@ Not concerned with when it is asked (`_follower`, `_counts`, `_people`).
 
 from __future__ import annotations
 
+import select
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple, Self
@@ -14,6 +15,7 @@ import psycopg
 from psycopg import sql
 
 from guardrail.audit.postgres import Limits, Server, place
+from guardrail.central._bell import Bell
 from guardrail.errors import TrailError
 from guardrail.mandates import Use
 from guardrail.mandates._directory import MAX_FILES, MAX_REVOCATIONS
@@ -114,9 +116,11 @@ class Database:
 
     def _check(self) -> None:
         with self.asking() as connection:
-            row = connection.execute("select to_regclass('guardrail.origins') is not null").fetchone()
+            row = connection.execute("select to_regclass('guardrail.statements') is not null").fetchone()
         if not (row and row[0]):
-            raise TrailError(f"`{self.where}` has no tables of the centre: run `guardrail audit migrate` on it")
+            raise TrailError(
+                f"`{self.where}` has no tables of the centre, or older ones: run `guardrail audit migrate` on it"
+            )
 
     def ping(self) -> None:
         """Make sure that somebody is there.
@@ -134,15 +138,22 @@ class Database:
         with self.asking() as connection:
             connection.execute(f"listen {CHANNEL}")
 
-    def wait(self, seconds: float) -> None:
-        """Wait for news; `cut` ends it early, with an error.
+    def wait(self, seconds: float, bell: Bell) -> None:
+        """Wait for news, or until somebody here rings; `cut` ends it early, with an error.
 
         Raises:
             TrailError: if the connection is lost.
         """
         with self._server.call() as connection:
-            for _ in connection.notifies(timeout=seconds, stop_after=1):
-                pass
+            # What came while something else was asked is there already, and the socket would not tell.
+            if not list(connection.notifies(timeout=0)):
+                either = select.poll()
+                for one in (connection, bell):
+                    either.register(one, select.POLLIN)
+                either.poll(seconds * 1000)
+                # A connection that was lost says so here.
+                list(connection.notifies(timeout=0))
+        bell.hush()
 
     def names(self, table: str) -> frozenset[str]:
         """Digests of the envelopes in a table, one more than a guard reads at most."""
@@ -256,8 +267,9 @@ class Database:
             ).rowcount
 
     def forget(self, origin: str) -> bool:
-        """Forget what was seen of a trail; whether there was anything."""
-        with self.asking() as connection:
+        """Forget what was seen of a trail, and its cases; whether there was anything."""
+        with self.asking() as connection, connection.transaction():
+            connection.execute("delete from guardrail.cases where origin = %s", (origin,))
             gone = connection.execute("delete from guardrail.origins where origin = %s", (origin,))
         return gone.rowcount == 1
 

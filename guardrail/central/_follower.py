@@ -1,8 +1,9 @@
 """Keeping up with the centre: a thread that hears of news, asks now and then, and connects again when it was cut off.
 
-One look fetches what people ordered and took back, learns how often grants were used, and has the newest checkpoint of
-this guard's trail recorded. Nothing is lost while the way is cut: all of it is looked at anew afterwards, and only the
-newest checkpoint matters, because it holds all records before it.
+One look fetches what people ordered and took back, learns how often grants were used, has the newest checkpoint of this
+guard's trail recorded, shows its escalations, and takes in what people say to them. Nothing is lost while the way is
+cut: all of it is looked at anew afterwards, and only the newest checkpoint matters, because it holds all records before
+it.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from guardrail.central import _cases
 from guardrail.central._database import Database, RefusedTrail
 from guardrail.central._kept import SUFFIXES, Kept
 from guardrail.central._status import NOT_YET, Status
 from guardrail.errors import Fault
 
 if TYPE_CHECKING:
+    from guardrail.central._bell import Bell
+    from guardrail.central._exchange import Exchange
     from guardrail.central._reporter import Reporter
     from guardrail.config import CentralConfig
 
@@ -58,6 +62,8 @@ class Follower:
         learn: takes how often grants were used.
         reporter: makes the checkpoints; None where the trail is not recorded at the centre.
         changed: hears of each change of the status, before and after.
+        bell: makes it look at once.
+        origin: name of the trail to which people may say something; empty for none.
     """
 
     def __init__(
@@ -68,6 +74,8 @@ class Follower:
         learn: Callable[[Mapping[tuple[str, str], int]], None],
         reporter: Reporter | None,
         changed: Callable[[Status, Status], None],
+        bell: Bell,
+        origin: str,
     ) -> None:
         self._store = store
         self._settings = settings
@@ -75,6 +83,10 @@ class Follower:
         self._learn = learn
         self._reporter = reporter
         self._changed = changed
+        self._bell = bell
+        self._origin = origin
+        self.exchange: Exchange | None = None
+        """Shows the guard's escalations and hears what people say to them, once it is there."""
         self._lock = threading.Lock()
         self._database: Database | None = None
         self._ended = threading.Event()
@@ -129,11 +141,13 @@ class Follower:
                 self._database = database
             try:
                 database.listen()
+                if self._origin:
+                    _cases.listen(database, self._origin)
                 while not self._ended.is_set():
                     self._look(database)
                     self._looked.set()
                     self._failures = 0
-                    database.wait(_about(self._settings.poll_seconds))
+                    database.wait(_about(self._settings.poll_seconds), self._bell)
             finally:
                 with self._lock:
                     self._database = None
@@ -155,6 +169,9 @@ class Follower:
         self._heard_at = time.monotonic()
         self._note(cut="", kept=why, contact_us=time.time_ns() // 1000)
         self._report(database)
+        if self.exchange is not None:
+            # After the report: with it the key is there that shows whose the cases are.
+            self._note(unheard=self.exchange.look(database))
 
     def _report(self, database: Database) -> None:
         if self._reporter is None:

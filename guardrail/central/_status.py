@@ -20,6 +20,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         recorded: how many records of this guard's trail are under the newest checkpoint there.
         refused: why it does not take the checkpoints of this trail; empty if it does.
         kept: why what it has cannot be kept here; empty if it can.
+        unheard: why what people said there cannot be recorded here; empty if it can.
     """
 
     contact_us: int = 0
@@ -27,18 +28,19 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     recorded: int = 0
     refused: str = ""
     kept: str = ""
+    unheard: str = ""
 
     @property
     def state(self) -> str:
         """How it stands in a few words, which tell nothing of the network."""
         if self.cut:
             return f"cut since {moment(self.contact_us)}" if self.contact_us else "never reached"
-        if self.kept:
+        if self.kept or self.unheard:
             return "not up to date"
         return "trail refused" if self.refused else "in contact"
 
     def __str__(self) -> str:
-        why = self.cut or self.kept or self.refused
+        why = self.cut or self.kept or self.unheard or self.refused
         return f"{self.state}: {why}" if why else self.state
 
 

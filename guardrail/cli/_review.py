@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.cli import EXIT_ALLOW, EXIT_ESCALATE, EXIT_FAULT, find_config
+from guardrail.cli._elsewhere import say
 from guardrail.cli._options import where
 from guardrail.errors import ConfigError, GuardrailError
 
@@ -67,6 +68,8 @@ def read_book(config: Config) -> Book:
 
     book, directory = Book(), trail_directory(config)
     if not (config.trail.store or directory.is_dir()):
+        if config.central.escalations:
+            return book  # a person's own configuration: what they see is at the centre
         raise ConfigError(f"there is no trail at `{directory}`: this configuration has recorded nothing yet")
     for seq, record in _shared_records(config) if config.trail.store else read_trail(directory):
         book.take(seq, record)
@@ -81,16 +84,6 @@ def _shared_records(config: Config) -> Iterator[tuple[int, dict[str, Any]]]:
     from guardrail.audit.postgres import read_rows
 
     return read_rows(trail_place(config), KINDS, strict=True)
-
-
-def find_case(book: Book, name: str) -> Case:
-    """The case that is meant by an id or by the beginning of one."""
-    exact = book.get(name)
-    found = [exact] if exact is not None else [case for case in book.cases() if case.held.id.startswith(name)]
-    if len(found) != 1 or not name:
-        how = f"the beginning of {len(found)} ids" if name and found else "the id of none"
-        raise ConfigError(f"`{name}` is {how} of the escalations here: see `guardrail escalations list`")
-    return found[0]
 
 
 def signer(config: Config, path: str) -> tuple[str, Ed25519PrivateKey]:
@@ -111,9 +104,20 @@ def now_us() -> int:
 
 
 def deliver(
-    args: argparse.Namespace, config: Config, statements: Sequence[AnyStatement], key: Ed25519PrivateKey
+    args: argparse.Namespace,
+    config: Config,
+    statements: Sequence[AnyStatement],
+    key: Ed25519PrivateKey,
+    origins: Sequence[str] = (),
 ) -> int:
     """Bring statements to whoever holds the trail, and say what came of each.
+
+    Args:
+        args: of the command line.
+        config: whose trail.
+        statements: what is said.
+        key: of who says it.
+        origins: for each of them the trail of another guard, or nothing for the own; all for the own by default.
 
     Returns:
         The exit code.
@@ -122,13 +126,15 @@ def deliver(
     from guardrail.audit._verify import in_use
     from guardrail.review._statements import sign_statement
 
-    envelopes = [sign_statement(statement, key) for statement in statements]
+    signed = [sign_statement(statement, key) for statement in statements]
     if args.url:
-        answers = [_send(args.url, envelope) for envelope in envelopes]
-    elif in_use(trail_directory(config)):
-        answers = _leave(config, envelopes, args.wait)
-    else:
-        answers = _carry_out(config, envelopes)
+        return _tell(args, [_send(args.url, envelope) for envelope in signed])
+    places = origins or [""] * len(signed)
+    answers = [say(args, config, place, envelope) for place, envelope in zip(places, signed, strict=True) if place]
+    envelopes = [envelope for place, envelope in zip(places, signed, strict=True) if not place]
+    if envelopes:
+        in_hand = in_use(trail_directory(config))
+        answers += _leave(config, envelopes, args.wait) if in_hand else _carry_out(config, envelopes)
     return _tell(args, answers)
 
 

@@ -7,8 +7,9 @@ import json
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from guardrail.cli import EXIT_ALLOW, EXIT_FAULT, positive
+from guardrail.cli._elsewhere import Seen, find, others
 from guardrail.cli._options import where
-from guardrail.cli._review import EXITS, configuration, deliver, find_case, now_us, read_book, signer, signing
+from guardrail.cli._review import EXITS, configuration, deliver, now_us, read_book, signer, signing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 _DESCRIPTION: Final = """See the calls that wait for people, and answer them with your own signature.
 
 Reading works whoever holds the trail. An answer is a signed vote: with no guard running it is recorded at once; a
-running guard takes it in from the directory beside the trail, or, with --url, over HTTP.
+running guard takes it in from the directory beside the trail, or, with --url, over HTTP. With `central.escalations`
+those of other guards are shown as well, and answered by way of the centre.
 """
 
 
@@ -71,31 +73,49 @@ def add(verbs: Any) -> None:
 def _list(args: argparse.Namespace) -> int:
     from guardrail.errors import ConfigError
     from guardrail.review._case import CaseState
-    from guardrail.review._view import summary, to_dict
+    from guardrail.review._view import plain, summary
 
     known = (*get_args(CaseState), "all")
     if args.state not in known:
         raise ConfigError(f"`--state` must be one of {', '.join(known)}, not `{args.state}`")
     now = now_us()
-    book = read_book(configuration(args))
+    config = configuration(args)
+    book = read_book(config)
     # Broken glass that nobody has looked at waits for people as well.
     owed = {case.held.id for case in book.cases() if args.state == "pending" and case.review_due_us is not None}
     cases = [case for case in book.cases() if case.held.id in owed or args.state in ("all", case.state_at(now))]
-    for case in cases[-args.last :] if args.last else cases:
-        print(json.dumps(to_dict(case, now), sort_keys=True) if args.json else summary(case, now))
+    seen = [Seen(case) for case in cases]
+    seen += [
+        one
+        for one in others(config, waiting=args.state == "pending")
+        if args.state in ("all", one.case.state_at(now))
+        or (args.state == "pending" and one.case.review_due_us is not None)
+    ]
+    for one in seen[-args.last :] if args.last else seen:
+        text, where_from = summary(one.case, now), f"  at {plain(one.origin)}" if one.origin else ""
+        print(json.dumps(_facts(one, now), sort_keys=True) if args.json else text + where_from)
     return EXIT_ALLOW
+
+
+def _facts(seen: Seen, now: int) -> dict[str, Any]:
+    from guardrail.review._view import to_dict
+
+    return to_dict(seen.case, now) | seen.facts
 
 
 def _show(args: argparse.Namespace) -> int:
     from guardrail.mandates import public_keys
-    from guardrail.review._view import lines, plain, to_dict
+    from guardrail.review._view import lines, plain
 
     now, config = now_us(), configuration(args)
-    case = find_case(read_book(config), args.id)
+    seen = find(config, read_book(config), args.id)
+    case = seen.case
     wrong = _unsigned(case, public_keys(config))
     if args.json:
-        print(json.dumps(to_dict(case, now) | {"not_verified": wrong}, indent=2, sort_keys=True))
+        print(json.dumps(_facts(seen, now) | {"not_verified": wrong}, indent=2, sort_keys=True))
     else:
+        if seen.origin:
+            print(plain(f"{'guard':<12}{seen.origin}, as it was last shown at the centre"))
         print("\n".join(lines(case, now)))
         for voter in wrong:
             print(
@@ -119,18 +139,20 @@ def _answer(args: argparse.Namespace) -> int:
     config = configuration(args)
     name, key = signer(config, args.key)
     book = read_book(config)
+    found = [find(config, book, one) for one in args.ids]
     votes = [
         VoteStatement(
             voter=name,
             t_us=now_us(),
-            escalation=case.held.id,
-            subject=subject_of(case.held),
+            escalation=seen.case.held.id,
+            subject=subject_of(seen.case.held),
             verdict=args.verdict,
             reason=args.reason,
+            shown=seen.shown,
         )
-        for case in [find_case(book, one) for one in args.ids]
+        for seen in found
     ]
-    return deliver(args, config, votes, key)
+    return deliver(args, config, votes, key, [seen.origin for seen in found])
 
 
 def _end(args: argparse.Namespace) -> int:
@@ -141,8 +163,6 @@ def _end(args: argparse.Namespace) -> int:
     name, key = signer(config, args.key)
     book = read_book(config)
     statement = CancelStatement if args.action == "cancel" else ReviewStatement
-    said = [
-        statement(voter=name, t_us=now_us(), escalation=find_case(book, one).held.id, reason=args.reason)
-        for one in args.ids
-    ]
-    return deliver(args, config, said, key)
+    found = [find(config, book, one) for one in args.ids]
+    said = [statement(voter=name, t_us=now_us(), escalation=seen.case.held.id, reason=args.reason) for seen in found]
+    return deliver(args, config, said, key, [seen.origin for seen in found])

@@ -7,8 +7,9 @@ import json
 from typing import Any, Final
 
 from guardrail.cli import EXIT_ALLOW, positive
+from guardrail.cli._elsewhere import Seen, find, grants
 from guardrail.cli._options import where
-from guardrail.cli._review import EXITS, configuration, deliver, find_case, now_us, read_book, signer, signing
+from guardrail.cli._review import EXITS, configuration, deliver, now_us, read_book, signer, signing
 
 _ISSUE: Final = """Approve an escalation for more than the one call, within what it asked for.
 
@@ -70,14 +71,16 @@ def add(verbs: Any) -> None:
 def _list(args: argparse.Namespace) -> int:
     import msgspec
 
-    from guardrail.review._view import grant_line, grant_state
+    from guardrail.review._view import grant_line, grant_state, plain
 
-    now = now_us()
-    book = read_book(configuration(args))
-    for issued in (issued for case in book.cases() for issued in case.grants):
+    now, config = now_us(), configuration(args)
+    seen = [*(Seen(case) for case in read_book(config).cases()), *grants(config)]
+    for origin, issued in ((one.origin, issued) for one in seen for issued in one.case.grants):
         if args.all or issued.usable(now):
             facts = msgspec.to_builtins(issued) | {"state": grant_state(issued, now)}
-            print(json.dumps(facts, sort_keys=True) if args.json else grant_line(issued, now))
+            facts |= {"origin": origin} if origin else {}
+            line = grant_line(issued, now) + (f"  at {plain(origin)}" if origin else "")
+            print(json.dumps(facts, sort_keys=True) if args.json else line)
     return EXIT_ALLOW
 
 
@@ -88,7 +91,8 @@ def _issue(args: argparse.Namespace) -> int:
 
     config = configuration(args)
     name, key = signer(config, args.key)
-    held = find_case(read_book(config), args.id).held
+    seen = find(config, read_book(config), args.id)
+    held = seen.case.held
     scope = Scope(
         ops=tuple(args.op) if args.op else None,
         assets=tuple(args.asset) if args.asset else None,
@@ -104,8 +108,9 @@ def _issue(args: argparse.Namespace) -> int:
         verdict="approve",
         scope=scope,
         reason=args.reason,
+        shown=seen.shown,
     )
-    return deliver(args, config, [vote], key)
+    return deliver(args, config, [vote], key, [seen.origin])
 
 
 def _revoke(args: argparse.Namespace) -> int:
@@ -114,14 +119,15 @@ def _revoke(args: argparse.Namespace) -> int:
 
     config = configuration(args)
     name, key = signer(config, args.key)
-    grants = [issued.grant.id for case in read_book(config).cases() for issued in case.grants]
+    seen = [*(Seen(case) for case in read_book(config).cases()), *grants(config)]
+    known = {issued.grant.id: one.origin for one in seen for issued in one.case.grants}
     said: list[RevokeStatement] = []
     for wanted in args.ids:
-        found = [grant for grant in grants if grant == wanted] or [one for one in grants if one.startswith(wanted)]
+        found = [grant for grant in known if grant == wanted] or [one for one in known if one.startswith(wanted)]
         if len(found) != 1 or not wanted:
             raise ConfigError(f"`{wanted}` is the id of {len(found)} of the grants here: see `guardrail grants list`")
         said.append(RevokeStatement(voter=name, t_us=now_us(), grant=found[0], reason=args.reason))
-    return deliver(args, config, said, key)
+    return deliver(args, config, said, key, [known[one.grant] for one in said])
 
 
 def _break_glass(args: argparse.Namespace) -> int:

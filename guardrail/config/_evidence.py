@@ -68,11 +68,14 @@ class CentralConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         poll_seconds: how often it is asked for news, in seconds; notifications tell of them at once, unless one is
             lost.
         timeout_seconds: longest wait for an answer, in seconds; then it counts as cut off.
+        escalations: whether escalations of this guard can be seen and answered by way of it, and people who ask this
+            guard see those of others.
     """
 
     store: str = ""
     poll_seconds: float = 5.0
     timeout_seconds: float = 2.0
+    escalations: bool = False
 
 
 class DecisionLogConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

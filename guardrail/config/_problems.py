@@ -84,6 +84,10 @@ def _central_problems(config: Config) -> list[str]:
         problems.append("`central.store` needs `mandates.directory`: a directory of the guard's own, for what was seen")
     if config.central.store and not config.trail.store and config.trail.origin == TrailConfig().origin:
         problems.append("`central.store` needs a `trail.origin` of this guard's own: each trail has one name there")
+    if config.central.escalations and not config.central.store:
+        problems.append("`central.escalations` needs `central.store`: there is no centre without it")
+    if config.central.escalations and config.trail.store:
+        problems.append("`central.escalations` is for a trail in files: a `trail.store` has its escalations in common")
     return problems
 
 

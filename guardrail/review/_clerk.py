@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final, assert_never
 
 from guardrail.config import Config
@@ -25,6 +26,7 @@ from guardrail.review._statements import (
     VoteStatement,
     glass_digest,
     open_statement,
+    shown_of,
 )
 
 SKEW_US: Final = 300 * 1_000_000
@@ -45,6 +47,7 @@ class Clerk:
         people: public keys by the name of who owns them.
         provider: who else says who somebody is.
         barred: who may not break glass for an agent, by its id: itself by default.
+        origin: name of the trail of the desk.
     """
 
     def __init__(
@@ -53,8 +56,10 @@ class Clerk:
         people: Mapping[str, bytes],
         provider: Provider | None = None,
         barred: Callable[[str], tuple[str, ...]] = lambda agent: (alike(agent),),
+        origin: str = "",
     ) -> None:
         self._desk = desk
+        self._origin = origin
         self._barred = barred
         self._people = people
         self._provider = provider
@@ -69,7 +74,8 @@ class Clerk:
         oidc = config.review.oidc
         provider = None if oidc is None else Provider(oidc, config.path(oidc.jwks))
         holder = Holder(config)
-        return cls(desk, public_keys(config), provider, lambda agent: holder.barred(Subject(id=agent)))
+        barred = partial(_barred_by, holder)
+        return cls(desk, public_keys(config), provider, barred, config.trail.origin)
 
     def take(
         self, envelope: bytes, *, version: int | None = None, now_us: int | None = None, request: str = ""
@@ -164,6 +170,8 @@ class Clerk:
         case = self._desk.find(statement.escalation)
         if case is not None and statement.t_us < case.held.created_us - SKEW_US:
             raise Refused("stale", "the vote is older than the escalation that it is about")
+        if case is not None and statement.shown and statement.shown != shown_of(case.held, self._origin):
+            raise Refused("stale", "what was shown is not the escalation that is on record here")
         if not statement.subject:
             raise Refused("stale", "the vote does not say what was shown: it needs the digest of the escalation")
         vote = _vote_of(statement, statement.verdict, statement.scope, proof, envelope)
@@ -206,6 +214,10 @@ class Clerk:
             )
         self._desk.open(held)
         return self._desk.cast(name, _vote_of(statement, "approve", None, proof, envelope), request=request)
+
+
+def _barred_by(holder: Holder, agent: str) -> tuple[str, ...]:
+    return holder.barred(Subject(id=agent))
 
 
 def _began(case: Case, envelope: str) -> bool:

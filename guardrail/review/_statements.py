@@ -61,12 +61,14 @@ class VoteStatement(Statement, frozen=True, kw_only=True, forbid_unknown_fields=
         subject: digest over the call and the files, as they were shown.
         verdict: approve or deny.
         scope: for an approval: leave for more than this one call, within it.
+        shown: `shown_of` what they were shown; without it they have seen what is on record, and not a copy of it.
     """
 
     escalation: str
     subject: str
     verdict: Verdict
     scope: Scope | None = None
+    shown: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class CancelStatement(Statement, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="cancel"):
@@ -141,6 +143,17 @@ def open_statement(data: bytes, people: Mapping[str, bytes]) -> AnyStatement:
     except ConfigError as error:
         raise Refused("not_signed", f"the vote does not count: {error}") from None
     return statement
+
+
+def shown_of(held: Escalation, origin: str) -> str:
+    """What somebody signs who was shown a copy of an escalation: whoever carries it cannot have changed a letter.
+
+    Args:
+        held: the escalation, as it was shown.
+        origin: name of the trail that it is in.
+    """
+    said = orjson.dumps({"escalation": msgspec.to_builtins(held), "origin": origin}, option=orjson.OPT_SORT_KEYS)
+    return "sha256:" + hashlib.sha256(said).hexdigest()
 
 
 def glass_digest(envelope: str) -> str:

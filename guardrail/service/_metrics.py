@@ -151,6 +151,9 @@ def common_metrics(status: Status) -> Iterable[Metric]:
         "guardrail_central_stale", "1 if what the centre has cannot be kept here.", int(bool(status.kept))
     )
     yield GaugeMetricFamily(
+        "guardrail_central_unheard", "1 if what people said there cannot be recorded here.", int(bool(status.unheard))
+    )
+    yield GaugeMetricFamily(
         "guardrail_central_trail_refused", "1 if the centre refuses this trail.", int(bool(status.refused))
     )
     yield GaugeMetricFamily(

@@ -45,6 +45,7 @@ _MATCH: Final = _parameter("if-match", "header", "string", "Entity tag of what w
 _LIST: Final = (
     _parameter("state", "query", "string", "pending (default), approved, denied, expired, cancelled, superseded, all"),
     _parameter("cursor", "query", "string", "`next` of the page before"),
+    _parameter("origin", "query", "string", "Those of another guard, by its trail, or of all others: `*`"),
 )
 _ONE: Final = (
     _ID,
@@ -66,7 +67,7 @@ _FAULTS: Final = {
     "422": "Wider than what was asked, or a key that was used for something else",
     "429": "Too many votes were given",
     "500": "The service failed",
-    "503": "Nobody can say who asks",
+    "503": "Nobody can say who asks, or the centre does not answer",
 }
 
 
@@ -123,6 +124,9 @@ def _operation(
         "parameters": list(parameters),
         "responses": {"200": {"description": summary, "content": {JSON: {"schema": gives}}}, **faults},
     }
+    if takes is not None and scheme == REVIEWERS:
+        left = "It waits at the centre for another guard"
+        operation["responses"]["202"] = {"description": left, "content": {JSON: {"schema": gives}}}
     if takes is not None:
         operation["requestBody"] = {"required": True, "content": {JSON: {"schema": takes}}}
     return operation

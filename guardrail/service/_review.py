@@ -21,6 +21,7 @@ from guardrail.review._statements import MAX_STATEMENT_BYTES, CancelStatement, R
 from guardrail.review._view import to_dict
 from guardrail.service._bearer import Bearer
 from guardrail.service._callers import Caller, Callers
+from guardrail.service._elsewhere import Others
 from guardrail.service._events import changes
 from guardrail.service._http import Answer, Problem, Receive, Scope, Send, read_version
 from guardrail.service._respond import Request, respond
@@ -62,6 +63,7 @@ class ReviewRoutes:
         self._clerk: Clerk = guard.clerk
         self._people = Bearer(token, "the reviewers' token")
         self._callers = callers
+        self._others = Others(guard)
 
     def owns(self, path: str) -> bool:
         """Whether a path is answered here."""
@@ -95,7 +97,7 @@ class ReviewRoutes:
     async def _read(self, request: Request) -> Answer | None:
         request.needs("GET")
         if request.path == "/v1/escalations":
-            return self._list(request.query)
+            return await asyncio.to_thread(self._list, request.query)
         if request.path == "/v1/escalations/events":
             await send_events(request, changes(self._desk, request.headers.get(b"last-event-id", b"")))
             return None
@@ -118,6 +120,8 @@ class ReviewRoutes:
         state, cursor = query.get("state", "pending"), query.get("cursor", "")
         if state not in _STATES:
             raise Problem("malformed", f"`state` must be one of {', '.join(_STATES)}")
+        if "origin" in query:
+            return self._others.page(query["origin"], state)
         now = self._desk.clock()
         cases = self._desk.cases()
         start = next((at + 1 for at, case in enumerate(cases) if case.held.id == cursor), 0) if cursor else 0
@@ -127,6 +131,10 @@ class ReviewRoutes:
         return _json({"escalations": [to_dict(case, now) for case in page], "next": more})
 
     async def _show(self, name: str, headers: Mapping[bytes, bytes]) -> Answer:
+        if self._desk.find(name) is None:
+            away = await asyncio.to_thread(self._others.show, name)
+            if away is not None:
+                return away
         case = self._known(name)
         known = _version(headers, b"if-none-match")
         wait = _WAIT.search(headers.get(b"prefer", b"").decode("latin-1"))
@@ -153,6 +161,10 @@ class ReviewRoutes:
         if key and (before := self._desk.requested(key)) is not None:
             return self._again(before, digest)
         known = self._desk.find(str(about))
+        if known is None and self._desk.grant(str(about)) is None:
+            away = self._others.take(statement, body)
+            if away is not None:
+                return away
         if known is not None and any(vote.envelope == body.decode("ascii", "replace") for vote in known.votes):
             return self._shown(known)
         version, request = _version(headers, b"if-match"), f"{key}.{digest}" if key else ""

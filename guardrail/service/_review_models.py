@@ -43,6 +43,9 @@ class CaseView(msgspec.Struct, frozen=True, kw_only=True, rename={"held": "escal
         grants: what was given.
         review_due_us: until when somebody has to look at a break-glass, in microseconds since the epoch.
         review_overdue: whether that time is over.
+        origin: name of the trail of the guard that asks, if it is another one.
+        shown: for one of another guard: what a vote has to say besides, a digest over `escalation` and `origin`.
+        left: whether a statement waits at the centre for that guard, and nobody knows yet what comes of it.
     """
 
     id: str
@@ -54,6 +57,9 @@ class CaseView(msgspec.Struct, frozen=True, kw_only=True, rename={"held": "escal
     grants: tuple[Grantable, ...]
     review_due_us: int | msgspec.UnsetType = msgspec.UNSET
     review_overdue: bool | msgspec.UnsetType = msgspec.UNSET
+    origin: str | msgspec.UnsetType = msgspec.UNSET
+    shown: str | msgspec.UnsetType = msgspec.UNSET
+    left: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec import UNSET
+
 from guardrail.errors import ConfigError, GuardrailError
 from guardrail.names import same
 from guardrail.review import Refused
@@ -28,6 +30,7 @@ from guardrail.review._statements import (
     RevokeStatement,
     VoteStatement,
 )
+from guardrail.service._elsewhere import Others
 from guardrail.service._http import Answer, Problem, Receive, Scope, Send, read_body, read_version
 from guardrail.service._post import Post, send
 from guardrail.service._respond import Request
@@ -103,7 +106,8 @@ class Console:
         self._provider = Provider(oidc, guard.config.path(oidc.jwks))
         self._signin = SignIn(settings, oidc, post)
         self._sessions = Sessions(settings.session_seconds, clock)
-        self._pages = Pages(guard)
+        self._others = Others(guard)
+        self._pages = Pages(guard, self._others)
         self._templates = Templates()
         self._secure = settings.url.startswith("https://")
         # A browser sends a cookie of this name only over TLS, to this host alone, and no subdomain can set it.
@@ -225,12 +229,27 @@ class Console:
     ) -> Answer:
         signed = envelope(statement, token)
         try:
-            case = await asyncio.to_thread(self._guard.clerk.take, signed, version=version)
-        except GuardrailError as error:
+            session.said = await asyncio.to_thread(self._take, statement, signed, version)
+        except (GuardrailError, Problem) as error:
             session.said = f"Nothing was recorded: {error}."
-        else:
-            session.said = f"Recorded. The escalation is {case.state_at(self._guard.desk.clock())} now."
         return _redirect(back)
+
+    def _take(self, statement: AnyStatement, signed: bytes, version: int | None) -> str:
+        """Have a statement recorded, here or by the guard that asked; what came of it, in words."""
+        desk = self._guard.desk
+        about = getattr(statement, "escalation", "")
+        if isinstance(statement, RevokeStatement):
+            known = desk.grant(statement.grant) is not None
+        else:
+            known = desk.find(about) is not None
+        brought = None if known else self._others.bring(statement, signed)
+        if brought is None:
+            case = self._guard.clerk.take(signed, version=version)
+        elif brought.left:
+            return f"Left at the centre for {brought.away.origin}, which has not answered yet."
+        else:
+            case = brought.case
+        return f"Recorded. The escalation is {case.state_at(desk.clock())} now."
 
     def _role(self, name: str) -> Role | None:
         lists: tuple[tuple[Role, tuple[str, ...]], ...] = (
@@ -325,6 +344,7 @@ def _statement(name: str, what: str, voter: str, form: dict[str, str], now_us: i
         escalation=name,
         subject=form.get("subject", ""),
         verdict="approve" if verdict == "approve" else "deny",
+        shown=form.get("shown") or UNSET,
     )
 
 

@@ -15,16 +15,18 @@ from typing import TYPE_CHECKING, Any, Final
 from guardrail import __version__
 from guardrail.analysis import Parity
 from guardrail.audit.reading import Selection, fields
-from guardrail.errors import GuardrailError
+from guardrail.errors import GuardrailError, TrailError
 from guardrail.policy import refusal
 from guardrail.review import Case
 from guardrail.review._machine import subject_of
+from guardrail.review._statements import shown_of
 from guardrail.review._view import grant_state, lifted_too
 from guardrail.service.console._drawing import drawing
 from guardrail.service.console._reading import WINDOW, Line, Reading
 
 if TYPE_CHECKING:
     from guardrail.guard import Guard
+    from guardrail.service._elsewhere import Others
 
 DECIDED: Final = 25
 """How many escalations that were decided are listed below those that wait."""
@@ -50,10 +52,12 @@ class Pages:
 
     Args:
         guard: what they are about.
+        others: what waits at other guards.
     """
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: Guard, others: Others) -> None:
         self._guard = guard
+        self._others = others
         self._reading = Reading(guard.config)
 
     @property
@@ -71,21 +75,43 @@ class Pages:
         now = self._guard.desk.clock()
         cases = self._guard.desk.cases()
         # Broken glass that nobody has looked at waits for people as well.
-        waiting = [case for case in cases if case.state_at(now) == "pending" or case.review_due_us is not None]
+        waiting = [case for case in cases if _waits(case, now)]
         waiting.sort(key=lambda case: (not case.held.critical, case.held.expires_us))
-        others = [case for case in cases if case.state_at(now) != "pending" and case.review_due_us is None]
+        others = [case for case in cases if not _waits(case, now)]
         others.sort(key=lambda case: -(case.decided_us or case.held.expires_us))
         return {
             "waiting": [self._row(case, now) for case in waiting],
             "decided": [self._row(case, now) for case in others[:DECIDED]],
             "now_us": now,
+            **self._elsewhere(now),
         }
+
+    def _elsewhere(self, now: int) -> Values:
+        """What waits at other guards, and why that is not all of it."""
+        try:
+            found = self._others.waiting()
+        except TrailError as error:
+            return {"elsewhere": [], "not_shown": [f"escalations of other guards are not shown: {error}"]}
+        cases = sorted(
+            ((away.origin, away.case) for away in found if away.case is not None and _waits(away.case, now)),
+            key=lambda pair: (not pair[1].held.critical, pair[1].held.expires_us),
+        )
+        wrong = [
+            f"{away.escalation} is not what the guard of {away.origin} has signed: {away.why}"
+            for away in found
+            if away.case is None
+        ]
+        rows = [self._row(case, now) | {"origin": origin} for origin, case in cases[:MAX_LISTED]]
+        return {"elsewhere": rows, "not_shown": wrong[:MAX_LISTED]}
 
     def case(self, name: str) -> Values:
         """One escalation: what it would do, on what, who asks, what was said, and what that agent did before."""
-        case = self._guard.desk.find(name)
+        case, origin = self._guard.desk.find(name), ""
         if case is None:
-            raise Missing(f"there is no escalation `{name[:64]}` here: it may have been forgotten")
+            away = self._others.find(name)
+            if away is None or away.case is None:
+                raise Missing(f"there is no escalation `{name[:64]}` here: it may have been forgotten")
+            case, origin = away.case, away.origin
         now = self._guard.desk.clock()
         moves = drawing(case.held.view)
         assets = dict.fromkeys((*case.held.assets, *(move.asset for move in moves if move.asset)))
@@ -98,7 +124,10 @@ class Pages:
             "cut": int(case.held.view.get("args_bytes", 0)) > len(str(case.held.view.get("args", "")).encode()),
             "subject": subject_of(case.held),
             "assets": [self._asset(asset) for asset in assets],
-            "history": self._history(case.held.agent),
+            # What its agent did before is in the trail of its own guard.
+            "history": [] if origin else self._history(case.held.agent),
+            "origin": origin,
+            "shown": shown_of(case.held, origin) if origin else "",
             "grants": [(issued, grant_state(issued, now)) for issued in case.grants],
             "now_us": now,
         }
@@ -251,6 +280,10 @@ class Pages:
 
     def _history(self, agent: str) -> list[Values]:
         return [_told(line) for line in self._reading.find(Selection(agents=(agent,)), self.size, HISTORY)]
+
+
+def _waits(case: Case, now: int) -> bool:
+    return case.state_at(now) == "pending" or case.review_due_us is not None
 
 
 def _told(line: Line) -> Values:
