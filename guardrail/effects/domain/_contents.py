@@ -15,6 +15,7 @@ from typing import Any, Final
 from guardrail.effects.domain._made import GONE, UNKNOWN, Entry, Made, folders, joined
 from guardrail.effects.keys._edit import apply
 from guardrail.model import Edit, Op, Resource
+from guardrail.patterns import lazy
 
 CONTENT_OPS: Final = frozenset(("create", "write", "append", "truncate", "delete", "rename", "copy", "link", "mount"))
 """Operations after which a file may hold something else, or a name mean another file."""
@@ -267,7 +268,7 @@ class Contents(Made):
         if name in self._made:
             data = self.made(path)
             return data if data is not None and len(data) <= limit else None
-        return None if self.changed(path) else self._look(path, limit)
+        return None if (self._made or self._vague) and self.changed(path) else self._look(path, limit)
 
     def _now(self, name: str) -> Entry:
         entry = self._made.get(name)
@@ -287,9 +288,13 @@ class Contents(Made):
 
     def _name(self, path: str) -> str:
         """The one spelling of a path; `..` behind a link leads elsewhere than its text says."""
-        if "//" not in path and "/." not in path and path[-1:] != "/":
+        if "//" not in path and path[-1:] != "/" and ("/." not in path or _DOTS.search(path) is None):
             return path
         return self._view.identity(path) if ".." in path else posixpath.normpath(path)
+
+
+_DOTS: Final = lazy(r"/\.(?:[./]|$)")
+"""Where a part of a path may stand for no name of its own, or for the directory above."""
 
 
 def as_edit(data: bytes | None) -> Edit | None:
