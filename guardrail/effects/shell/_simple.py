@@ -237,7 +237,7 @@ def _run(
         shell.errexit = shell.errexit or (name == "set" and any(_may_exit(field.text) for field in vector[1:]))
     if state.opened and not stdin.connected:
         stdin = Stream(sources=state.opened, connected=True)  # `exec <f` gave it to everything after it
-    call = Call(shell, name, vector[1:], state=state, cwd=cwd, stdin=stdin, span=span)
+    call = Call(shell, name, vector[1:], state, cwd, stdin, span)
     said = _complained(shell, vector, state) if is_laden(vector) else ()
     diverted = shell.diverted
     if state.modes and "failglob" in state.modes and any(field.glob is not None or field.many for field in vector):
