@@ -35,7 +35,9 @@ class Contents(Made):
 
     def put(self, path: str, data: bytes | None) -> None:
         """A file now has this content; None if what it holds is not known."""
-        name = self._name(path)
+        self._put(self._name(path), data)
+
+    def _put(self, name: str, data: bytes | None) -> None:
         entry = UNKNOWN
         if data is not None:
             self._room -= len(data)
@@ -124,16 +126,17 @@ class Contents(Made):
         if place.path is None:
             self._vaguely(place)
             return
+        name = self._name(place.path)
         data = None
         if edit is not None:
             if edit.kind == "whole":
                 data = apply(edit, None)
             else:
-                before = self._now(self._name(place.path))
+                before = self._now(name)
                 known = before.gone or (before.data is not None and before.sure)
                 data = apply(edit, before.data) if known else None
-        self.put(place.path, data)
-        self._forget_below(self._name(place.path))
+        self._put(name, data)
+        self._forget_below(name)
 
     def _remove(self, place: Resource) -> None:
         if place.path is None:

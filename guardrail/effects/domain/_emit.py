@@ -281,9 +281,7 @@ class Emitter:
             raise Bound("too many effects")
         if span is not self._span or spec != self._origin.spec:
             self._comes_from(spec, span)
-        effects.append(
-            Effect(op="mention", resource=resource, modality="may", precision="opaque", origin=self._origin)
-        )
+        effects.append(Effect(op="mention", resource=resource, modality="may", precision="opaque", origin=self._origin))
 
     def _comes_from(self, spec: str, span: tuple[int, int]) -> None:
         """Where the effects from here on come from: most come from where the one before did."""
