@@ -40,13 +40,15 @@ class Form(RowReader):
 
     __slots__ = (
         "_alarm", "_alarming_keys", "_allowed", "_below", "_chain", "_deep", "_flat", "_known", "_levels", "_when",
-        "conditional", "lines",
+        "conditional", "lines", "needed",
     )  # fmt: skip
 
     def __init__(self, spec: ToolSpec) -> None:
         super().__init__(spec)
         self._when = tuple((Selector(text), _choices(value)) for text, value in spec.when.items())
         self.conditional = bool(self._when)
+        # Without any of these arguments it does not apply.
+        self.needed = frozenset(selector.steps[0] for selector, choices in self._when if _ABSENT not in choices)
         self._alarm = tuple((Selector(text), _choices(value)) for text, value in spec.alarm.items())
         # Without one of these arguments nothing is alarming; none are noted where an item of a list may be.
         flat = not any(selector.base for selector, _ in self._alarm)

@@ -60,10 +60,11 @@ def _spaced(text: str) -> list[Simple | str] | None:
     for raw in (*text.split(" "), ";"):
         end = at + len(raw)
         if raw in _SIGNS:
-            if not _is_name(words[0]):
+            first = words[0]
+            if "=" in (name := first.plain or "") or name in _OTHERWISE:
                 return None
-            begin, stop = words[0].start, words[-1].end
-            items += (Simple(words=tuple(words), assigns=(), redirects=(), start=begin, end=stop), raw)
+            found = Simple(words=tuple(words), assigns=(), redirects=(), start=first.start, end=words[-1].end)
+            items += (found, raw)
             words = []
         elif raw:
             words.append(Word(parts=(Text(text=raw),), start=at, end=end, plain=raw))

@@ -285,6 +285,8 @@ def _parse(name: str, args: Mapping[str, Any], table: ToolTable, depth: int) -> 
     reason = "no known form of this tool"
     parts: tuple[Operation, ...] = ()
     for form in forms:
+        if form.needed and form.needed.isdisjoint(args):
+            continue
         if form.lines and (line := form.line(args)) is not None:
             return line
         if not form.conditional or form.applies(args):

@@ -51,7 +51,10 @@ class Parsed:
 
     def value(self, name: str) -> Field | None:
         """The last value of an option."""
-        return next((field for option, _, field in reversed(self.values) if option == name), None)
+        for option, _, field in reversed(self.values):
+            if option == name:
+                return field
+        return None
 
     def values_of(self, name: str) -> list[Field]:
         """All values of an option, in order."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from guardrail.effects.catalogue._spec import specs
@@ -18,6 +18,7 @@ from guardrail.effects.code._scripts import written_files
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import paths_in
 from guardrail.effects.domain._values import Field
+from guardrail.model import Effect
 from guardrail.patterns import lazy
 
 MAX_DESCRIPTIONS: Final = 32
@@ -51,17 +52,13 @@ def note_described(call: Call, before: int) -> None:
         before: how many effects there were when it began.
     """
     head = call.name.partition(" ")[0].rpartition("/")[2]
+    spec = specs().get(head)
+    obeys = spec.entry.obeys if spec is not None else ""
+    if not (obeys or _is_unknown(call.shell.emit.effects[before:])):
+        return
     # A module of Python is the program of that name.
     module = next((name.text for flag, name in itertools.pairwise(call.args) if flag.text == "-m"), head)
     writes = head in _WRITERS or (head.startswith("python") and module in _WRITERS)
-    spec = specs().get(head)
-    unknown = any(
-        effect.op == "exec_opaque" and effect.attrs.get("code") == "program"
-        for effect in call.shell.emit.effects[before:]
-    )
-    obeys = spec.entry.obeys if spec is not None else ""
-    if not (unknown or obeys):
-        return
     if obeys:
         for text in call.given_texts():
             call.mention_text(text)
@@ -72,6 +69,14 @@ def note_described(call: Call, before: int) -> None:
             call.opaque("program", reason="more files of the session's than are looked at", attrs={"authored": True})
             return
         _name(call, path, reads=reads and not writes, writes=writes)
+
+
+def _is_unknown(effects: Sequence[Effect]) -> bool:
+    """A program ran that is not looked into."""
+    for effect in effects:  # no generator: this is asked of every stage of a pipeline  # noqa: SIM110
+        if effect.op == "exec_opaque" and effect.attrs.get("code") == "program":
+            return True
+    return False
 
 
 def _told(call: Call, *, around: bool, texts: bool = False) -> Iterator[str]:

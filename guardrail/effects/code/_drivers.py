@@ -165,19 +165,18 @@ def _note_files(call: Call, name: str) -> None:
             # What recipes run is not looked into; tests and modules of the session's are.
             project_code(call, name, call.args)
     folders = list(_folders(call))
-    home = call.shell.expand.lookup("HOME", call.state, {})[0]
+    home = call.shell.expand.lookup("HOME", call.state, {})[0] if name in _AT_HOME else TOP
     for file in _OWN.get(name, ()):
-        if file.startswith("~/"):
-            if TOP not in home:
-                _note(call, Field(text=home + file[1:]))
-            continue
-        for folder in folders:
+        for folder in folders if file[:2] != "~/" else ():
             _note(call, Field(text=f"{folder}{file}"))
+        if file[:2] == "~/" and TOP not in home:
+            _note(call, Field(text=home + file[1:]))
     if name in _TAKES:
         for field in _given(call):
             _note(call, field)
-    _settings(call, name, folders, home)
-    for folder in folders:
+    if name in _SETTINGS or name in _PROVISIONING:
+        _settings(call, name, folders, home)
+    for folder in folders if name in TASKS else ():
         run_tasks(call, name, folder)
 
 
@@ -256,8 +255,9 @@ def _note(call: Call, field: Field) -> None:
     place = call.place(field)
     if place.path is None:
         return
-    changed = call.shell.emit.wrote(place.path)
-    if changed or call.shell.view.kind(place.path) == "file":
+    shell = call.shell
+    changed = bool(shell.emit.made) and shell.emit.wrote(place.path)
+    if changed or shell.view.kind(place.path) == "file":
         call.script(place, authored=changed)
 
 
@@ -281,6 +281,12 @@ _SETTINGS: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(("pip", "pip3", "pipx", "uv", "build", "tox", "poetry", "hatch", "pdm"), ("pyproject.toml",)),
 }
 """Program -> files with settings which it heeds."""
+
+
+_AT_HOME: Final = frozenset(
+    name for table in (_OWN, _SETTINGS) for name, files in table.items() if any(file[0] in "~." for file in files)
+)
+"""Programs that may have such files in the home."""
 
 
 def _settings(call: Call, name: str, folders: Sequence[str], home: str) -> None:

@@ -48,16 +48,18 @@ def run_nested(call: Call) -> None:
         scripts(call, call.args)
     if call.name in _ELSEWHERE:
         return
+    environment = head in _ENVIRONMENTS
     for index, field in enumerate(call.args):
-        if (head in _ENVIRONMENTS and field.text in PROJECTS) or _runs_code(call.args[index : index + 2]):
+        starts = environment and field.text in PROJECTS
+        if starts or (interpreter_of(field.text.rpartition("/")[2]) and _runs_code(call.args[index : index + 2])):
             with call.perhaps():
                 call.shell.again(call, call.args[index:], external=True)
             return
 
 
 def _runs_code(words: Sequence[Field]) -> bool:
-    """An interpreter, and code or a script for it."""
-    if len(words) < 2 or not words[0].known or interpreter_of(words[0].text.rpartition("/")[2]) is None:
+    """An interpreter, with code or a script for it."""
+    if len(words) < 2 or not words[0].known:
         return False
     text = words[1].text
     return _CODE_OPTION.fullmatch(text) is not None or _SCRIPT.search(text) is not None

@@ -102,6 +102,8 @@ def project_code(call: Call, name: str, args: Sequence[Field]) -> None:
         name: what it is called.
         args: its arguments.
     """
+    if not (call.shell.emit.made or call.shell.written_before):
+        return  # nothing there is the session's
     note_start(call)
     files = written_files(call, "")
     if files is not None and next(files, None) is None:

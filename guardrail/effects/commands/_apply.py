@@ -57,12 +57,7 @@ def apply_spec(call: Call, parsed: Parsed) -> Stream:
         Its output.
     """
     spec, entry = parsed.spec, parsed.spec.entry
-    if parsed.values:
-        _listed(call, parsed)
-        roles = [(role, field) for _, role, field in parsed.values]
-        roles += operand_roles(entry, parsed)
-    else:
-        roles = operand_roles(entry, parsed)
+    roles = operand_roles(entry, parsed) if not parsed.values else _every_role(call, parsed)
     reveals = "digest" if spec.digest and parsed.flags & spec.digest else entry.reveals
     reveals = by_mode(parsed, "reveals", reveals) if spec.modes else reveals
     recursive = spec.always or not parsed.flags.isdisjoint(spec.recursive)
@@ -95,6 +90,12 @@ def apply_spec(call: Call, parsed: Parsed) -> Stream:
     if reveals in ("none", "digest"):
         return NOTHING if reveals == "none" and entry.stdin == "none" else SOMETHING
     return Stream(sources=carried, flow=call.stdin.flow, text=None)
+
+
+def _every_role(call: Call, parsed: Parsed) -> list[tuple[str, Field]]:
+    """Each value of an option with its role, and each operand; further operands may stand in files."""
+    _listed(call, parsed)
+    return [*((role, field) for _, role, field in parsed.values), *operand_roles(parsed.spec.entry, parsed)]
 
 
 def _listed(call: Call, parsed: Parsed) -> None:

@@ -37,25 +37,26 @@ def cp(call: Call, parsed: Parsed) -> Stream:
     recursive = parsed.has("--recursive", "--archive", "-R")
     link = parsed.has("--link", "--symbolic-link")
     keeps = (recursive or parsed.has(*_KEEPING)) and not parsed.has("--dereference", "-L")
+    whole, replacing = parsed.has("--parents"), parsed.has(*_REPLACING)
     for source in sources:
         origins = call.origins(source, recursive=recursive)
-        for name in destinations(call, source, target, into, parsed.has("--parents")):
+        for name in destinations(call, source, target, into, whole):
             # What stands there, if only a link, is taken away or put aside before anything is written.
-            place = call.place(name, recursive=recursive, nofollow=parsed.has(*_REPLACING))
+            place = call.place(name, recursive=recursive, nofollow=replacing)
             if place.path in STREAMS:
                 for origin in origins:
                     call.emit("read", origin, attrs={"reveals": "content"})
                 if place.path == "/dev/stderr":
                     call.shell.divert(origins)
                 continue
-            attrs = {"symbolic": True} if parsed.has("--symbolic-link") else None
+            attrs = {"symbolic": True} if link and parsed.has("--symbolic-link") else None
             edit = None if link else _copied(call, source, parsed, _PLAIN_CP)
             for origin in origins:
                 with call.perhaps(_spares(call, parsed, place)):
                     call.emit("link" if link else "copy", origin, place, attrs=attrs, edit=edit)
                 if keeps and not link and origin.path is not None and call.shell.contents.links(origin.path):
                     call.shell.emit.moves(place, origin, copied=not call.shell.contents.is_link(origin.path))
-            if parsed.has("--remove-destination", "--force") and call.kind(place) is not None and link:
+            if link and parsed.has("--remove-destination", "--force") and call.kind(place) is not None:
                 call.emit("delete", call.place(name, nofollow=True))
             if not link:
                 with call.perhaps(_spares(call, parsed, place)):

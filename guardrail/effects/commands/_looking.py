@@ -32,7 +32,7 @@ def group(call: Call, parsed: Parsed) -> Stream:
 
 def builder(call: Call, parsed: Parsed) -> Stream:
     """A tool that does what its spec says, and beyond that what files and plugins tell it."""
-    if call.args and all(field.text in _ASKING for field in call.args):
+    if call.args and call.args[0].text in _ASKING and all(field.text in _ASKING for field in call.args):
         return SOMETHING
     if parsed.flags & (parsed.spec.look - {"--help", "--version"}) and not parsed.unknown:
         return apply_spec(call, parsed)

@@ -333,7 +333,9 @@ class Call(Invocation):
         self._name(text, set())
 
     def _name(self, text: str, seen: set[Resource | str]) -> None:
-        if text == TOP:
+        if text.isalnum() and self.cwd is not None and self.cwd.isascii() and len(text) <= MAX_NAME:
+            named = place(text, self.cwd, None, "any")  # it has no mark that is looked for below
+        elif text == TOP:
             named = Resource(kind="any", pattern="**")
         elif text.strip("-") == "" or "\0" in text or len(text) > MAX_NAME:
             return

@@ -15,6 +15,7 @@ from typing import Any, Final
 from guardrail.effects.domain._made import GONE, UNKNOWN, Entry, Made, folders, joined
 from guardrail.effects.keys._edit import apply
 from guardrail.model import Edit, Op, Resource
+from guardrail.patterns import lazy
 
 CONTENT_OPS: Final = frozenset(("create", "write", "append", "truncate", "delete", "rename", "copy", "link", "mount"))
 """Operations after which a file may hold something else, or a name mean another file."""
@@ -34,7 +35,9 @@ class Contents(Made):
 
     def put(self, path: str, data: bytes | None) -> None:
         """A file now has this content; None if what it holds is not known."""
-        name = self._name(path)
+        self._put(self._name(path), data)
+
+    def _put(self, name: str, data: bytes | None) -> None:
         entry = UNKNOWN
         if data is not None:
             self._room -= len(data)
@@ -123,16 +126,17 @@ class Contents(Made):
         if place.path is None:
             self._vaguely(place)
             return
+        name = self._name(place.path)
         data = None
         if edit is not None:
             if edit.kind == "whole":
                 data = apply(edit, None)
             else:
-                before = self._now(self._name(place.path))
+                before = self._now(name)
                 known = before.gone or (before.data is not None and before.sure)
                 data = apply(edit, before.data) if known else None
-        self.put(place.path, data)
-        self._forget_below(self._name(place.path))
+        self._put(name, data)
+        self._forget_below(name)
 
     def _remove(self, place: Resource) -> None:
         if place.path is None:
@@ -267,7 +271,7 @@ class Contents(Made):
         if name in self._made:
             data = self.made(path)
             return data if data is not None and len(data) <= limit else None
-        return None if self.changed(path) else self._look(path, limit)
+        return None if (self._made or self._vague) and self.changed(path) else self._look(path, limit)
 
     def _now(self, name: str) -> Entry:
         entry = self._made.get(name)
@@ -287,9 +291,13 @@ class Contents(Made):
 
     def _name(self, path: str) -> str:
         """The one spelling of a path; `..` behind a link leads elsewhere than its text says."""
-        if "//" not in path and "/." not in path and path[-1:] != "/":
+        if "//" not in path and path[-1:] != "/" and ("/." not in path or _DOTS.search(path) is None):
             return path
         return self._view.identity(path) if ".." in path else posixpath.normpath(path)
+
+
+_DOTS: Final = lazy(r"/\.(?:[./]|$)")
+"""Where a part of a path may stand for no name of its own, or for the directory above."""
 
 
 def as_edit(data: bytes | None) -> Edit | None:

@@ -172,7 +172,8 @@ class Emitter:
             edit = self.contents.whole(place.path) if place.path is not None else None
         if self._muted:
             return
-        if len(self.effects) >= self.limits.effects:
+        effects = self.effects
+        if len(effects) >= self.limits.effects:
             raise Bound("too many effects")
         if precision is None:
             precision = "exact" if resource.path is not None else _precision(resource)
@@ -181,7 +182,7 @@ class Emitter:
                 precision = other if other != "exact" else precision
         if span is not self._span or spec != self._origin.spec:
             self._comes_from(spec, span)
-        self.effects.append(
+        effects.append(
             Effect(
                 op=op,
                 resource=resource,
@@ -197,7 +198,7 @@ class Emitter:
         if op in MUTATING:
             self._meant(op, resource, target, spec=spec, span=span, may=may)
         if self.moved and op not in _LEAVING:
-            self._by_old_names(self.effects[-1])
+            self._by_old_names(effects[-1])
         if moved is not None:
             self.moves(moved, resource)
 
@@ -275,19 +276,12 @@ class Emitter:
         """Add that a word names something, as `add` would: no effect is said more often."""
         if self._muted:
             return
-        if len(self.effects) >= self.limits.effects:
+        effects = self.effects
+        if len(effects) >= self.limits.effects:
             raise Bound("too many effects")
         if span is not self._span or spec != self._origin.spec:
             self._comes_from(spec, span)
-        self.effects.append(
-            Effect(
-                op="mention",
-                resource=resource,
-                modality="may",
-                precision="opaque",
-                origin=self._origin,
-            )
-        )
+        effects.append(Effect(op="mention", resource=resource, modality="may", precision="opaque", origin=self._origin))
 
     def _comes_from(self, spec: str, span: tuple[int, int]) -> None:
         """Where the effects from here on come from: most come from where the one before did."""

@@ -58,6 +58,10 @@ _FOLLOWING: Final = {
 """Commands that go through symbolic links in a tree: always (no letter), or with this option letter or word."""
 
 
+_REOPENING: Final = frozenset(("truncate", "set_times", "set_security"))
+"""Operations that a name of a descriptor passes on to the file that is open there."""
+
+
 class Invocation:
     """A command with its arguments.
 
@@ -78,7 +82,6 @@ class Invocation:
         shell: Interpreter,
         name: str,
         args: tuple[Field, ...],
-        *,
         state: State,
         cwd: str | None,
         stdin: Stream,
@@ -110,7 +113,7 @@ class Invocation:
         """Add one effect of this command."""
         if resource.recursive and self.follows():
             attrs = {**(attrs or {}), "follows": True}
-        if op in ("truncate", "set_times", "set_security"):
+        if op in _REOPENING:
             self.shell.emit.reopened(op, resource, spec=self.name, span=self.span)
         self.shell.emit.add(
             op,

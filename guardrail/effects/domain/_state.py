@@ -68,8 +68,7 @@ class State:
 
     def assume(self, other: State) -> None:
         """Take over everything from another state."""
-        self.vars = dict(other.vars)
-        self.functions = dict(other.functions)
+        self.vars, self.functions = other.vars.copy(), other.functions.copy()
         self.cwds, self.args = other.cwds, other.args
         self.path, self.ifs, self.globs = other.path, other.ifs, other.globs
         self.sinks, self.opened = other.sinks, other.opened

@@ -119,10 +119,10 @@ def settle(state: State, ends: Sequence[State]) -> None:
     state.assume(end)
 
 
-def is_edit(parts: Sequence[Part], state: State, view: FileView) -> bool:
-    """Of `sed`: `s/x/$(date +%F)/` is a substitution, and no path, where no directory is called so."""
+def is_edit(head: str | None, parts: Sequence[Part], state: State, view: FileView) -> bool:
+    """To `sed`, `s/x/$(date +%F)/` is a substitution, and no path, where no directory is called so."""
     first, last = parts[0], parts[-1]
-    if not isinstance(first, Text) or not isinstance(last, Text):
+    if head != "sed" or not isinstance(first, Text) or not isinstance(last, Text):
         return False
     slashed = first.text.startswith("s/") and last.text in ("/", "/g")
     return slashed and all(cwd is not None and view.kind(f"{cwd}/s") is None for cwd in state.cwds)

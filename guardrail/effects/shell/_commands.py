@@ -41,22 +41,21 @@ def run_command(call: Call, vector: Sequence[Field], *, functions: bool = True, 
     """The effects of one command, and its output.
 
     Args:
-        call: the command; its name and arguments are taken from `vector`.
-        vector: name and arguments.
+        call: the command, with its arguments; its name is taken from `vector`.
+        vector: name and the same arguments.
         functions: shell functions may have that name (not so after `command`).
         builtins: so may builtins (not so after `env`).
     """
-    out = _meant(call, vector, functions=functions, builtins=builtins)
+    out = _meant(call, vector, functions, builtins)
     if not call.printed:
         return out
     sources = merge(out.sources, call.printed)
     return msgspec.structs.replace(out, text=None, listed=(), table="", sources=sources, connected=False)
 
 
-def _meant(call: Call, vector: Sequence[Field], *, functions: bool, builtins: bool) -> Stream:
+def _meant(call: Call, vector: Sequence[Field], functions: bool, builtins: bool) -> Stream:
     """The same, but for what the command itself wrote to a name of its standard output."""
     head = vector[0]
-    call.args = tuple(vector[1:])
     if not head.known or head.sources or not head.text:
         call.name = "?"
         return call.opaque("dynamic", reason="the command's name is not known", words=vector)
@@ -85,15 +84,16 @@ def _of_environment(call: Call, head: Field, name: str) -> bool:
 
 def known_command(call: Call, name: str) -> Stream:
     """A command that is what its name says, and whatever the session wrote of what it may run."""
-    before, call.name = len(call.shell.emit.effects), name
-    out = _known(call, name)
     shell = call.shell
-    if shell.emit.made or shell.written_before or name in STARTING:
+    emit = shell.emit
+    before, call.name = len(emit.effects), name
+    out = _known(call, name)
+    if emit.made or shell.written_before or name in STARTING:
         note_handed(call, before)
         note_described(call, before)
     elif call.stdin is not SOMETHING or shell.handed:
         note_described(call, before)
-    if shell.emit.made or name in TAKING:
+    if emit.made or name in TAKING:
         note_placed(call, before)
     return _fetched(call, before, out)
 
@@ -154,14 +154,15 @@ def _known(call: Call, name: str) -> Stream:
     if call.state.vars:
         by_variables(call, parsed)
     family = FAMILIES.get(spec.entry.code)
+    emit = call.shell.emit
     if parsed.unknown:
         # An unknown option may take the next word: the effects below are one reading, the mentions cover the other.
         call.opaque("program", reason=f"option {parsed.unknown[0].text[:40]} is not known")
-        call.shell.emit.maybe += 1
+        emit.maybe += 1
     try:
         if parsed.injected and (spec.effectful or spec.entry.code):
             _injected(call, spec.effectful)
-        before, cwd = len(call.shell.emit.effects), call.cwd
+        before, cwd = len(emit.effects), call.cwd
         if family is None:
             out = apply_spec(call, parsed)
         else:
@@ -170,7 +171,7 @@ def _known(call: Call, name: str) -> Stream:
         return passed(call, parsed, before, out)
     finally:
         if parsed.unknown:
-            call.shell.emit.maybe -= 1
+            emit.maybe -= 1
 
 
 def _is_store(call: Call, name: str) -> bool:

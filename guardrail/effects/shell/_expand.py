@@ -250,8 +250,8 @@ class Expander(Lookup):
                 piece = self._expanded(part, found, state, piece, done)
             else:
                 text, sources, many = self._part(part, state, chosen, span)
-                if vanishes(parts, index, text) and not (self._head == "sed" and is_edit(parts, state, self.view)):
-                    text = TOP
+                edit = is_edit(self._head, parts, state, self.view)
+                text = TOP if not edit and vanishes(parts, index, text) else text
                 if not piece.text and text == TOP:
                     piece.outer = is_outer(part, state)
                 if sources and veiled and text and not isinstance(part, Process):

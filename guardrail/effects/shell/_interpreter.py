@@ -226,7 +226,7 @@ class Interpreter:
         span: tuple[int, int],
     ) -> Call:
         """A command about to run."""
-        return Call(self, name, args, state=state, cwd=cwd, stdin=stdin, span=span)
+        return Call(self, name, args, state, cwd, stdin, span)
 
     def again(
         self,

@@ -70,9 +70,13 @@ _LOOKING: Final = frozenset(("read", "list", "exec", "env", "net_recv", "mention
 
 def _with_text(call: Call, parsed: Parsed, out: Stream) -> Stream:
     """The output of a filter, where its input and its words are known."""
-    if out.text is not None or not all(field.known for field in call.args):
+    if out.text is not None:
         return out
-    args = [field.text for field in call.args]
+    args: list[str] = []
+    for field in call.args:
+        if not field.known:
+            return out
+        args.append(field.text)
     if call.name in FILTERS:
         text = _of_filter(call, parsed.operands, args)
     else:

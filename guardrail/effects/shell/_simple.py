@@ -237,8 +237,9 @@ def _run(
         shell.errexit = shell.errexit or (name == "set" and any(_may_exit(field.text) for field in vector[1:]))
     if state.opened and not stdin.connected:
         stdin = Stream(sources=state.opened, connected=True)  # `exec <f` gave it to everything after it
-    call = Call(shell, name, vector[1:], state=state, cwd=cwd, stdin=stdin, span=span)
-    said = _complained(shell, vector, state) if is_laden(vector) else ()
+    call = Call(shell, name, vector[1:], state, cwd, stdin, span)
+    # INVARIANT: whose content is in any word was noted when that was expanded.
+    said = _complained(shell, vector, state) if shell.spoken and is_laden(vector) else ()
     diverted = shell.diverted
     if state.modes and "failglob" in state.modes and any(field.glob is not None or field.many for field in vector):
         shell.abort(state)
