@@ -19,7 +19,7 @@ import msgspec
 _O_PATH: Final = os.O_PATH | os.O_CLOEXEC
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
+class Place(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a path turned out to be.
 
     Args:
