@@ -232,22 +232,21 @@ class _RawCall:
     def __init__(self, store: wasmtime.Store, memory: wasmtime.Memory, function: Any) -> None:
         from wasmtime import _ffi
 
-        self._ffi: Any = _ffi
+        library: Any = _ffi
         # Plain addresses, which ctypes passes on without a look; who owns what lies there is kept beside them.
         self._owners = (store, memory, function)
-        handle, context = _ffi.dll._handle, ctypes.cast(store._context(), ctypes.c_void_p).value
-        self._context = context
+        self._context = ctypes.cast(store._context(), ctypes.c_void_p).value
         self._function = ctypes.addressof(function._func)
         self._memory = ctypes.addressof(memory._memory)
-        self._slots: Any = (_ffi.wasmtime_val_raw_t * _SLOTS)()
+        self._slots: Any = (library.wasmtime_val_raw_t * _SLOTS)()
         self._slots_at = ctypes.addressof(self._slots)
         # wasmtime keeps raw integers in the order of bytes of wasm, at the start of a slot.
-        self._pack = struct.Struct("<" + f"I{ctypes.sizeof(_ffi.wasmtime_val_raw_t) - 4}x" * _SLOTS).pack_into
+        self._pack = struct.Struct("<" + f"I{ctypes.sizeof(library.wasmtime_val_raw_t) - 4}x" * _SLOTS).pack_into
         # Null until a call traps, and then the instance is not used again.
         self._trap: Any = ctypes.POINTER(_ffi.wasm_trap_t)()
         self._trap_at = ctypes.addressof(self._trap)
+        handle, address = library.dll._handle, ctypes.c_void_p
         yielding, keeping = ctypes.CDLL(None, handle=handle), ctypes.PyDLL(None, handle=handle)
-        address = ctypes.c_void_p
         self._call = _typed(yielding.wasmtime_func_call_unchecked, address, *[address] * 3, ctypes.c_size_t, address)
         self._set_deadline = _typed(keeping.wasmtime_context_set_epoch_deadline, None, address, ctypes.c_uint64)
         self._size = _typed(keeping.wasmtime_memory_data_size, ctypes.c_size_t, address, address)
@@ -273,7 +272,7 @@ class _RawCall:
         trap = self._trap
         if error or trap:
             # Both are ours to free, which their classes do. A callback that raised comes as `error`, a trap as `trap`.
-            fail(wasmtime.Trap._from_ptr(trap).message if trap else str(self._error_at(error)))
+            fail(wasmtime.Trap._from_ptr(trap).message if trap else str(_error_at(error)))
         answer: int = slots[0].i32
         return answer
 
@@ -282,8 +281,11 @@ class _RawCall:
         size: int = self._size(self._context, self._memory)
         return size
 
-    def _error_at(self, address: int) -> wasmtime.WasmtimeError:
-        return wasmtime.WasmtimeError._from_ptr(ctypes.cast(address, ctypes.POINTER(self._ffi.wasmtime_error_t)))
+
+def _error_at(address: int) -> wasmtime.WasmtimeError:
+    from wasmtime import _ffi
+
+    return wasmtime.WasmtimeError._from_ptr(ctypes.cast(address, ctypes.POINTER(_ffi.wasmtime_error_t)))
 
 
 def _typed(function: Any, result: Any, *arguments: Any) -> Any:
