@@ -199,14 +199,24 @@ def masked_json(data: bytes) -> bytes:
     return data if clean == value else orjson.dumps(clean)
 
 
-_LONG_WORD: Final = 24
-"""From which length on a word may be a token, in characters."""
+_LONG_WORD: Final = b"w" * 24
+"""From which length on any word may be a token, in characters."""
 
-_TO_BLANKS: Final = bytes(
-    byte if chr(byte).isascii() and (chr(byte).isalnum() or byte in b"_-") else 32 for byte in range(256)
+_LONG_KEY: Final = b"w" * 20
+"""From which length on one may be a key with one of `_KEY_SIGNS`."""
+
+_KEY_SIGNS: Final = (b"AKIA", b"ASIA", b"ABIA", b"ACCA", b"glpat-", b"hvs.")
+
+_IN_A_WORD: Final = bytes(
+    ord("w") if chr(byte).isascii() and (chr(byte).isalnum() or byte in b"_-") else ord(" ") for byte in range(256)
 )
+"""Makes every character of a word the same: then a long one is a text that can be searched for."""
 
-_SIGNS: Final = (b"=", b"-----", b'"after"', b'"before"', b"AKIA", b"ASIA", b"earer ", b"uthorization", b"assword")
+_SIGNS: Final = (
+    *(b"=", b"-----", b'"after"', b'"before"', b"uthorization", b"assword", b"ookie"),
+    *(b"eyJ", b"xox", b"xapp-", b"SG."),
+)
+"""What stands in a secret, or right before it; the last ones in tokens that may be as short as a number."""
 
 
 def _is_worth_a_look(data: bytes) -> bool:
@@ -214,6 +224,10 @@ def _is_worth_a_look(data: bytes) -> bool:
 
     A secret stands behind a sign of its own, in an address with somebody in it, or is a long word.
     """
-    if any(sign in data for sign in _SIGNS) or (b"@" in data and b"://" in data):
+    for sign in _SIGNS:
+        if sign in data:
+            return True
+    if (b"@" in data and b"://" in data) or (b" " in data and (b"earer " in data or b"asic " in data)):
         return True
-    return max(map(len, data.translate(_TO_BLANKS).split()), default=0) >= _LONG_WORD
+    words = data.translate(_IN_A_WORD)
+    return _LONG_WORD in words or (_LONG_KEY in words and any(sign in data for sign in _KEY_SIGNS))

@@ -72,7 +72,7 @@ AssetClass = Literal["weights", "checkpoint", "adapter", "control", "evaluation"
 """`guard` is reserved: the guard registers its own config, keys, mandates and trail under it."""
 
 
-class Subject(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Subject(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """The agent, its model, and on whose behalf it acts.
 
     Args:
@@ -183,7 +183,7 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return "sha256:" + hashlib.sha256(text).hexdigest()
 
 
-class Edit(msgspec.Struct, frozen=True, kw_only=True):
+class Edit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """New content for a file, where the call says it: what turns a write into key changes.
 
     Args:
@@ -203,7 +203,7 @@ ANY_DEPTH: Final = "[/]"
 """In a pattern, right before its last name: at any depth below the directory before it, where it was listed."""
 
 
-class Resource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Resource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The canonical address of a thing.
 
     Args:
@@ -236,7 +236,7 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return printable(self.path or self.uri or self.pattern or self.kind)
 
 
-class Origin(msgspec.Struct, frozen=True, kw_only=True):
+class Origin(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where in the call an effect comes from.
 
     Args:
@@ -250,7 +250,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     end: int = 0
 
 
-class Effect(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Effect(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One (op, resource) pair the call would bring about.
 
     Args:
@@ -282,7 +282,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.resource.asset or (self.target.asset if self.target else None)
 
 
-class Reason(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Reason(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One rule that fired.
 
     Args:
@@ -302,7 +302,7 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     asked: Outcome | None = None
 
 
-class MandateUse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class MandateUse(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One grant of a mandate that a decision rests on.
 
     Args:
@@ -329,7 +329,7 @@ NEUTRAL: Final[Mapping[Outcome, str]] = {
 """What an agent may read. It names no rule and no monitor, so that behaviour cannot be fitted to either."""
 
 
-class Mismatch(msgspec.Struct, frozen=True, kw_only=True):
+class Mismatch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Two engines that were asked the same and answered otherwise.
 
     Args:
@@ -350,7 +350,7 @@ class Mismatch(msgspec.Struct, frozen=True, kw_only=True):
         return f"wasm={self.wasm} opa={self.opa}"
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
+class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What was decided about one call, and why.
 
     Args:

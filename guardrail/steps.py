@@ -18,7 +18,7 @@ from guardrail.policy import PolicyEngine
 T = TypeVar("T")
 
 
-class Ask(msgspec.Struct, frozen=True):
+class Ask(msgspec.Struct, frozen=True, gc=False):
     """A question to the policy engine: the answer is sent back into the flow."""
 
     document: bytes
@@ -30,7 +30,7 @@ class Do(msgspec.Struct, frozen=True):
     work: Callable[[], Any]
 
 
-class Keep(msgspec.Struct, frozen=True):
+class Keep(msgspec.Struct, frozen=True, gc=False):
     """A record for the trail: its sequence number is sent back into the flow; None where no trail is kept."""
 
     record: dict[str, Any] | Later

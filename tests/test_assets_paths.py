@@ -11,6 +11,7 @@ import pytest
 from guardrail import Guard, ToolCall
 from guardrail import config as config_module
 from guardrail.assets import Inventory
+from guardrail.assets._look import Look
 from guardrail.assets._places import locate, locate_in
 from guardrail.model import Effect, Op, Outcome, Resource
 
@@ -134,8 +135,14 @@ def test_a_file_is_the_same_with_and_without_its_directory_at_hand(tmp_path: Pat
         for name in names:
             path = f"{tmp_path}/{folder}/{name}"
             for nofollow in (False, True):
-                known = locate_in(locate(f"{tmp_path}/{folder}"), path, name, nofollow=nofollow)
+                known = locate_in(locate(f"{tmp_path}/{folder}").real, path, name, nofollow=nofollow)
                 assert known == locate(path, nofollow=nofollow), (folder, name, nofollow)
+                alone = Look().at(path, nofollow=nofollow)
+                assert alone == known or (alone is None and name == "loop"), (folder, name, nofollow)
+                for first in names:
+                    look = Look()
+                    look.at(f"{tmp_path}/{folder}/{first}", nofollow=nofollow)
+                    assert look.at(path, nofollow=nofollow) == alone, (folder, first, name, nofollow)
 
 
 def test_what_the_guard_keeps_beside_its_trail_is_one_asset(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -115,6 +116,18 @@ def test_a_document_is_the_same_bytes_unless_something_in_it_is_masked() -> None
     assert masked_json(plain) is plain
     secret = json.dumps({"uri": f"https://u:{RANDOM}@h/x", "attrs": {"key": "api_key", "after": "1"}}).encode()
     assert json.loads(masked_json(secret)) == {"uri": f"https://{MASK}@h/x", "attrs": {"key": "api_key", "after": MASK}}
+
+
+SHORT = ("xoxb-1234567890", "xapp-1234567890", "eyJabcdefgh.abcdefgh", "ABIA234567ABCDEFGHIJ", "AKIA234567ABCDEFGHIJ",
+         "glpat-abcdefghijklmnop", "hvs.abcdefghijklmnopqrst", "SG.abcdefghijklmnop", "basic abcdefghijkl",
+         "Cookie:a=b", "cookie:ab")  # fmt: skip
+
+
+@pytest.mark.parametrize("text", [*SECRETS.values(), *SHORT])
+def test_what_is_masked_in_a_text_is_masked_in_a_document_with_it(text: str) -> None:
+    """The quick look at a document passes over nothing that a look at each of its texts would find."""
+    document = orjson.dumps({"evaluations": [{"resource": {"id": f"/w/{text}"}}, {"resource": {"id": text}}]})
+    assert orjson.loads(masked_json(document)) == masked_value(orjson.loads(document))
 
 
 @given(st.text(max_size=200), st.sampled_from(sorted(SECRETS.values())), st.text(max_size=200))

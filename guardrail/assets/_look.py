@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
-from guardrail.assets._places import Place, locate, locate_in, of_process
+from guardrail.assets._places import Place, locate, locate_in, of_process, present
 from guardrail.model import Resource
 
 _T = TypeVar("_T")
@@ -55,7 +55,7 @@ class Look:
         self.assets: dict[str, str | None] = {}  # real paths -> the asset that is there
         self._found_out: dict[Hashable, Any] = {}
         self._places: dict[tuple[str, bool], Place | None] = {}
-        self._folders: dict[str, Place] = {}
+        self._folders: dict[str, str | None] = {}  # where they really are; None if that is no directory
 
     def once(self, what: Hashable, find: Callable[[], _T]) -> _T:
         """What is found out once for all effects of a call.
@@ -91,9 +91,17 @@ class Look:
         head, _, name = path.rpartition("/")
         if not head or name in ("", ".", ".."):
             return locate(path, nofollow=nofollow)
-        folder = self._folders.get(head)
-        if folder is None:
-            folder = self._folders[head] = locate(head)
-        if not folder.directory:
+        if head not in self._folders:
+            place = present(path, nofollow=nofollow)
+            if place is not None and place.real == path:
+                # No link was on the way, so what it lies in has been found out with it.
+                self._folders[head] = head
+                return place
+            folder = locate(head)
+            self._folders[head] = folder.real if folder.directory else None
+            if place is not None:
+                return place
+        real = self._folders[head]
+        if real is None:
             return locate(path, nofollow=nofollow)
-        return locate_in(folder, path, name, nofollow=nofollow)
+        return locate_in(real, path, name, nofollow=nofollow)

@@ -19,7 +19,7 @@ import msgspec
 _O_PATH: Final = os.O_PATH | os.O_CLOEXEC
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True):
+class Place(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a path turned out to be.
 
     Args:
@@ -60,18 +60,39 @@ def locate(path: str, *, nofollow: bool = False) -> Place:
     Returns:
         Where it is. A path that cannot be looked at is resolved as far as it goes.
     """
-    # A trailing slash makes the kernel follow the link: `rm link/` is about the directory.
-    follow = not nofollow or path.endswith("/")
     try:
-        descriptor = os.open(path, _O_PATH if follow else _O_PATH | os.O_NOFOLLOW)
+        descriptor = os.open(path, _flags(path, nofollow))
     except (OSError, ValueError) as error:
         return _missing(path, error)
+    return _opened(descriptor, path, nofollow)
+
+
+def present(path: str, *, nofollow: bool = False) -> Place | None:
+    """`locate` for what is there; None if nothing is, or if it cannot be looked at.
+
+    Args:
+        path: absolute path.
+        nofollow: as for `locate`.
+    """
+    try:
+        descriptor = os.open(path, _flags(path, nofollow))
+    except (OSError, ValueError):
+        return None
+    return _opened(descriptor, path, nofollow)
+
+
+def _flags(path: str, nofollow: bool) -> int:
+    # A trailing slash makes the kernel follow the link: `rm link/` is about the directory.
+    return _O_PATH | os.O_NOFOLLOW if nofollow and not path.endswith("/") else _O_PATH
+
+
+def _opened(descriptor: int, path: str, nofollow: bool) -> Place:
     try:
         status = os.fstat(descriptor)
         real = os.readlink(f"/proc/self/fd/{descriptor}")
     except OSError:
         # /proc is not mounted: slower, and correct.
-        return _by_walk(path, nofollow=not follow)
+        return _by_walk(path, nofollow=nofollow and not path.endswith("/"))
     finally:
         os.close(descriptor)
     if not real.startswith("/"):
@@ -79,11 +100,11 @@ def locate(path: str, *, nofollow: bool = False) -> Place:
     return found_at(real, status)
 
 
-def locate_in(folder: Place, path: str, name: str, *, nofollow: bool = False) -> Place:
+def locate_in(folder: str, path: str, name: str, *, nofollow: bool = False) -> Place:
     """`locate`, where the directory is known.
 
     Args:
-        folder: the directory that the path is in, as it is there.
+        folder: the directory that the path is in, without symbolic links.
         path: absolute path.
         name: its last component, which is no `.` or `..`.
         nofollow: the name is meant itself, even if it is a symbolic link.
@@ -94,12 +115,12 @@ def locate_in(folder: Place, path: str, name: str, *, nofollow: bool = False) ->
     try:
         status = os.lstat(path)
     except FileNotFoundError:
-        return Place(real=f"{folder.real.rstrip('/')}/{name}")
+        return Place(real=f"{folder.rstrip('/')}/{name}")
     except (OSError, ValueError):
         return locate(path, nofollow=nofollow)
     if stat.S_ISLNK(status.st_mode) and not nofollow:
         return locate(path)
-    return found_at(f"{folder.real.rstrip('/')}/{name}", status)
+    return found_at(f"{folder.rstrip('/')}/{name}", status)
 
 
 def found_at(real: str, status: os.stat_result) -> Place:

@@ -27,7 +27,7 @@ MAX_BATCH: Final = 512
 MAX_BATCH_BYTES: Final = 512 * 1024
 """Largest batch, in bytes of leaves; one leaf more may stand in it."""
 
-WRITTEN_OUT_AT_ONCE: Final = 8
+WRITTEN_OUT_AT_ONCE: Final = 4
 """Records that are written out before other threads get a turn: no call that is being judged waits for more."""
 
 WRITE_OUT_SECONDS: Final = 0.001

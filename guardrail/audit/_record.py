@@ -22,7 +22,7 @@ STAMPED: Final = frozenset({"v", "seq", "log", "boot", "t_us", "mono_us"})
 """Fields that only the trail fills in; `id` may come from the caller."""
 
 
-class Later(msgspec.Struct, frozen=True):
+class Later(msgspec.Struct, frozen=True, gc=False):
     """A record that nobody waits for: written out when its turn comes, and not on the way of a call.
 
     Args:

@@ -28,6 +28,9 @@ SETUP_TICKS: Final = 1 << 30
 SMALLEST_ABI: Final = (1, 2)
 """First version that has `opa_eval`."""
 
+_SLOTS: Final = 7
+"""What `opa_eval` takes, in integers."""
+
 
 class Compiled:
     """A module with what its instances need: shared by all threads, never changed.
@@ -83,7 +86,7 @@ class Instance:
         self.initial_bytes: Final = self._memory.data_len(self._store)
         self._eval: Any = self._exports["opa_eval"]
         self._map()
-        self._raw = _RawCall(self._store, self._eval) if _RawCall.available() else None
+        self._raw = _RawCall(self._store, self._memory, self._eval) if _RawCall.available() else None
 
     @property
     def raw(self) -> bool:
@@ -116,19 +119,21 @@ class Instance:
         if heap + size + HEADROOM > self._length:
             self._grow(heap + size + HEADROOM - self._length)
         ctypes.memmove(self._address + heap, document, size)
-        self._store.set_epoch_deadline(ticks)
         if self._raw is not None:
-            answer = self._raw.evaluate(self._entrypoint, self._data, heap, size, self._fail)
+            answer = self._raw.evaluate(self._entrypoint, self._data, heap, size, ticks, self._fail)
+            length = self._raw.memory_bytes()
         else:
-            answer = self._public(size)
-        if self._memory.data_len(self._store) != self._length:
+            answer = self._public(size, ticks)
+            length = self._memory.data_len(self._store)
+        if length != self._length:
             self._map()
         if not 0 < answer < self._length:
             raise EngineFault("the policy answered with an address outside of its memory")
         return ctypes.string_at(self._address + answer)
 
-    def _public(self, size: int) -> int:
+    def _public(self, size: int, ticks: int) -> int:
         heap = self._heap
+        self._store.set_epoch_deadline(ticks)
         try:
             answer: int = self._eval(self._store, 0, self._entrypoint, self._data, heap, size, heap + size, 0)
         except (wasmtime.Trap, wasmtime.WasmtimeError, _Abort) as error:
@@ -220,40 +225,73 @@ class _RawCall:
     """`opa_eval` without wasmtime-py's marshalling: seven raw integers in one array that is used again and again.
 
     It uses names that wasmtime-py keeps private: `guardrail.policy._wasm` compares it with the public call at start.
+    The deadline and the size of the memory are asked for in the same way; that is over at once, so that no other thread
+    is given a turn for it, as one is during the call itself.
     """
 
-    def __init__(self, store: wasmtime.Store, function: Any) -> None:
+    def __init__(self, store: wasmtime.Store, memory: wasmtime.Memory, function: Any) -> None:
         from wasmtime import _ffi
 
-        self._ffi: Any = _ffi
-        self._context: Any = store._context()
-        self._function: Any = ctypes.byref(function._func)
-        self._owner = function
-        self._slots: Any = (_ffi.wasmtime_val_raw_t * 7)()
+        library: Any = _ffi
+        # Plain addresses, which ctypes passes on without a look; who owns what lies there is kept beside them.
+        self._owners = (store, memory, function)
+        self._context = ctypes.cast(store._context(), ctypes.c_void_p).value
+        self._function = ctypes.addressof(function._func)
+        self._memory = ctypes.addressof(memory._memory)
+        self._slots: Any = (library.wasmtime_val_raw_t * _SLOTS)()
+        self._slots_at = ctypes.addressof(self._slots)
         # wasmtime keeps raw integers in the order of bytes of wasm, at the start of a slot.
-        self._pack = struct.Struct("<" + f"I{ctypes.sizeof(_ffi.wasmtime_val_raw_t) - 4}x" * 7).pack_into
+        self._pack = struct.Struct("<" + f"I{ctypes.sizeof(library.wasmtime_val_raw_t) - 4}x" * _SLOTS).pack_into
         # Null until a call traps, and then the instance is not used again.
         self._trap: Any = ctypes.POINTER(_ffi.wasm_trap_t)()
-        self._trap_at: Any = ctypes.byref(self._trap)
+        self._trap_at = ctypes.addressof(self._trap)
+        handle, address = library.dll._handle, ctypes.c_void_p
+        yielding, keeping = ctypes.CDLL(None, handle=handle), ctypes.PyDLL(None, handle=handle)
+        self._call = _typed(yielding.wasmtime_func_call_unchecked, address, *[address] * 3, ctypes.c_size_t, address)
+        self._set_deadline = _typed(keeping.wasmtime_context_set_epoch_deadline, None, address, ctypes.c_uint64)
+        self._size = _typed(keeping.wasmtime_memory_data_size, ctypes.c_size_t, address, address)
 
     @staticmethod
     def available() -> bool:
         from wasmtime import _ffi
 
-        names = ("wasmtime_func_call_unchecked", "wasmtime_val_raw_t", "wasm_trap_t")
-        return all(hasattr(_ffi, name) for name in names) and hasattr(wasmtime.Store, "_context")
+        names = ("dll", "wasmtime_val_raw_t", "wasm_trap_t", "wasmtime_error_t")
+        calls = ("func_call_unchecked", "context_set_epoch_deadline", "memory_data_size")
+        return (
+            all(hasattr(_ffi, name) for name in names)
+            and all(hasattr(_ffi.dll, f"wasmtime_{name}") for name in calls)
+            and hasattr(wasmtime.Store, "_context")
+        )
 
-    def evaluate(self, entrypoint: int, data: int, heap: int, size: int, fail: Any) -> int:
+    def evaluate(self, entrypoint: int, data: int, heap: int, size: int, ticks: int, fail: Any) -> int:
         slots = self._slots
         # Reserved, entrypoint, data, input, its length, where the heap starts, format 0 for JSON.
         self._pack(slots, 0, 0, entrypoint, data, heap, size, heap + size, 0)
+        self._set_deadline(self._context, ticks)
+        error = self._call(self._context, self._function, self._slots_at, _SLOTS, self._trap_at)
         trap = self._trap
-        error = self._ffi.wasmtime_func_call_unchecked(self._context, self._function, slots, 7, self._trap_at)
         if error or trap:
             # Both are ours to free, which their classes do. A callback that raised comes as `error`, a trap as `trap`.
-            fail(wasmtime.Trap._from_ptr(trap).message if trap else str(wasmtime.WasmtimeError._from_ptr(error)))
+            fail(wasmtime.Trap._from_ptr(trap).message if trap else str(_error_at(error)))
         answer: int = slots[0].i32
         return answer
+
+    def memory_bytes(self) -> int:
+        """Size of the linear memory, in bytes."""
+        size: int = self._size(self._context, self._memory)
+        return size
+
+
+def _error_at(address: int) -> wasmtime.WasmtimeError:
+    from wasmtime import _ffi
+
+    return wasmtime.WasmtimeError._from_ptr(ctypes.cast(address, ctypes.POINTER(_ffi.wasmtime_error_t)))
+
+
+def _typed(function: Any, result: Any, *arguments: Any) -> Any:
+    """A function of the library with the types of what it takes and gives."""
+    function.restype, function.argtypes = result, arguments
+    return function
 
 
 def _ignore(_address: int) -> None:

@@ -12,7 +12,7 @@ from guardrail.model import Mismatch
 from guardrail.policy._rules import RuleBook
 
 
-class Ruling(msgspec.Struct, frozen=True):
+class Ruling(msgspec.Struct, frozen=True, gc=False):
     """One answer of an engine.
 
     Args:

@@ -8,11 +8,20 @@
 package guardrail.lib.acts
 
 # METADATA
+# description: Effects by the family of what they do, and in each by number. A rule about one family asks for it, and is through.
+# scope: document
+of[family][i] := e if {
+	some i, e in input.evaluations
+	family := data.guardrail.settings.ops[e.action.name]
+}
+
+# METADATA
 # description: Effects that do more than look, by number.
 # scope: document
 acting[i] := e if {
-	some i, e in input.evaluations
-	data.guardrail.settings.ops[e.action.name] != "inspect"
+	some family, effects in of
+	family != "inspect"
+	some i, e in effects
 }
 
 # METADATA

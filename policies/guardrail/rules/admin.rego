@@ -27,8 +27,7 @@ import data.guardrail.lib.sanction
 #       - {op: read, type: account, id: "account:admin"}
 #       - {op: set_security, id: /tmp/x}
 hits contains {"id": "admin.account", "i": i} if {
-	some i, e in changing
-	e.resource.type == "account"
+	some i, e in changed.account
 	is_null(e.resource.properties.asset)
 }
 
@@ -55,8 +54,7 @@ hits contains {"id": "admin.system", "i": i} if {
 }
 
 hits contains {"id": "admin.system", "i": i} if {
-	some i, e in changing
-	e.resource.type == "service"
+	some i, e in changed.service
 	e.properties.attrs.verb in data.guardrail.settings.administration.verbs
 }
 
@@ -106,8 +104,7 @@ shipped(e) if {
 #       - {op: signal, type: process, id: "process:4711"}
 #       - {op: read, type: process, id: "process:4711"}
 hits contains {"id": "admin.memory", "i": i} if {
-	some i, e in acts.acting
-	data.guardrail.settings.ops[e.action.name] == "copy"
+	some i, e in acts.of.copy
 	e.resource.type == "process"
 	is_null(e.resource.properties.asset)
 }
@@ -167,8 +164,7 @@ overseer(thing) if {
 #       - {op: set_key, type: object, id: "k8s:deployment/x", attrs: {key: spec.replicas}}
 #       - {op: set_key, id: /etc/x.yaml, attrs: {key: finalizers}}
 hits contains {"id": "admin.protection", "i": i} if {
-	some i, e in acts.acting
-	data.guardrail.settings.ops[e.action.name] == "keys"
+	some i, e in acts.of.keys
 	e.resource.type in data.guardrail.settings.administration.kinds
 	is_null(e.resource.properties.asset)
 	some word in data.guardrail.settings.administration.keys
@@ -218,8 +214,11 @@ no_device(id) if {
 }
 
 # What looks only, or only runs, changes nothing.
-# What is changed, worked out once for all rules of this family.
+# What is changed, worked out once for all rules of this family; and the same by what it is.
 changing[i] := e if {
-	some i, e in acts.acting
-	data.guardrail.settings.ops[e.action.name] in sanction.mutating
+	some family, effects in acts.of
+	family in sanction.mutating
+	some i, e in effects
 }
+
+changed[e.resource.type][i] := e if some i, e in changing

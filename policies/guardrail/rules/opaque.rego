@@ -29,8 +29,7 @@ import data.guardrail.lib.sanction
 #       - {effects: [{op: rename, asset: "model:beta", target: "server://b/beta"}, {op: mention, id: "server://b/beta", asset: "model:beta", precision: opaque}], mandate: {effects: [rename], assets: ["*"], targets: ["server://b/*"]}}
 #       - {op: read, asset: "model:beta", precision: opaque, modality: may}
 hits contains {"id": "opaque.names_asset", "i": i, "asset": e.resource.properties.asset.id} if {
-	some i, e in acts.acting
-	family(e) == "mention"
+	some i, e in acts.of.mention
 	not brought_there(e)
 }
 
@@ -65,8 +64,7 @@ brought_there(e) if {
 #       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: script}}
 #       - {op: exec, type: file}
 asked contains {"id": "opaque.code", "i": i} if {
-	some i, e in acts.acting
-	family(e) == "opaque"
+	some i, e in acts.of.opaque
 	not runs(e)
 }
 
@@ -87,8 +85,7 @@ asked contains {"id": "opaque.code", "i": i} if {
 #       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: script, authored: false}}
 #       - {op: exec_opaque, type: file, precision: opaque, attrs: {code: script}}
 asked contains {"id": "opaque.authored_script", "i": i} if {
-	some i, e in acts.acting
-	family(e) == "opaque"
+	some i, e in acts.of.opaque
 	e.properties.attrs.authored == true
 }
 

@@ -43,8 +43,7 @@ hits contains {"id": "pattern.could_be_asset", "i": i} if {
 #       - {op: mention, id: "/tmp/x", precision: opaque, modality: may}
 #       - {op: mention, id: "**", pattern: true, precision: opaque, modality: may, attrs: {any: true, cwd: true}}
 hits contains {"id": "pattern.names_unknown", "i": i} if {
-	some i, e in acts.acting
+	some i, e in acts.of.mention
 	e.properties.attrs.any == true
-	data.guardrail.settings.ops[e.action.name] == "mention"
 	not e.properties.attrs.cwd == true
 }

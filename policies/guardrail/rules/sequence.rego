@@ -138,9 +138,11 @@ something_to_take if {
 	not is_null(e.resource.properties.asset)
 }
 
+looked_around if input.context.history.reconnaissance > 0
+
 looked_around if {
-	some before in past
-	before.reconnaissance > 0
+	data.guardrail.settings.sequence.scope == "agent"
+	input.context.history.agent.reconnaissance > 0
 }
 
 found(host) if {
