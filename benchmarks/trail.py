@@ -3,7 +3,8 @@
     python -m benchmarks.trail [--seconds N] [--records N] [--lengths 0,1000000,10000000] [--in DIR] [--json]
 
 Appends: 1, 8 and 64 threads, each waiting for its record to be durable, in turns with SQLite (WAL, synchronous=FULL,
-one connection behind a lock, one commit for each record: what a program without a ledger would do).
+one connection behind a lock, one commit for each record: what a program without a ledger would do); and as many tasks
+of one event loop, which is how the service appends.
 Lengths: the same appends to trees that have so many leaves already; such a tree is made from its tiles' edge alone.
 Verifying: deep and light, over records like the guard's own, by one process and by as many as there are cores.
 Quote the ratios: machines and disks differ.
@@ -12,6 +13,7 @@ Quote the ratios: machines and disks differ.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import hashlib
 import json
@@ -88,9 +90,11 @@ def appends(root: Path, seconds: float) -> list[dict[str, Any]]:
         folder = root / f"trail-{writers}"
         with Trail.open(folder, timeout_seconds=60) as trail:
             ours = _drive(lambda number, trail=trail: trail.append(record(number * 2)), writers, seconds)  # type: ignore[misc]
+            tasks = asyncio.run(_drive_tasks(trail, writers, seconds))
         with contextlib.closing(_open_sqlite(root / f"{writers}.db")) as db:
             theirs = _drive(_sqlite(db), writers, seconds)
-        rows.append({"writers": writers, "trail": ours, "sqlite": theirs, "times": ours["rate"] / theirs["rate"]})
+        times = {"times": ours["rate"] / theirs["rate"], "tasks_times": tasks["rate"] / theirs["rate"]}
+        rows.append({"writers": writers, "trail": ours, "tasks": tasks, "sqlite": theirs, **times})
         shutil.rmtree(folder)
     return rows
 
@@ -129,7 +133,26 @@ def _drive(append: Callable[[int], object], writers: int, seconds: float) -> dic
         thread.start()
     for thread in threads:
         thread.join()
-    took = time.perf_counter() - began
+    return _figures(times, time.perf_counter() - began)
+
+
+async def _drive_tasks(trail: Trail, writers: int, seconds: float) -> dict[str, float]:
+    """The same by so many tasks of one event loop."""
+    times: list[list[float]] = [[] for _ in range(writers)]
+    began = time.perf_counter()
+
+    async def work(lane: int) -> None:
+        number = lane
+        while (started := time.perf_counter()) < began + seconds:
+            await trail.aappend(record(number * 2))
+            times[lane].append(time.perf_counter() - started)
+            number += writers
+
+    await asyncio.gather(*map(work, range(writers)))
+    return _figures(times, time.perf_counter() - began)
+
+
+def _figures(times: list[list[float]], took: float) -> dict[str, float]:
     known = sorted(one for lane in times for one in lane)
     at = lambda share: known[min(len(known) - 1, int(len(known) * share))] * 1e3  # noqa: E731 - a table of three
     return {"rate": len(known) / took, "p50_ms": at(0.5), "p99_ms": at(0.99), "max_ms": known[-1] * 1e3}
@@ -203,10 +226,14 @@ def table(found: dict[str, Any]) -> str:
     """The rows for a person."""
     lines = ["durable appends        records/s    p50 ms   p99 ms   max ms"]
     for row in found["appends"]:
-        for name in ("trail", "sqlite"):
-            one, times = row[name], f"   {row['times']:.1f} times" if name == "trail" else ""
+        for name in ("trail", "tasks", "sqlite"):
+            times = {"trail": f"   {row['times']:.1f} times", "tasks": f"   {row['tasks_times']:.1f} times"}.get(
+                name, ""
+            )
+            one = row[name]
             figures = f"{one['rate']:>10,.0f} {one['p50_ms']:>9.2f} {one['p99_ms']:>8.2f} {one['max_ms']:>8.1f}"
-            lines.append(f"{row['writers']:>3} writers  {name:<8} {figures}{times}")
+            who = "tasks  " if name == "tasks" else "writers"
+            lines.append(f"{row['writers']:>3} {who}  {'sqlite' if name == 'sqlite' else 'trail':<8} {figures}{times}")
     lines += ["", "leaves already    one batch us   of that the tree us"]
     lines += [f"{row['leaves']:>14,} {row['batch_us']:>15.1f} {row['tree_us']:>21.2f}" for row in found["lengths"]]
     if found["verify"]:

@@ -191,6 +191,8 @@ def main() -> int:
     options.add_argument("--grants", type=int, default=200, help="how many grants are raced for")
     options.add_argument("--racers", type=int, default=RACERS, help="how many want each of them")
     args = options.parse_args()
+    # Otherwise the server would be left behind by whoever ends this run.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     good = True
     with cluster() as server, tempfile.TemporaryDirectory() as scratch:
         for name, times, crash, processes in (
