@@ -48,6 +48,7 @@ _CENTRAL_SEVERITY: Final[Mapping[str, Literal["INFO", "WARN", "ERROR"]]] = {
     "cut": "WARN",
     "back": "INFO",
     "refused": "ERROR",
+    "not_taken": "ERROR",
 }
 
 AUDIT_ORIGIN: Final = "guardrail.audit.origin"
@@ -165,11 +166,12 @@ class Telemetry:
         """The trace that the caller works in, in hexadecimal; empty where there is none."""
         return self.attempt(self._trace_id) or ""
 
-    def central(self, what: Literal["cut", "back", "refused"], why: str) -> None:
-        """Say that the database which guards have in common cannot be reached, is back, or refuses this trail.
+    def central(self, what: Literal["cut", "back", "refused", "not_taken"], why: str) -> None:
+        """Say that the database which guards have in common cannot be reached, is back, refuses this trail, or has an
+        announcement that is not taken up.
 
         Args:
-            what: `cut`, `back` or `refused`.
+            what: `cut`, `back`, `refused` or `not_taken`.
             why: in words, with no part of a call in them.
         """
         self.attempt(self._central, what, why)
@@ -251,7 +253,7 @@ class Telemetry:
         found = None if api is None else api.current(None)
         return f"{found.trace_id:032x}" if found is not None and found.is_valid else ""
 
-    def _central(self, what: Literal["cut", "back", "refused"], why: str) -> None:
+    def _central(self, what: Literal["cut", "back", "refused", "not_taken"], why: str) -> None:
         api = self.api()
         if api is not None:
             api.event(f"{CENTRAL_EVENT_NAME}.{what}", text(why), {}, severity=_CENTRAL_SEVERITY[what])
