@@ -66,6 +66,8 @@ class Central:
             raise ConfigError(
                 f"cannot make `{directory}` for what is ordered at the centre: {(error.strerror or str(error)).lower()}"
             ) from None
+        # Replicas that share a trail have their escalations in it, and whoever asks them sees those of others besides.
+        self._shows = config.central.escalations and isinstance(trail, Trail)
         self._telemetry: Telemetry | None = None
         self._reporter: Reporter | None = None
         self._follower: Follower | None = None
@@ -116,7 +118,7 @@ class Central:
             self._reporter,
             self._changed,
             self._bell,
-            self._config.trail.origin if self._config.central.escalations else "",
+            self._config.trail.origin if self._shows else "",
             self._announced,
         )
         self._follower.start(self._config.central.timeout_seconds)
@@ -135,7 +137,7 @@ class Central:
         for announced in (self._announced.inventory, self._announced.bundle):
             if announced is not None:
                 self._record(_announcement(announced))
-        if self._follower is None or not self._config.central.escalations:
+        if self._follower is None or not self._shows:
             return
         exchange = Exchange(desk, clerk, Pen(trail_key(self._config), self._config.trail.origin))
         exchange.ring(self._bell)
