@@ -42,7 +42,7 @@ from guardrail.audit import (
 from guardrail.audit.aftermath import settle as settle_unfinished
 from guardrail.audit.entries import Scribe
 from guardrail.audit.news import NewsDesk
-from guardrail.central import open_central
+from guardrail.central import TakeUp, open_central
 from guardrail.config import Config
 from guardrail.effects import ShellMemory, Shells, analyse, prepare
 from guardrail.enforcement import HOLDS_RULE, Enforcement
@@ -119,6 +119,7 @@ class Guard:
         telemetry: spans, metrics and logs.
         attend: attend to what is owed by itself.
         log: where decisions are told in OPA's format, if anywhere.
+        announced: what people announced to all guards, as far as it was taken up.
     """
 
     def __init__(
@@ -131,6 +132,7 @@ class Guard:
         telemetry: Telemetry | None = None,
         attend: bool = True,
         log: DecisionLog | None = None,
+        announced: TakeUp | None = None,
     ) -> None:
         self.decision_log = log
         self.config = config
@@ -156,7 +158,7 @@ class Guard:
         )
         self.provenance = Provenance(self.inventory)
         self.zones = Zones(config)
-        self.central = open_central(config, trail)
+        self.central = open_central(config, trail, announced or TakeUp(config))
         counts = None if self.central is None else self.central.counts
         # A guard that keeps no trail counts in memory, on top of what those that do have counted.
         ledger = MandateLedger(beside_trail(config, "orders.db"), readonly=trail is None, counts=counts)
@@ -194,7 +196,7 @@ class Guard:
             telemetry=self._telemetry,
         )
         if self.central is not None:
-            self.central.follow(ledger, self._telemetry, lambda: {"policy": self.engine.revision})
+            self.central.follow(ledger, self._telemetry, lambda: self.engine)
         self._variables = {"HOME": os.path.expanduser("~")}
         if config.unsafe_fail_open:
             text = "unsafe_fail_open is set: calls run even when judging them fails"
@@ -227,10 +229,13 @@ class Guard:
             TrailError: if the trail cannot be opened for writing.
         """
         settings = config if isinstance(config, Config) else _config.load(config)
+        announced = TakeUp(settings, keep=record)
+        settings = announced.begin()
         news = NewsDesk()
         judge = engine
         if judge is None:
-            judge = open_engine(settings, state=beside_trail(settings, "policy"), keep=record, told=news)
+            state = beside_trail(settings, "policy")
+            judge = open_engine(settings, state=state, keep=record, told=news, accepts=announced.accepts)
         trail: AnyTrail | None = None
         try:
             if record:
@@ -238,7 +243,7 @@ class Guard:
             store = review_store(settings) if record else None
             reviews = ReviewStore(store, desk=open_desk(settings, trail))
             log = _open_log(settings) if record else None
-            parts: dict[str, Any] = {"telemetry": telemetry, "attend": attend, "log": log}
+            parts: dict[str, Any] = {"telemetry": telemetry, "attend": attend, "log": log, "announced": announced}
             guard = cls(settings, engine=judge, trail=trail, reviews=reviews, **parts)
         except BaseException:
             judge.close()
@@ -250,7 +255,7 @@ class Guard:
         guard.desk.tell(guard._telemetry.escalation)
         guard._opened()
         if guard.central is not None:
-            guard.central.share(guard.desk, guard.clerk)
+            guard.central.begin(guard.desk, guard.clerk)
         guard._telemetry.policy(judge.revision, refused=False)
         news.tell(trail, guard._telemetry)
         return guard

@@ -27,7 +27,9 @@ from tests.postgres_support import Cluster, Wire
 POLL_SECONDS = 0.3
 TIMEOUT_SECONDS = 0.5
 
-TABLES = tuple(f"guardrail.{name}" for name in ("mandates", "revocations", "uses", "origins", "cases", "statements"))
+TABLES = tuple(
+    f"guardrail.{name}" for name in ("mandates", "revocations", "uses", "origins", "cases", "statements", "announced")
+)
 """What guards have in common."""
 
 DELETE = {"effects": ["delete"], "assets": ["model:beta"]}

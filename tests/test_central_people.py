@@ -8,14 +8,18 @@ import time
 import msgspec
 import psycopg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from guardrail import Outcome
+from guardrail import Guard, Outcome
 from guardrail.audit import verify
+from guardrail.audit._note import SigningKey, write_keys
 from guardrail.central._elsewhere import Elsewhere
+from guardrail.central._signed import Pen
 from guardrail.cli import main
 from guardrail.config import load
 from guardrail.errors import ConfigError
-from guardrail.review._statements import CancelStatement, GlassStatement, RevokeStatement, VoteStatement
+from guardrail.mandates import seal
+from guardrail.review._statements import PAYLOAD_TYPE, CancelStatement, GlassStatement, RevokeStatement, VoteStatement
 from tests.central_people import SHARED, Town, case_of, votes_of
 from tests.central_support import Fleet, directory_of, fleet, metrics, quietly, stands, tables, until, wire
 from tests.postgres_support import Cluster, Wire
@@ -205,11 +209,9 @@ def test_of_two_answers_in_whatever_order_one_counts_and_what_is_dropped_waits(p
         assert case_of(a, lost).state == "pending"
 
 
-@pytest.mark.parametrize("what", ["a stranger", "a letter", "glass", "a grant of nobody's", "noise"])
+@pytest.mark.parametrize("what", ["a stranger", "a letter", "glass", "a grant of nobody's", "noise", "a deep pit"])
 def test_what_is_nobodys_or_cannot_come_this_way_is_refused(town: Town, what: str) -> None:
     """The guard looks at each as if it had been left at its own door."""
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
     from guardrail.review._statements import sign_statement
 
     with town.guard("a") as a:
@@ -227,12 +229,38 @@ def test_what_is_nobodys_or_cannot_come_this_way_is_refused(town: Town, what: st
             "glass": town.signed(glass),
             "a grant of nobody's": town.signed(RevokeStatement(voter="dana", t_us=now, grant="none")),
             "noise": b"\x00\xff not a statement",
+            "a deep pit": _sealed(b'{"act":"vote","x":' + b"[" * 1010 + b"]" * 1010 + b"}"),
         }[what]
         refused = town.answered(town.bring(brought, "a"))
         wanted = {"glass": "not_entitled", "a grant of nobody's": "unknown"}.get(what, "not_signed")
         assert refused["code"] == wanted
         assert [one.held.id for one in a.desk.cases()] == [escalation]
         assert case_of(a, escalation).votes == ()
+
+
+def _sealed(payload: bytes) -> bytes:
+    """Bytes that no guard has made, in an envelope that is one."""
+    return seal(PAYLOAD_TYPE, payload, Ed25519PrivateKey.generate())
+
+
+def test_a_case_that_no_guard_could_hold_is_not_shown_whoever_signed_it(
+    postgres: Cluster, town: Town, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a key that the centre made up it may look right in every other way."""
+    with town.guard("a") as a:
+        case = case_of(a, town.held(a))
+    odd = msgspec.structs.replace(case.held, view={"reasons": [7], "args_bytes": "many"})
+    key = SigningKey("guardrail.test/a", Ed25519PrivateKey.generate())
+    (town.fleet.root / "made-up.key").write_bytes(b"")
+    write_keys(town.fleet.root / "made-up.key", [key.private])
+    note = Pen(town.fleet.root / "made-up.key", "guardrail.test/a").case(msgspec.structs.replace(case, held=odd))
+    quietly(
+        postgres, town.fleet.store,
+        f"update guardrail.origins set vkey = '{key.vkey}';"
+        f"update guardrail.cases set note = '\\x{note.hex()}'",
+    )  # fmt: skip
+    assert main(["escalations", "list", "--config", str(town.desk)]) == 0
+    assert "it cannot be shown" in capsys.readouterr().err
 
 
 def test_an_answer_that_the_guard_has_not_signed_is_none(postgres: Cluster, town: Town) -> None:
@@ -324,21 +352,32 @@ def test_a_trail_that_takes_nothing_leaves_what_was_said_at_the_centre(town: Tow
 # ── settings and rights ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(
-    ("store", "more", "why"),
-    [
-        ("", "", "`central.escalations` needs `central.store`"),
-        ("service=x", '[trail]\nstore = "service=y"\norigin = "x/y"', "is for a trail in files"),
-    ],
-)
-def test_escalations_in_common_need_a_centre_and_a_trail_of_their_own(
-    fleet: Fleet, store: str, more: str, why: str
-) -> None:
+def test_escalations_in_common_need_a_centre(fleet: Fleet) -> None:
     """A configuration that cannot be meant does not load."""
     path = fleet.root / "wrong.toml"
-    path.write_text(f'{more}\n[mandates]\ndirectory = "orders"\n[central]\nstore = "{store}"\n{SHARED}\n')
-    with pytest.raises(ConfigError, match=why):
+    path.write_text(f"[central]\n{SHARED}\n")
+    with pytest.raises(ConfigError, match=r"`central.escalations` needs `central.store`"):
         load(path)
+
+
+def test_replicas_of_one_trail_show_what_others_ask_beside_their_own(postgres: Cluster, town: Town) -> None:
+    """A control plane with a ledger in PostgreSQL answers for a sidecar, and does not show its own as a sidecar's."""
+    ledger = postgres.database("control")
+    more = f'{town.more}\n[service]\ntoken = "agents-hold-this-token"'
+    path = town.fleet.config("control", town.fleet.store, central=SHARED, more=more)
+    path.write_text(path.read_text().replace("checkpoint_seconds", f'store = "{ledger}"\ncheckpoint_seconds'))
+    with town.guard("a") as a, Guard.open(path) as control:
+        assert until(lambda: bool(control.mandates.mandates))
+        escalation = town.held(a)
+        own = control.check(town.fleet.deletion(1))
+        assert own.escalation is not None
+        assert control.central is not None
+        assert control.central.elsewhere is not None
+        assert [away.escalation for away in control.central.elsewhere.cases(waiting=True)] == [escalation]
+        said = control.central.elsewhere.say("guardrail.test/a", town.vote(case_of(a, escalation), "a"))
+        assert (said is not None, said and said.code) == (True, "")
+        assert town.asked(a).outcome is Outcome.ALLOW
+        assert town.row(own.escalation) is None
 
 
 def test_the_roles_of_the_documentation_are_enough_for_people_too(postgres: Cluster, town: Town) -> None:

@@ -42,13 +42,19 @@ class Sidecar:
         wire: its way to the database.
     """
 
+    central = ""
+    """More of its `[central]`."""
+    service = ""
+    """More of its `[service]`."""
+
     def __init__(self, fleet: Fleet, name: str, wire: Wire) -> None:
         self.fleet = fleet
         self.name = name
         self.wire = wire
         self.trail = fleet.root / name / "trail"
         self.socket = fleet.root / f"{name}.sock"
-        self.config = fleet.config(name, wire.url(fleet.store), poll=60.0, more=f'[service]\nsocket = "{self.socket}"')
+        more = f'[service]\nsocket = "{self.socket}"\n{self.service}'
+        self.config = fleet.config(name, wire.url(fleet.store), poll=60.0, more=more, central=self.central)
         self.start()
 
     def start(self) -> None:

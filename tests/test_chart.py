@@ -45,6 +45,8 @@ CONTROL = (
     f"--set-file=controlPlane.rules={RULES}",
 )
 
+DANA = '[[person]]\nname = "dana"\nkey = "ed25519:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="\n'
+
 TLS = ("--set=controlPlane.tlsSecretName=tls",)
 
 SETS: dict[str, tuple[str, ...]] = {
@@ -63,6 +65,13 @@ SETS: dict[str, tuple[str, ...]] = {
         *CONTROL,
     ),
     "central": ("--set=agents.trail.ephemeral=true,agents.central.secretName=centre,agents.identity=claimed",),
+    "people": (
+        "--set=agents.trail.ephemeral=true,agents.central.secretName=centre,agents.central.escalations=true",
+        "--set=agents.central.inventoryBy={dana},agents.central.bundleBy={dana},controlPlane.centralSecretName=centre",
+        "--set=agents.bundle.url=https://bundles.example.com/b.tar.gz,agents.bundle.keyId=k,agents.bundle.key=PEM",
+        f"--set-string=agents.config={DANA}",
+        *CONTROL,
+    ),
     "webhook": ("--set=agents.trail.secretName=trail,injection.mode=webhook",),
 }
 """Values that between them reach every template."""
@@ -214,6 +223,21 @@ def test_the_control_plane_says_who_may_ask_and_review() -> None:
     assert config.service.host == "0.0.0.0"
     assert config.service.tls is None
     assert config.service.port == one(objects, "Service", "guard-control")["spec"]["ports"][0]["port"]
+
+
+def test_people_at_the_control_plane_see_what_the_guards_in_the_pods_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both have the centre, the control plane beside its own ledger; what was seen there is kept where it may write."""
+    monkeypatch.setenv("GUARDRAIL_ORIGIN", "example.com/agents/team/agent-1")
+    objects = rendered(VERSIONS[0], *SETS["people"])
+    sidecar, _ = _configuration(objects, "guard-sidecar")
+    assert (sidecar.central.escalations, sidecar.trail.store) == (True, "")
+    assert sidecar.central.inventory_by == sidecar.central.bundle_by == ("dana",)
+    control, secrets = _configuration(objects, "guard-control")
+    assert (control.central.escalations, control.central.store) == (True, "${GUARDRAIL_CENTRE}")
+    container = one(objects, "Deployment", "guard-control")["spec"]["template"]["spec"]["containers"][0]
+    assert {"GUARDRAIL_CENTRE", "GUARDRAIL_STORE"} <= secrets & _from_secrets(container)
+    writable = [each["mountPath"] for each in container["volumeMounts"] if not each.get("readOnly")]
+    assert any(control.mandates.directory.startswith(f"{place}/") for place in writable)
 
 
 def test_the_control_plane_speaks_tls_where_it_has_a_certificate() -> None:

@@ -11,21 +11,23 @@ from typing import TYPE_CHECKING
 
 from guardrail.audit import AnyTrail, need_driver
 from guardrail.central._status import Status
+from guardrail.central._takeup import TakeUp
 from guardrail.config import Config
 
 if TYPE_CHECKING:
     from guardrail.central._central import Central
     from guardrail.central._elsewhere import Elsewhere
 
-__all__ = ["Status", "elsewhere_of", "open_central"]
+__all__ = ["Status", "TakeUp", "elsewhere_of", "open_central"]
 
 
-def open_central(config: Config, trail: AnyTrail | None) -> Central | None:
+def open_central(config: Config, trail: AnyTrail | None, announced: TakeUp) -> Central | None:
     """The guard's side of the centre.
 
     Args:
         config: its `[central]` names the database.
         trail: the guard's own; None for one that keeps none, and so releases nothing.
+        announced: what was taken up before the guard was opened.
 
     Returns:
         It, not following yet; None where there is no centre, or nothing is released.
@@ -40,7 +42,7 @@ def open_central(config: Config, trail: AnyTrail | None) -> Central | None:
     need_driver()
     from guardrail.central._central import Central  # loads a driver, which few need
 
-    return Central(config, trail)
+    return Central(config, trail, announced)
 
 
 def elsewhere_of(config: Config) -> Elsewhere | None:

@@ -29,6 +29,9 @@ MOST: Final[Mapping[str, int]] = {"mandates": MAX_FILES, "revocations": MAX_REVO
 FETCHED: Final = 64
 """Most envelopes that are fetched at one time."""
 
+MAX_ANNOUNCED: Final = 8
+"""Most announcements of a kind that are looked at, the newest: people leave one."""
+
 MAX_USED: Final = 10_000
 """Most counts of uses that are looked at in passing; the count itself is asked about each."""
 
@@ -175,6 +178,26 @@ class Database:
             found |= {str(digest): bytes(envelope) for digest, envelope in rows}
         return found
 
+    def announced(self, kind: str) -> frozenset[str]:
+        """Digests of what is announced of a kind, the newest."""
+        with self.asking() as connection:
+            rows = connection.execute(
+                "select digest from guardrail.announced where kind = %s order by noted desc, digest limit %s",
+                (kind, MAX_ANNOUNCED),
+            ).fetchall()
+        return frozenset(str(row[0]) for row in rows)
+
+    def announcements(self, kind: str, names: Collection[str]) -> dict[str, bytes]:
+        """What is announced of a kind, by digest."""
+        found: dict[str, bytes] = {}
+        for name in sorted(names):
+            with self.asking() as connection:
+                row = connection.execute(
+                    "select envelope from guardrail.announced where kind = %s and digest = %s", (kind, name)
+                ).fetchone()
+            found |= {} if row is None else {name: bytes(row[0])}
+        return found
+
     # ── uses ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def used(self) -> dict[tuple[str, str], int]:
@@ -258,6 +281,13 @@ class Database:
                 (envelope,),
             )
         return cursor.rowcount == 1
+
+    def announce(self, kind: str, envelope: bytes) -> None:
+        """Announce something, instead of what was announced of its kind before."""
+        with self.asking() as connection, connection.transaction():
+            connection.execute("select pg_advisory_xact_lock(%s)", (_PUBLISHING,))
+            connection.execute("delete from guardrail.announced where kind = %s", (kind,))
+            connection.execute("insert into guardrail.announced (kind, envelope) values (%s, %s)", (kind, envelope))
 
     def withdraw(self, names: Collection[str]) -> int:
         """Take mandates away by digest; how many were there."""

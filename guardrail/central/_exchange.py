@@ -20,7 +20,7 @@ from guardrail.central._bell import Bell
 from guardrail.central._cases import Line
 from guardrail.central._database import Database
 from guardrail.central._signed import MAX_NOTE_BYTES, Pen
-from guardrail.errors import GuardrailError, TrailError
+from guardrail.errors import TrailError
 from guardrail.review import Case, Clerk, Refused, ReviewDesk
 from guardrail.review._commands import Refusal
 from guardrail.review._statements import AnyStatement, GlassStatement, VoteStatement
@@ -105,8 +105,8 @@ class Exchange:
             raise
         except Refused as error:
             return error.code, str(error)
-        except GuardrailError as error:
-            return "not_signed", str(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who said something else are heard
+            return "not_signed", f"it cannot be read: {type(error).__name__}"
         return "", ""
 
     # ── showing ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from guardrail.central._bell import Bell
     from guardrail.central._exchange import Exchange
     from guardrail.central._reporter import Reporter
+    from guardrail.central._takeup import TakeUp
     from guardrail.config import CentralConfig
 
 FIRST_SECONDS: Final = 0.2
@@ -64,6 +65,7 @@ class Follower:
         changed: hears of each change of the status, before and after.
         bell: makes it look at once.
         origin: name of the trail to which people may say something; empty for none.
+        announced: takes up what people announce.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Follower:
         changed: Callable[[Status, Status], None],
         bell: Bell,
         origin: str,
+        announced: TakeUp,
     ) -> None:
         self._store = store
         self._settings = settings
@@ -85,6 +88,7 @@ class Follower:
         self._changed = changed
         self._bell = bell
         self._origin = origin
+        self._announced = announced
         self.exchange: Exchange | None = None
         """Shows the guard's escalations and hears what people say to them, once it is there."""
         self._lock = threading.Lock()
@@ -163,11 +167,12 @@ class Follower:
             for table in SUFFIXES:
                 self._kept.follow(table, database.names(table), partial(database.envelopes, table))
             self._learn(database.used())
+            self._announced.look(database)
             self._kept.heard()
         except (OSError, Fault) as error:
             why = str(error)
         self._heard_at = time.monotonic()
-        self._note(cut="", kept=why, contact_us=time.time_ns() // 1000)
+        self._note(cut="", kept=why, not_taken=self._announced.refused, contact_us=time.time_ns() // 1000)
         self._report(database)
         if self.exchange is not None:
             # After the report: with it the key is there that shows whose the cases are.

@@ -13,7 +13,9 @@ import msgspec
 from guardrail.audit import trail_directory
 from guardrail.audit._note import VKEY_FILE
 from guardrail.audit._verify_note import read_key, read_note
+from guardrail.central._announced import KINDS, MAX_BYTES, BundleAnnounced, Kind, open_announced
 from guardrail.central._database import Database, Row
+from guardrail.central._takeup import Taken
 from guardrail.config import Config, secret
 from guardrail.errors import ConfigError
 from guardrail.mandates import Mandate, public_keys
@@ -21,6 +23,9 @@ from guardrail.mandates._directory import REVOKED, SUFFIX
 from guardrail.mandates._mandate import MAX_MANDATE_BYTES
 from guardrail.mandates._revocation import MAX_REVOCATION_BYTES, open_revocation
 from guardrail.mandates._signing import PAYLOAD_TYPE, open_envelope, unseal
+
+_ANNOUNCED: Final[Mapping[str, Kind]] = {".inventory.json": "inventory", ".bundle.json": "bundle"}
+"""Endings of files with announcements."""
 
 _TABLES: Final[Mapping[str, tuple[str, int]]] = {
     SUFFIX: ("mandates", MAX_MANDATE_BYTES),
@@ -33,7 +38,7 @@ class Published(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         file: its name.
-        mandate: id of the mandate that it is about; empty if it was refused.
+        mandate: id of the mandate that it is about, or what is announced; empty if it was refused.
         fresh: whether it was not there before.
         why: why it was refused; empty if it was not.
     """
@@ -79,7 +84,7 @@ def publish(config: Config, files: Sequence[str]) -> list[Published]:
 
     Args:
         config: names the centre, and the people whose signatures count.
-        files: `*.mandate.json` and `*.revocation.json`.
+        files: `*.mandate.json`, `*.revocation.json`, `*.inventory.json` and `*.bundle.json`.
 
     Raises:
         ConfigError: if there is no centre.
@@ -91,9 +96,13 @@ def publish(config: Config, files: Sequence[str]) -> list[Published]:
 
 
 def _publish(config: Config, database: Database, file: Path, there: dict[str, str]) -> Published:
+    for end, kind in _ANNOUNCED.items():
+        if file.name.endswith(end):
+            return _announce(config, database, file, kind)
     ending = next((one for one in _TABLES if file.name.endswith(one)), None)
     if ending is None:
-        return Published(file=str(file), why=f"its name must end in `{SUFFIX}` or `{REVOKED}`")
+        endings = ", ".join(f"`{one}`" for one in (*_TABLES, *_ANNOUNCED))
+        return Published(file=str(file), why=f"its name must end in one of {endings}")
     table, most = _TABLES[ending]
     try:
         with file.open("rb") as stream:
@@ -112,6 +121,57 @@ def _publish(config: Config, database: Database, file: Path, there: dict[str, st
     if table == "mandates":
         there[digest] = mandate
     return Published(file=str(file), mandate=mandate, fresh=fresh)
+
+
+def _announce(config: Config, database: Database, file: Path, kind: Kind) -> Published:
+    people, may = public_keys(config), config.central.inventory_by if kind == "inventory" else config.central.bundle_by
+    try:
+        with file.open("rb") as stream:
+            envelope = stream.read(MAX_BYTES[kind] + 1)
+        announced = open_announced(kind, envelope, people, may)
+    except OSError as error:
+        return Published(file=str(file), why=f"cannot be read: {(error.strerror or str(error)).lower()}")
+    except ConfigError as error:
+        return Published(file=str(file), why=str(error))
+    name = f"{kind} {announced.version}"
+    for seen in _announced(config, database, kind):
+        if seen.digest == hashlib.sha256(envelope).hexdigest():
+            return Published(file=str(file), mandate=name)
+        if seen.announced.version >= announced.version:
+            why = f"the centre has version {seen.announced.version}: guards take up higher ones only"
+            return Published(file=str(file), why=why)
+    database.announce(kind, envelope)
+    return Published(file=str(file), mandate=name, fresh=True)
+
+
+def _announced(config: Config, database: Database, kind: Kind) -> list[Taken]:
+    """What is announced of a kind by somebody who may, the newest first."""
+    people, may = public_keys(config), config.central.inventory_by if kind == "inventory" else config.central.bundle_by
+    found: list[Taken] = []
+    for digest, envelope in database.announcements(kind, database.announced(kind)).items():
+        with suppress(ConfigError):  # no guard heeds it
+            found.append(Taken(open_announced(kind, envelope, people, may), digest))
+    return sorted(found, key=lambda taken: -taken.announced.version)
+
+
+def announced(config: Config) -> list[str]:
+    """What is announced to all guards, in words.
+
+    Args:
+        config: names the centre, and whose announcements count.
+
+    Raises:
+        ConfigError: if there is no centre.
+        TrailError: if it cannot be used.
+    """
+    lines: list[str] = []
+    with open_database(config) as database:
+        for kind in KINDS:
+            for taken in _announced(config, database, kind)[:1]:
+                one = taken.announced
+                what = f", `{one.revision}`" if isinstance(one, BundleAnnounced) else f", {len(one.assets)} assets"
+                lines.append(f"{kind} {one.version} is announced by {one.issuer}{what}")
+    return lines
 
 
 def _ids(database: Database) -> dict[str, str]:

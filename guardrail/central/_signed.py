@@ -8,6 +8,7 @@ of those is worth nothing anywhere (`shown_of`).
 from __future__ import annotations
 
 import base64
+from collections import deque
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
@@ -20,6 +21,7 @@ from guardrail.errors import ConfigError
 from guardrail.mandates import seal, unseal
 from guardrail.review import Case
 from guardrail.review._commands import Refusal
+from guardrail.review._view import lines
 
 CASE_TYPE: Final = "application/vnd.guardrail.case.v1+json"
 ANSWER_TYPE: Final = "application/vnd.guardrail.answer.v1+json"
@@ -136,9 +138,15 @@ def read_case(note: bytes, origin: str, escalation: str, vkey: str) -> Away:
         shared = _opened(note, CASE_TYPE, MAX_NOTE_BYTES, origin, vkey, _shared)
     except ConfigError as error:
         return Away(origin, escalation, None, str(error))
-    if shared.case.held.id != escalation:
+    case: Case = shared.case
+    if case.held.id != escalation:
         return Away(origin, escalation, None, "it is another one")
-    return Away(origin, escalation, shared.case)
+    try:
+        # What people are shown is looked at once here: no page has to reckon with a call that no guard could hold.
+        deque(lines(case, 0), maxlen=0)
+    except Exception as error:  # noqa: BLE001 - the centre may have made up the key as well
+        return Away(origin, escalation, None, f"it cannot be shown: {type(error).__name__}")
+    return Away(origin, escalation, case)
 
 
 def read_said(answer: bytes, origin: str, statement: str, vkey: str) -> Said | None:

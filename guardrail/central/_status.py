@@ -21,6 +21,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         refused: why it does not take the checkpoints of this trail; empty if it does.
         kept: why what it has cannot be kept here; empty if it can.
         unheard: why what people said there cannot be recorded here; empty if it can.
+        not_taken: why what is announced there is not taken up; empty if it is.
+        behind: what was taken up and is not in force yet; empty for nothing.
     """
 
     contact_us: int = 0
@@ -29,18 +31,20 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     refused: str = ""
     kept: str = ""
     unheard: str = ""
+    not_taken: str = ""
+    behind: str = ""
 
     @property
     def state(self) -> str:
         """How it stands in a few words, which tell nothing of the network."""
         if self.cut:
             return f"cut since {moment(self.contact_us)}" if self.contact_us else "never reached"
-        if self.kept or self.unheard:
+        if self.kept or self.unheard or self.not_taken or self.behind:
             return "not up to date"
         return "trail refused" if self.refused else "in contact"
 
     def __str__(self) -> str:
-        why = self.cut or self.kept or self.unheard or self.refused
+        why = self.cut or self.kept or self.unheard or self.not_taken or self.behind or self.refused
         return f"{self.state}: {why}" if why else self.state
 
 

@@ -77,19 +77,21 @@ def find(config: Config, book: Book, name: str) -> Seen:
         TrailError: if none here is meant, and the centre does not answer.
     """
     exact = book.get(name)
-    own = [exact] if exact is not None else [case for case in book.cases() if name and case.held.id.startswith(name)]
+    if exact is not None:
+        return Seen(exact)
+    own = [Seen(case) for case in book.cases() if name and case.held.id.startswith(name)]
     centre = _centre(config)
-    away = centre.named(name) if centre is not None and name and exact is None else ()
-    away = tuple(one for one in away if one.escalation == name) or away
-    count = len(own) + len(away)
-    if count != 1:
+    named = centre.named(name) if centre is not None and name else ()
+    away = [one for one in named if one.escalation == name] or list(named)
+    if len(own) + len(away) != 1:
+        count = len(own) + len(away)
         how = f"the beginning of {count} ids" if count else "the id of none"
         raise ConfigError(f"`{name}` is {how} of the escalations here: see `guardrail escalations list`")
-    if own:
-        return Seen(own[0])
-    if away[0].case is None:
-        raise ConfigError(_unsigned(away[0]))
-    return Seen(away[0].case, away[0].origin)
+    for one in away:
+        if one.case is None:
+            raise ConfigError(_unsigned(one))
+        own.append(Seen(one.case, one.origin))
+    return own[0]
 
 
 def say(args: argparse.Namespace, config: Config, origin: str, envelope: bytes) -> Answer:

@@ -61,12 +61,13 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
+    from guardrail.central import TakeUp
     from guardrail.cli import find_config
     from guardrail.config import load
     from guardrail.mandates import MandateBook
     from guardrail.mandates._directory import SUFFIX
 
-    config = load(find_config(args.config))
+    config = TakeUp(load(find_config(args.config)), keep=False).merged()
     book = MandateBook(config, open_ledger(config, readonly=True))
     now_us = time.time_ns() // 1000
     known = {asset.id for asset in config.assets}

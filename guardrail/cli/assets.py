@@ -195,11 +195,12 @@ def _named(found: Sequence[Proposal]) -> Iterator[tuple[str, Proposal]]:
 
 def _open(args: argparse.Namespace) -> tuple[Config, Registry]:
     from guardrail.audit import beside_trail
+    from guardrail.central import TakeUp
     from guardrail.cli import find_config
     from guardrail.config import load
     from guardrail.errors import ConfigError
 
-    config = load(find_config(args.config))
+    config = TakeUp(load(find_config(args.config)), keep=False).merged()
     try:
         from guardrail.assets.identity._registry import Registry
     except ImportError as error:

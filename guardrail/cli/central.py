@@ -1,14 +1,20 @@
-"""`guardrail central`: publish orders for all guards, and see how far the trail of each is."""
+"""`guardrail central`: publish orders and announcements for all guards, and see how far the trail of each is."""
 
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from guardrail.cli import CONFIG_HELP, EXIT_ALLOW, EXIT_FAULT, find_config
+from guardrail.cli import CONFIG_HELP, EXIT_ALLOW, EXIT_FAULT, find_config, positive
+from guardrail.cli._review import signer
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from guardrail.central._announced import AnyAnnounced
     from guardrail.central._people import Origin, Published
     from guardrail.config import Config
 
@@ -28,11 +34,13 @@ def add(verbs: Any) -> None:
 
     publish = actions.add_parser(
         "publish",
-        help="publish signed mandates and revocations",
+        help="publish signed mandates, revocations and announcements",
         description="Each file is verified first: what no guard would heed is not published.",
         epilog=_EXITS,
     )
-    publish.add_argument("files", nargs="+", metavar="FILE", help="*.mandate.json and *.revocation.json")
+    publish.add_argument(
+        "files", nargs="+", metavar="FILE", help="*.mandate.json, *.revocation.json, *.inventory.json, *.bundle.json"
+    )
     publish.set_defaults(act=_publish)
 
     withdraw = actions.add_parser(
@@ -57,7 +65,27 @@ def add(verbs: Any) -> None:
     forget.add_argument("origin", metavar="ORIGIN", help="name of the trail, as `show` prints it")
     forget.set_defaults(act=_forget)
 
-    for action in (publish, withdraw, show, forget):
+    inventory = actions.add_parser(
+        "sign-inventory",
+        help="sign assets for all guards",
+        description="Guards with `central.inventory_by` add them to their own; of two versions the higher one counts.",
+        epilog=_EXITS,
+    )
+    inventory.add_argument("files", nargs="+", metavar="FILE", help="files of assets, as `assets.files` names them")
+    bundle = actions.add_parser(
+        "sign-bundle",
+        help="say which policy bundle all guards are to serve",
+        description="Guards with `central.bundle_by` serve it once their `policy.bundle` has it, and no other.",
+        epilog=_EXITS,
+    )
+    bundle.add_argument("bundle", metavar="BUNDLE", help="directory or .tar.gz, verified as a guard would")
+    for action, act in ((inventory, _sign_inventory), (bundle, _sign_bundle)):
+        action.add_argument("--number", type=positive, required=True, metavar="N", help="higher than the last one")
+        action.add_argument("--key", required=True, metavar="FILE", help="your private key")
+        action.add_argument("--out", required=True, metavar="FILE", help="where it goes, for `central publish`")
+        action.set_defaults(act=act)
+
+    for action in (publish, withdraw, show, forget, inventory, bundle):
         action.add_argument("--config", metavar="FILE", help=CONFIG_HELP)
         action.add_argument("--json", action="store_true", help="print JSON")
         action.set_defaults(run=run)
@@ -105,10 +133,11 @@ def _withdraw(args: argparse.Namespace, config: Config) -> int:
 
 
 def _show(args: argparse.Namespace, config: Config) -> int:
-    from guardrail.central._people import origins
+    from guardrail.central._people import announced, origins
 
-    seen = origins(config)
-    _print(args, seen, map(_shown, seen) if seen else ["no trail was seen yet"])
+    seen, said = origins(config), announced(config)
+    lines = [*said, *map(_shown, seen)] if seen else [*said, "no trail was seen yet"]
+    _print(args, seen, lines)
     return EXIT_FAULT if any(one.wrong for one in seen) else EXIT_ALLOW
 
 
@@ -124,6 +153,55 @@ def _forget(args: argparse.Namespace, config: Config) -> int:
     gone = forget(config, args.origin)
     _print(args, {"forgotten": gone}, [f"`{args.origin}`: {'forgotten' if gone else 'was never seen'}"])
     return EXIT_ALLOW if gone else EXIT_FAULT
+
+
+def _sign_inventory(args: argparse.Namespace, config: Config) -> int:
+    from guardrail.central._announced import InventoryAnnounced
+    from guardrail.config import read_assets
+
+    issuer, key = signer(config, args.key)
+    assets = [asset for file in args.files for asset in read_assets(file)]
+    now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    announced = InventoryAnnounced(issuer=issuer, version=args.number, issued=now, assets=tuple(assets))
+    return _write(args, announced, ".inventory.json", key)
+
+
+def _sign_bundle(args: argparse.Namespace, config: Config) -> int:
+    from guardrail.central._announced import BundleAnnounced
+    from guardrail.errors import ConfigError
+    from guardrail.policy._engine import verification_keys
+    from guardrail.policy.bundles._read import receive
+    from guardrail.policy.bundles._source import BundleFiles
+
+    issuer, key = signer(config, args.key)
+    fetched = BundleFiles(Path(args.bundle)).fetch("")
+    if fetched is None:
+        raise ConfigError(f"`{args.bundle}` is no policy bundle")
+    keys = verification_keys(config)
+    received = receive(fetched.members, keys=keys, key_id=config.policy.key_id, where=args.bundle)
+    announced = BundleAnnounced(
+        issuer=issuer,
+        version=args.number,
+        issued=dt.datetime.now(dt.UTC).replace(microsecond=0),
+        revision=received.bundle.manifest.revision,
+        digest=received.digest,
+    )
+    return _write(args, announced, ".bundle.json", key)
+
+
+def _write(args: argparse.Namespace, announced: AnyAnnounced, ending: str, key: Ed25519PrivateKey) -> int:
+    from guardrail.central._announced import kind_of, sign_announced
+    from guardrail.errors import ConfigError
+
+    if not args.out.endswith(ending):
+        raise ConfigError(f"`--out` must end in `{ending}`: that is how `central publish` knows what it is")
+    try:
+        Path(args.out).write_bytes(sign_announced(announced, key))
+    except OSError as error:
+        raise ConfigError(f"cannot write `{args.out}`: {(error.strerror or str(error)).lower()}") from None
+    name = f"{kind_of(announced)} {announced.version}"
+    _print(args, {"file": args.out, "version": announced.version}, [f"{args.out}: {name}, by {announced.issuer}"])
+    return EXIT_ALLOW
 
 
 def _print(args: argparse.Namespace, value: object, lines: Iterable[str]) -> None:

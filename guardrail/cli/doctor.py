@@ -44,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _findings(given: str | None) -> Iterator[Finding]:
     from guardrail import config as _config
+    from guardrail.central import TakeUp
     from guardrail.cli.findings import about
     from guardrail.errors import ConfigError
 
@@ -51,7 +52,7 @@ def _findings(given: str | None) -> Iterator[Finding]:
         name="python", state="ok", detail=f"{platform.python_version()} on {platform.system()} {platform.release()}"
     )
     try:
-        config = _config.load(find_config(given))
+        config = TakeUp(_config.load(find_config(given)), keep=False).merged()
     except ConfigError as error:
         yield Finding(name="config", state="problem", detail=str(error))
         return

@@ -153,6 +153,10 @@ def _serve_once(
 
     with reload.opened() as (guard, settings):
         guard.keep_attending()
+        if guard.central is not None:
+            guard.central.renew = (
+                reload.asked
+            )  # an inventory that is announced comes into force as a configuration does
         app = create_app(guard, settings, insecure_no_token=args.insecure_no_token)
         _warm(guard)
         idle = _idle(app, guard, args.idle_seconds)

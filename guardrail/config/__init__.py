@@ -18,7 +18,7 @@ from guardrail.config._evidence import (
     WebhookConfig,
     WitnessConfig,
 )
-from guardrail.config._reading import FROM_FILE, load, parse, secret
+from guardrail.config._reading import FROM_FILE, load, parse, read_assets, secret
 from guardrail.config._rules import (
     BundleKeyConfig,
     HistoryConfig,
@@ -69,5 +69,6 @@ __all__ = [
     "is_protected",
     "load",
     "parse",
+    "read_assets",
     "secret",
 ]

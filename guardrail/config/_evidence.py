@@ -68,14 +68,20 @@ class CentralConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         poll_seconds: how often it is asked for news, in seconds; notifications tell of them at once, unless one is
             lost.
         timeout_seconds: longest wait for an answer, in seconds; then it counts as cut off.
-        escalations: whether escalations of this guard can be seen and answered by way of it, and people who ask this
-            guard see those of others.
+        escalations: whether escalations of this guard can be seen and answered by way of it, if its trail is in files,
+            and people who ask this guard see those of others.
+        inventory_by: each a `[[person]]` whose signed inventories are taken up, beside the assets that are declared
+            here; empty takes none.
+        bundle_by: each a `[[person]]` who says which bundle of `policy.bundle` is to be served; empty serves what is
+            there.
     """
 
     store: str = ""
     poll_seconds: float = 5.0
     timeout_seconds: float = 2.0
     escalations: bool = False
+    inventory_by: tuple[str, ...] = ()
+    bundle_by: tuple[str, ...] = ()
 
 
 class DecisionLogConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -86,8 +86,13 @@ def _central_problems(config: Config) -> list[str]:
         problems.append("`central.store` needs a `trail.origin` of this guard's own: each trail has one name there")
     if config.central.escalations and not config.central.store:
         problems.append("`central.escalations` needs `central.store`: there is no centre without it")
-    if config.central.escalations and config.trail.store:
-        problems.append("`central.escalations` is for a trail in files: a `trail.store` has its escalations in common")
+    people = {person.name for person in config.people}
+    for name, given in (("inventory_by", config.central.inventory_by), ("bundle_by", config.central.bundle_by)):
+        if given and not config.central.store:
+            problems.append(f"`central.{name}` needs `central.store`: there is no centre without it")
+        problems += [f"`central.{name}` has `{one}`, who is no [[person]]" for one in given if one not in people]
+    if config.central.bundle_by and not config.policy.bundle:
+        problems.append("`central.bundle_by` needs `policy.bundle`: that is where the bundle comes from")
     return problems
 
 

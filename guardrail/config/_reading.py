@@ -112,7 +112,7 @@ def _with_files(config: Config, where: str) -> Config:
         for file in _matching_files(config, pattern, where):
             if file not in files:
                 files[file] = None
-                assets.extend(_read_assets(file))
+                assets.extend(read_assets(file))
                 if len(assets) > MAX_ASSETS:
                     raise ConfigError(f"`{where}` declares more than {MAX_ASSETS} assets, the last in `{file}`")
     return msgspec.structs.replace(config, assets=tuple(assets), asset_files=(*files, *folders))
@@ -143,7 +143,15 @@ def _matching_files(config: Config, pattern: str, where: str) -> list[str]:
     return found
 
 
-def _read_assets(file: str) -> Sequence[AssetConfig]:
+def read_assets(file: str) -> Sequence[AssetConfig]:
+    """The assets in a file of assets.
+
+    Args:
+        file: TOML with `[[asset]]` tables, or JSON lines.
+
+    Raises:
+        ConfigError: if it cannot be read, or holds anything else.
+    """
     try:
         with open(file, "rb") as stream:
             data = stream.read(MAX_ASSET_FILE_BYTES + 1)

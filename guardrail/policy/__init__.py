@@ -6,7 +6,7 @@ from guardrail.policy._bundle import bundle_directory
 from guardrail.policy._cache import cache_directory
 from guardrail.policy._conclude import conclude, enforced, mandates_of
 from guardrail.policy._document import Told, document
-from guardrail.policy._engine import PolicyEngine, open_engine, refusal
+from guardrail.policy._engine import PolicyEngine, hurry, open_engine, refusal
 from guardrail.policy._news import PolicyNews
 from guardrail.policy._rules import Rule, RuleBook
 from guardrail.policy._ruling import Ruling
@@ -23,6 +23,7 @@ __all__ = [
     "conclude",
     "document",
     "enforced",
+    "hurry",
     "mandates_of",
     "open_engine",
     "refusal",

@@ -75,6 +75,7 @@ def open_engine(
     state: Path | None = None,
     keep: bool = False,
     told: Callable[[PolicyNews], None] | None = None,
+    accepts: Callable[[str, str], str] | None = None,
 ) -> PolicyEngine:
     """Start the engine that a configuration names, and make sure that it answers.
 
@@ -83,6 +84,7 @@ def open_engine(
         state: directory with what was accepted before; without one nothing is known to be older.
         keep: write down there what is accepted now.
         told: called when another bundle comes into force later, or one is refused, from any thread.
+        accepts: says of a bundle, by digest and revision, why it is not to be taken up now; nothing if it is.
 
     Returns:
         The engine; if `policy.bundle` is set, one that takes up new bundles while it is used.
@@ -108,8 +110,16 @@ def open_engine(
         state=None if state is None else BundleState(state, writable=keep),
         poll_seconds=config.policy.poll_seconds,
         told=told or _tell_nobody,
+        accepts=accepts,
     )
     return _checked(engine, config)
+
+
+def hurry(engine: PolicyEngine) -> None:
+    """Have the source of an engine looked at now, if it has one."""
+    look = getattr(engine, "hurry", None)
+    if look is not None:
+        look()
 
 
 def verification_keys(config: Config) -> tuple[VerificationKey, ...]:

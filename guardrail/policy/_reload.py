@@ -42,6 +42,10 @@ Make = Callable[[Bundle], PolicyEngine]
 """From a bundle to an engine that has run its examples."""
 
 
+class _NotNow(ConfigError):
+    """A bundle that is good, and that nobody wants to be served yet."""
+
+
 class ReloadingEngine:
     """Decides by the last good bundle of a source.
 
@@ -52,6 +56,7 @@ class ReloadingEngine:
         state: what was accepted before, if anything is written down.
         poll_seconds: how often to look at the source, in seconds.
         told: called when another bundle is in force or one is refused, from any thread.
+        accepts: says of a bundle, by digest and revision, why it is not to be taken up now; nothing if it is.
 
     Raises:
         ConfigError: if the source has no good bundle, and none that was accepted before was kept.
@@ -66,6 +71,7 @@ class ReloadingEngine:
         state: BundleState | None,
         poll_seconds: float,
         told: Callable[[PolicyNews], None],
+        accepts: Callable[[str, str], str] | None = None,
     ) -> None:
         self._source = source
         self._verify = verify
@@ -73,6 +79,7 @@ class ReloadingEngine:
         self._state = state
         self._poll_seconds = poll_seconds
         self._told = told
+        self._accepts = accepts
         self._tag = ""
         self._digest: str = ""
         self._refused = ""
@@ -141,6 +148,10 @@ class ReloadingEngine:
         with self._turn:
             return not self._stop.is_set() and self._look()
 
+    def hurry(self) -> None:
+        """Look at the source soon, in the thread that does so; waits for nothing."""
+        self._wake.set()
+
     def close(self) -> None:
         """Stop looking, and close every engine; later questions are faults."""
         self._stop.set()
@@ -160,7 +171,8 @@ class ReloadingEngine:
             kept = self._kept()
             if kept is None:
                 raise
-            self._tell_refused(str(error), kept.revision)
+            if not isinstance(error, _NotNow):
+                self._tell_refused(str(error), kept.revision)
             return kept
         if made is None:
             raise ConfigError(f"the source `{self._source.name}` has no policy bundle: see to it")
@@ -179,6 +191,8 @@ class ReloadingEngine:
         if received.digest == self._digest:
             self._tag = fetched.tag
             return None
+        if self._accepts is not None and (why := self._accepts(received.digest, received.bundle.manifest.revision)):
+            raise _NotNow(why)
         if self._state is not None:
             self._state.check(self._source.name, received)
         engine = self._make(received.bundle)
@@ -211,6 +225,8 @@ class ReloadingEngine:
     def _look(self) -> bool:
         try:
             made = self._next()
+        except _NotNow:
+            made = None  # nothing is wrong with it, and it is asked for again
         except GuardrailError as error:
             self._tell_refused(str(error), self._engine.revision)
             return False

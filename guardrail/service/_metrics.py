@@ -154,6 +154,12 @@ def common_metrics(status: Status) -> Iterable[Metric]:
         "guardrail_central_unheard", "1 if what people said there cannot be recorded here.", int(bool(status.unheard))
     )
     yield GaugeMetricFamily(
+        "guardrail_central_not_taken", "1 if what is announced there is not taken up.", int(bool(status.not_taken))
+    )
+    yield GaugeMetricFamily(
+        "guardrail_central_behind", "1 if what was announced is not in force here yet.", int(bool(status.behind))
+    )
+    yield GaugeMetricFamily(
         "guardrail_central_trail_refused", "1 if the centre refuses this trail.", int(bool(status.refused))
     )
     yield GaugeMetricFamily(

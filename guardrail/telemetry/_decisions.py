@@ -153,11 +153,12 @@ class Telemetry:
         """The trace that the caller works in, in hexadecimal; empty where there is none."""
         return self.attempt(self._trace_id) or ""
 
-    def central(self, what: Literal["cut", "back", "refused"], why: str) -> None:
-        """Say that the database which guards have in common cannot be reached, is back, or refuses this trail.
+    def central(self, what: Literal["cut", "back", "refused", "not_taken"], why: str) -> None:
+        """Say that the database which guards have in common cannot be reached, is back, refuses this trail, or has an
+        announcement that is not taken up.
 
         Args:
-            what: `cut`, `back` or `refused`.
+            what: `cut`, `back`, `refused` or `not_taken`.
             why: in words, with no part of a call in them.
         """
         self.attempt(events.central, self.api(), what, why)

@@ -24,6 +24,7 @@ _CENTRAL_SEVERITY: Final[Mapping[str, Literal["INFO", "WARN", "ERROR"]]] = {
     "cut": "WARN",
     "back": "INFO",
     "refused": "ERROR",
+    "not_taken": "ERROR",
 }
 
 
@@ -64,7 +65,7 @@ def policy(api: Api | None, revision: str, refused: bool) -> None:
         api.event(f"{POLICY_EVENT_NAME}.{what}", revision, facts, severity="WARN" if refused else "INFO")
 
 
-def central(api: Api | None, what: Literal["cut", "back", "refused"], why: str) -> None:
+def central(api: Api | None, what: Literal["cut", "back", "refused", "not_taken"], why: str) -> None:
     """The database that guards have in common cannot be reached, is back, or refuses this trail."""
     if api is not None:
         api.event(f"{CENTRAL_EVENT_NAME}.{what}", text(why), {}, severity=_CENTRAL_SEVERITY[what])

@@ -27,6 +27,7 @@ def central_findings(config: Config) -> Iterator[Finding]:
     except TrailError as error:
         yield Finding(name="central", state="problem", detail=str(error))
         return
+    from guardrail.central import TakeUp
     from guardrail.central._kept import last_heard_us
     from guardrail.central._people import examine
     from guardrail.central._status import moment
@@ -40,3 +41,7 @@ def central_findings(config: Config) -> Iterator[Finding]:
         known = f"what was seen at {moment(heard)}" if heard else "no order at all"
         detail = f"cannot be reached: {error}: a guard here would begin with {known}, and count no use"
         yield Finding(name="central", state="note", detail=detail)
+    try:
+        TakeUp(config, keep=False).begin()
+    except ConfigError as error:
+        yield Finding(name="central", state="problem", detail=str(error))

@@ -30,7 +30,6 @@ from guardrail.review._statements import (
     RevokeStatement,
     VoteStatement,
 )
-from guardrail.service._elsewhere import Others
 from guardrail.service._http import Answer, Problem, Receive, Scope, Send, read_body, read_version
 from guardrail.service._post import Post, send
 from guardrail.service._respond import Request
@@ -106,8 +105,7 @@ class Console:
         self._provider = Provider(oidc, guard.config.path(oidc.jwks))
         self._signin = SignIn(settings, oidc, post)
         self._sessions = Sessions(settings.session_seconds, clock)
-        self._others = Others(guard)
-        self._pages = Pages(guard, self._others)
+        self._pages = Pages(guard)
         self._templates = Templates()
         self._secure = settings.url.startswith("https://")
         # A browser sends a cookie of this name only over TLS, to this host alone, and no subdomain can set it.
@@ -242,7 +240,7 @@ class Console:
             known = desk.grant(statement.grant) is not None
         else:
             known = desk.find(about) is not None
-        brought = None if known else self._others.bring(statement, signed)
+        brought = None if known else self._pages.others.bring(statement, signed)
         if brought is None:
             case = self._guard.clerk.take(signed, version=version)
         elif brought.left:

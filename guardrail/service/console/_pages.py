@@ -21,12 +21,12 @@ from guardrail.review import Case
 from guardrail.review._machine import subject_of
 from guardrail.review._statements import shown_of
 from guardrail.review._view import grant_state, lifted_too
+from guardrail.service._elsewhere import Others
 from guardrail.service.console._drawing import drawing
 from guardrail.service.console._reading import WINDOW, Line, Reading
 
 if TYPE_CHECKING:
     from guardrail.guard import Guard
-    from guardrail.service._elsewhere import Others
 
 DECIDED: Final = 25
 """How many escalations that were decided are listed below those that wait."""
@@ -52,12 +52,12 @@ class Pages:
 
     Args:
         guard: what they are about.
-        others: what waits at other guards.
     """
 
-    def __init__(self, guard: Guard, others: Others) -> None:
+    def __init__(self, guard: Guard) -> None:
         self._guard = guard
-        self._others = others
+        self.others = Others(guard)
+        """What waits at other guards."""
         self._reading = Reading(guard.config)
 
     @property
@@ -89,7 +89,7 @@ class Pages:
     def _elsewhere(self, now: int) -> Values:
         """What waits at other guards, and why that is not all of it."""
         try:
-            found = self._others.waiting()
+            found = self.others.waiting()
         except TrailError as error:
             return {"elsewhere": [], "not_shown": [f"escalations of other guards are not shown: {error}"]}
         cases = sorted(
@@ -108,7 +108,7 @@ class Pages:
         """One escalation: what it would do, on what, who asks, what was said, and what that agent did before."""
         case, origin = self._guard.desk.find(name), ""
         if case is None:
-            away = self._others.find(name)
+            away = self.others.find(name)
             if away is None or away.case is None:
                 raise Missing(f"there is no escalation `{name[:64]}` here: it may have been forgotten")
             case, origin = away.case, away.origin

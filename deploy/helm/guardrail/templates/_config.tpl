@@ -12,8 +12,17 @@ shutdown_seconds = 10.0
 {{- if .Values.agents.central.secretName }}
 [central]
 store = "${GUARDRAIL_CENTRE}"
+{{- if .Values.agents.central.escalations }}
+escalations = true
+{{- end }}
+{{- with .Values.agents.central.inventoryBy }}
+inventory_by = {{ toJson . }}
+{{- end }}
+{{- with .Values.agents.central.bundleBy }}
+bundle_by = {{ toJson . }}
+{{- end }}
 {{ end }}
-{{ include "guardrail.sharedConfig" (list . .Values.agents.trail.secretName .Values.agents.central.secretName) }}
+{{ include "guardrail.sharedConfig" (list . .Values.agents.trail.secretName .Values.agents.central.secretName "") }}
 {{- end }}
 
 {{- /* guardrail.toml of the control plane. */ -}}
@@ -28,12 +37,19 @@ metrics_token = "${GUARDRAIL_METRICS_TOKEN}"
 tls = {certificate = "/etc/guardrail-tls/tls.crt", key = "/etc/guardrail-tls/tls.key"}
 {{- end }}
 
-{{ include "guardrail.sharedConfig" (list . .Values.controlPlane.trailSecretName "") }}
+{{- if .Values.controlPlane.centralSecretName }}
+[central]
+store = "${GUARDRAIL_CENTRE}"
+# People see here what the guards in the pods ask, and answer it.
+escalations = true
+{{ end }}
+{{ include "guardrail.sharedConfig" (list . .Values.controlPlane.trailSecretName "" .Values.controlPlane.centralSecretName) }}
 
 {{ .Values.controlPlane.config }}
 {{- end }}
 
-{{- /* Takes a list: the root, and the names of the secrets of the trail and of the centre. */ -}}
+{{- /* Takes a list: the root, and the names of the secrets of the trail, of the centre for a trail in the pod, and of the
+centre for the control plane. */ -}}
 {{- define "guardrail.sharedConfig" -}}
 {{- $root := index . 0 -}}
 [trail]
@@ -53,7 +69,7 @@ key = "/etc/guardrail-trail/trail.key"
 store = "/var/lib/guardrail/review.db"
 
 [mandates]
-{{- if index . 2 }}
+{{- if or (index . 2) (index . 3) }}
 # Where the guard keeps what it has seen at the centre.
 directory = "/var/lib/guardrail/mandates"
 {{- else }}

@@ -47,3 +47,16 @@ end $$;
 
 create trigger answered_once before update on guardrail.statements
   for each row execute function guardrail.answered_once();
+
+-- What people announce to all guards: which assets there are, and which policy bundle is to be served.
+create table guardrail.announced (
+  kind     text        not null check (kind in ('inventory', 'bundle')),
+  digest   text        generated always as (encode(sha256(envelope), 'hex')) stored,
+  envelope bytea       not null check (octet_length(envelope) between 1 and 33554432),
+  noted    timestamptz not null default now(),
+  primary key (kind, digest)
+);
+
+create trigger tell after insert or delete on guardrail.announced for each statement execute function guardrail.tell();
+create trigger append_only before update or truncate on guardrail.announced
+  for each statement execute function guardrail.refuse();
