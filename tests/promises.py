@@ -2076,6 +2076,8 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_packaging.py::test_every_pin_is_exact_and_hashed",
             "tests/test_packaging.py::test_pins_agree_so_that_one_set_installs_over_another",
             "tests/test_packaging.py::test_every_dependency_is_pinned",
+            "tests/test_packaging.py::test_the_lowest_version_that_an_extra_allows_is_one_that_is_tested",
+            "tests/test_packaging.py::test_what_is_installed_beside_the_frameworks_is_of_the_whole_controlarena",
         ),
     ),
     Promise(
@@ -3705,6 +3707,8 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/adapters/test_mcp_http.py::test_the_sdk_speaks_through_the_relay_in_both_eras",
             "tests/adapters/test_mcp_http.py::test_the_sdk_speaks_to_a_reference_server_over_standard_input",
+            "tests/adapters/test_mcp_old_sdk.py::test_the_older_sdk_speaks_through_the_relay_over_http",
+            "tests/adapters/test_mcp_old_sdk.py::test_the_older_sdk_speaks_through_the_relay_over_standard_input",
             "tests/adapters/test_mcp_http.py::test_json_streams_sessions_and_the_stream_of_a_get_pass",
             "tests/adapters/test_mcp_http.py::test_a_server_that_is_away_or_answers_nonsense_is_an_error_and_no_result",
         ),

@@ -11,7 +11,7 @@ import re
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +74,10 @@ def processes() -> Iterator[list[subprocess.Popen[str]]]:
         process.communicate(timeout=60)
 
 
-def sdk(targets: list[Any], calls: list[Any]) -> list[Any]:
+def sdk(targets: list[Any], calls: list[Any], program: Sequence[str] = SDK) -> list[Any]:
     """What the SDK's client says of some calls, to each of some servers."""
     done = subprocess.run(
-        [*SDK, "call", json.dumps(targets)],
+        [*program, "call", json.dumps(targets)],
         env={**environment(), "CALLS": json.dumps(calls)}, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -85,10 +85,10 @@ def sdk(targets: list[Any], calls: list[Any]) -> list[Any]:
     return found
 
 
-def relayed_sdk(place: Place, processes: list[subprocess.Popen[str]]) -> tuple[str, str]:
+def relayed_sdk(place: Place, processes: list[subprocess.Popen[str]], program: Sequence[str] = SDK) -> tuple[str, str]:
     """A server of the SDK, and a relay before it: where each is."""
     port, quiet = free_port(), {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    processes.append(subprocess.Popen([*SDK, "serve", str(port)], text=True, **quiet))
+    processes.append(subprocess.Popen([*program, "serve", str(port)], text=True, **quiet))
     upstream = f"http://127.0.0.1:{port}/mcp"
     command = relay_command(place, "--name", "filesystem", "--hold", "0", "--http", upstream, "--listen", "127.0.0.1:0")
     relay = subprocess.Popen(command, cwd=place.root, env=environment(), stdout=subprocess.PIPE, text=True)
