@@ -764,6 +764,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/frameworks/test_openai_agents.py::test_tools_of_nested_agents_and_of_those_handed_to_pass_the_guard",
             "tests/frameworks/test_openai_agents.py::test_patches_and_older_shells_pass_the_guard",
             "tests/frameworks/test_openai_agents.py::test_tools_of_mcp_servers_pass_the_guard",
+            "tests/frameworks/test_openai_agents.py::test_what_an_agent_of_a_sandbox_does_passes_the_guard",
             "tests/frameworks/test_openai_agents.py::test_what_acts_here_and_cannot_be_judged_stops_the_run",
             "tests/frameworks/test_openai_agents.py::test_arguments_that_are_no_object_run_nothing",
             "tests/frameworks/test_openai_agents.py::test_of_two_members_of_one_name_the_tool_reads_what_was_judged",
