@@ -3735,6 +3735,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/adapters/test_mcp_http.py::test_what_headers_and_bodies_may_not_say",
             "tests/adapters/test_mcp_http.py::test_who_asks_is_what_a_token_says_that_was_made_out_for_the_relay",
             "tests/test_jwks.py::test_keys_change_with_their_file_and_a_broken_one_changes_nothing",
+            "tests/adapters/test_mcp_http.py::test_a_server_that_wants_a_token_gets_the_one_of_this_moment",
             "tests/adapters/test_mcp_http.py::test_an_unsafe_address_is_refused_before_anything_starts",
         ),
     ),
