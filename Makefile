@@ -17,9 +17,11 @@ MCP_VENV := .venv-mcp
 SBOM_VENV := .venv-sbom
 TYPESCRIPT := adapters/typescript
 FUZZ_VENV := .venv-fuzz
-# LangGraph and its kin at both ends of what the extras allow.
+# LangGraph and its kin at both ends of what the extras allow, the other frameworks likewise, and the SDK of MCP.
 ENDS := lowest newest
 FRAMEWORKS_VENV := .venv-frameworks
+FRAMEWORKS := $(FRAMEWORKS_VENV)-lowest $(FRAMEWORKS_VENV)
+MCP_LOWEST_VENV := .venv-mcp-lowest
 ARENA_VENV := .venv-control-arena
 TOOLS := $(CURDIR)/.tools/bin
 OPA_VERSION := v1.21.1
@@ -97,13 +99,16 @@ conformance: $(VENV)/.test $(FRAMEWORKS_VENV)/.ready ## which adapter keeps what
 		openai-agents pydantic-ai inspect $(CONFORMANCE)
 
 .PHONY: adapters
-adapters: $(VENV)/.test $(ENDS:%=.venv-%/.ready) $(FRAMEWORKS_VENV)/.ready $(ARENA_VENV)/.ready ## adapters' tests on the lowest and newest frameworks
-	@set -e; for end in $(ENDS); do echo "adapters: $$end versions"; \
-		PYTHONPATH=$(CURDIR):$(CURDIR)/adapters .venv-$$end/bin/python -m pytest tests/adapters \
-			--ignore tests/adapters/test_frameworks.py; \
-		PYTHONPATH=$(CURDIR):$(CURDIR)/adapters .venv-$$end/bin/python -W ignore -m guardrail_adapters.testing langgraph; done
-	$(BIN)/python -m pytest tests/adapters/test_frameworks.py
-	PYTHONPATH=$(CURDIR):$(CURDIR)/adapters $(ARENA_VENV)/bin/python -W ignore -m pytest -W ignore tests/control_arena
+adapters: $(VENV)/.test $(ENDS:%=.venv-%/.ready) $(FRAMEWORKS:%=%/.ready) $(MCP_VENV)/.ready $(MCP_LOWEST_VENV)/.ready $(ARENA_VENV)/.ready ## adapters' tests and cases on the lowest and newest frameworks
+	@set -e; export PYTHONPATH=$(CURDIR):$(CURDIR)/adapters; for end in $(ENDS); do echo "adapters: $$end versions"; \
+		.venv-$$end/bin/python -m pytest tests/adapters \
+			--ignore-glob 'tests/adapters/test_mcp_*.py' --ignore tests/adapters/test_frameworks.py; \
+		.venv-$$end/bin/python -W ignore -m guardrail_adapters.testing langgraph; done; \
+	for there in $(FRAMEWORKS); do echo "adapters: $$there"; \
+		$$there/bin/python -W ignore -m pytest -W ignore tests/frameworks; \
+		$$there/bin/python -W ignore -m guardrail_adapters.testing openai-agents pydantic-ai inspect; done; \
+	echo "adapters: the whole of ControlArena"; $(ARENA_VENV)/bin/python -W ignore -m pytest -W ignore tests/control_arena
+	$(BIN)/python -m pytest tests/adapters/test_mcp_old_sdk.py
 
 .PHONY: docs
 docs: $(VENV)/.test ## the pages that are written from data: docs/effects.md
@@ -135,7 +140,7 @@ sbom: $(SBOM_VENV)/.ready ## dist/guardrail.cdx.json: what is in the image, as C
 
 .PHONY: clean
 clean: ## remove everything that was made here, environments and tools too
-	rm -rf $(VENV) $(BENCH_VENV) $(MLFLOW_VENV) $(ENDS:%=.venv-%) $(FRAMEWORKS_VENV) $(ARENA_VENV) $(MCP_VENV) $(FUZZ_VENV) $(SBOM_VENV) .tools .demo .bench dist build $(TYPESCRIPT)/node_modules $(TYPESCRIPT)/dist .pytest_cache .mypy_cache .ruff_cache \
+	rm -rf $(VENV) $(BENCH_VENV) $(MLFLOW_VENV) $(ENDS:%=.venv-%) $(FRAMEWORKS) $(ARENA_VENV) $(MCP_VENV) $(MCP_LOWEST_VENV) $(FUZZ_VENV) $(SBOM_VENV) .tools .demo .bench dist build $(TYPESCRIPT)/node_modules $(TYPESCRIPT)/dist .pytest_cache .mypy_cache .ruff_cache \
 		.import_linter_cache .hypothesis .coverage
 	find guardrail adapters tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -199,10 +204,13 @@ $(TYPESCRIPT)/node_modules/.ready: $(TYPESCRIPT)/package.json $(TYPESCRIPT)/pack
 		else echo "typescript: no npm here, so the tests of the TypeScript client are skipped" >&2; [ "$${CI:-}" != true ]; fi
 	@mkdir -p $(@D) && touch $@
 
-$(ENDS:%=.venv-%/.ready) $(FRAMEWORKS_VENV)/.ready $(ARENA_VENV)/.ready $(FUZZ_VENV)/.ready $(SBOM_VENV)/.ready: .venv-%/.ready: requirements/%.txt
+# Of ControlArena the part that its protocols are made of: see requirements/control-arena-core.in.
+$(FRAMEWORKS_VENV)/.ready: requirements/control-arena-core.txt
+
+$(ENDS:%=.venv-%/.ready) $(FRAMEWORKS:%=%/.ready) $(MCP_LOWEST_VENV)/.ready $(ARENA_VENV)/.ready $(FUZZ_VENV)/.ready $(SBOM_VENV)/.ready: .venv-%/.ready: requirements/%.txt
 	@$(MAKE) --no-print-directory python-fits
 	"$(PYTHON)" -m venv $(@D)
-	$(CURDIR)/$(@D)/bin/python $(PINNED) -r $<
+	$(CURDIR)/$(@D)/bin/python $(PINNED) $(patsubst %,-r %,$^)
 	@touch $@
 
 .PHONY: tools
@@ -300,10 +308,14 @@ pins: ## requirements/*.txt from pyproject.toml and requirements/*.in, with uv; 
 		--omit-lockfile-registry-resolved --no-audit --no-fund --loglevel=error; fi
 	$(BIN)/python scripts/strip_lock.py requirements/mcp-servers/package-lock.json
 	$(BIN)/python scripts/strip_lock.py $(TYPESCRIPT)/package-lock.json
-	$(COMPILE) --extra otel --extra identity pyproject.toml requirements/lowest.in -o requirements/lowest.txt
-	$(COMPILE) --extra otel --extra identity --extra langgraph --extra langchain --extra deepagents \
+	$(COMPILE) --extra otel --extra identity --extra mcp pyproject.toml requirements/lowest.in -o requirements/lowest.txt
+	$(COMPILE) --extra otel --extra identity --extra mcp --extra langgraph --extra langchain --extra deepagents \
 		pyproject.toml requirements/newest.in -o requirements/newest.txt
 	$(COMPILE) --extra otel --extra openai-agents --extra pydantic-ai --extra inspect pyproject.toml requirements/frameworks.in \
 		-o requirements/frameworks.txt
+	$(COMPILE) --extra otel --extra openai-agents --extra pydantic-ai --extra inspect pyproject.toml \
+		requirements/frameworks-lowest.in -o requirements/frameworks-lowest.txt
+	$(COMPILE) requirements/mcp-lowest.in -o requirements/mcp-lowest.txt
 	$(COMPILE) --extra control-arena pyproject.toml requirements/control-arena.in -o requirements/control-arena.txt
+	$(COMPILE) --no-deps -c requirements/control-arena.txt requirements/control-arena-core.in -o requirements/control-arena-core.txt
 	@! grep -n '://' requirements/*.txt requirements/*/package-lock.json $(TYPESCRIPT)/package-lock.json

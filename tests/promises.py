@@ -766,6 +766,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/frameworks/test_openai_agents.py::test_tools_of_nested_agents_and_of_those_handed_to_pass_the_guard",
             "tests/frameworks/test_openai_agents.py::test_patches_and_older_shells_pass_the_guard",
             "tests/frameworks/test_openai_agents.py::test_tools_of_mcp_servers_pass_the_guard",
+            "tests/frameworks/test_openai_agents.py::test_what_an_agent_of_a_sandbox_does_passes_the_guard",
             "tests/frameworks/test_openai_agents.py::test_what_acts_here_and_cannot_be_judged_stops_the_run",
             "tests/frameworks/test_openai_agents.py::test_arguments_that_are_no_object_run_nothing",
             "tests/frameworks/test_openai_agents.py::test_of_two_members_of_one_name_the_tool_reads_what_was_judged",
@@ -2083,6 +2084,8 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_packaging.py::test_every_pin_is_exact_and_hashed",
             "tests/test_packaging.py::test_pins_agree_so_that_one_set_installs_over_another",
             "tests/test_packaging.py::test_every_dependency_is_pinned",
+            "tests/test_packaging.py::test_the_lowest_version_that_an_extra_allows_is_one_that_is_tested",
+            "tests/test_packaging.py::test_what_is_installed_beside_the_frameworks_is_of_the_whole_controlarena",
         ),
     ),
     Promise(
@@ -3713,6 +3716,8 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/adapters/test_mcp_http.py::test_the_sdk_speaks_through_the_relay_in_both_eras",
             "tests/adapters/test_mcp_http.py::test_the_sdk_speaks_to_a_reference_server_over_standard_input",
+            "tests/adapters/test_mcp_old_sdk.py::test_the_older_sdk_speaks_through_the_relay_over_http",
+            "tests/adapters/test_mcp_old_sdk.py::test_the_older_sdk_speaks_through_the_relay_over_standard_input",
             "tests/adapters/test_mcp_http.py::test_json_streams_sessions_and_the_stream_of_a_get_pass",
             "tests/adapters/test_mcp_http.py::test_a_server_that_is_away_or_answers_nonsense_is_an_error_and_no_result",
         ),
@@ -3738,6 +3743,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/adapters/test_mcp_http.py::test_what_headers_and_bodies_may_not_say",
             "tests/adapters/test_mcp_http.py::test_who_asks_is_what_a_token_says_that_was_made_out_for_the_relay",
             "tests/test_jwks.py::test_keys_change_with_their_file_and_a_broken_one_changes_nothing",
+            "tests/adapters/test_mcp_http.py::test_a_server_that_wants_a_token_gets_the_one_of_this_moment",
             "tests/adapters/test_mcp_http.py::test_an_unsafe_address_is_refused_before_anything_starts",
         ),
     ),

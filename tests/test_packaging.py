@@ -167,7 +167,10 @@ def _pins(name: str) -> dict[str, str]:
 PIN_FILES = sorted(path.stem for path in REQUIREMENTS.glob("*.txt"))
 
 
-OWN_PINS = {"bench", "control-arena", "frameworks", "fuzz", "kube", "lowest", "mcp", "mlflow", "newest", "sbom", "test"}
+OWN_PINS = {
+    "bench", "control-arena", "control-arena-core", "frameworks", "frameworks-lowest", "fuzz", "kube", "lowest", "mcp",
+    "mcp-lowest", "mlflow", "newest", "sbom", "test",
+}  # fmt: skip
 """Files for environments of their own, and the superset itself."""
 
 HEAVY = {"control-arena": "control-arena", **dict.fromkeys(("inspect", "openai-agents", "pydantic-ai"), "frameworks")}
@@ -208,6 +211,33 @@ def test_every_dependency_is_pinned() -> None:
     heavy = {_package(line): pins for name, pins in HEAVY.items() for line in extras[name]}
     assert sorted((core | optional) - set(heavy) - set(_pins("runtime"))) == []
     assert [name for name, pins in heavy.items() if name not in _pins(pins)] == []
+
+
+@pytest.mark.parametrize(
+    ("extra", "lowest"),
+    [
+        ("langgraph", "lowest"),
+        ("langchain", "lowest"),
+        ("deepagents", "lowest"),
+        ("openai-agents", "frameworks-lowest"),
+        ("pydantic-ai", "frameworks-lowest"),
+        ("inspect", "frameworks-lowest"),
+    ],
+)
+def test_the_lowest_version_that_an_extra_allows_is_one_that_is_tested(extra: str, lowest: str) -> None:
+    """`make adapters` runs on these pins, so a bound is no guess."""
+    bounds = [line.partition(">=") for line in PROJECT["optional-dependencies"][extra]]
+    assert bounds
+    pins = _pins(lowest)
+    for package, _, bound in bounds:
+        assert pins[_canonical(package)] == bound.partition(",")[0]
+
+
+def test_what_is_installed_beside_the_frameworks_is_of_the_whole_controlarena() -> None:
+    """The part that CI has and the whole that `make adapters` has are the same versions, and nothing stands twice."""
+    part, whole = _pins("control-arena-core"), _pins("control-arena")
+    assert {package: version for package, version in part.items() if whole[package] != version} == {}
+    assert set(part) & set(_pins("frameworks")) == set()
 
 
 def test_the_core_pins_hold_no_framework() -> None:

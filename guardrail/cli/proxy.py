@@ -109,6 +109,9 @@ def _add_http(mcp: argparse.ArgumentParser) -> None:
         "--upstream-token-env", metavar="NAME", help="environment variable with the relay's own token for the server"
     )
     http.add_argument(
+        "--upstream-token-file", metavar="FILE", help="file with it, read for each request: one that something renews"
+    )
+    http.add_argument(
         "--unsafe-forward-authorization", action="store_true",
         help="pass the client's own token to the server, although it was made out for the relay",
     )  # fmt: skip
@@ -157,8 +160,11 @@ def _run_http(args: argparse.Namespace) -> int:
 
     if not (args.name and args.listen):
         raise ConfigError("`--http` needs --name, which rules see, and --listen, such as 127.0.0.1:8766")
-    if args.unsafe_forward_authorization and args.upstream_token_env:
-        raise ConfigError("give either --upstream-token-env or --unsafe-forward-authorization, not both")
+    sources = (args.upstream_token_env, args.upstream_token_file, args.unsafe_forward_authorization)
+    if sum(map(bool, sources)) > 1:
+        raise ConfigError(
+            "give one of --upstream-token-env, --upstream-token-file and --unsafe-forward-authorization, not two"
+        )
     host, port = _address(args.listen)
     token = _secret(args.token_env)
     oauth = _oauth(args)
@@ -172,7 +178,7 @@ def _run_http(args: argparse.Namespace) -> int:
         port=port,
         origins=tuple(args.origin),
         token=token,
-        upstream_token=_secret(args.upstream_token_env),
+        upstream_token=_own_token(args),
         forward_authorization=args.unsafe_forward_authorization,
         oauth=oauth,
     )
@@ -182,6 +188,15 @@ def _run_http(args: argparse.Namespace) -> int:
 
     code: int = _adapter("command").http(_configuration(args), _settings(args, args.name), transport, ready)
     return code
+
+
+def _own_token(args: argparse.Namespace) -> Any:
+    from pathlib import Path
+
+    relay = _adapter("")
+    if args.upstream_token_file is not None:
+        return relay.OwnToken(file=Path(args.upstream_token_file))
+    return relay.OwnToken(_secret(args.upstream_token_env)) if args.upstream_token_env is not None else None
 
 
 def _oauth(args: argparse.Namespace) -> Any:

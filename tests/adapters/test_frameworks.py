@@ -24,9 +24,20 @@ def python(root: Path) -> str:
 
 @pytest.mark.slow
 def test_the_frameworks_own_tests_pass_in_their_environment(python: str, root: Path) -> None:
-    """All of tests/frameworks, and none of it is skipped."""
+    """All of tests/frameworks and of tests/control_arena, and none of it is skipped."""
     done = subprocess.run(
-        [python, "-m", "pytest", "-q", "-W", "ignore", "-p", "no:cacheprovider", "tests/frameworks"],
+        [
+            python,
+            "-m",
+            "pytest",
+            "-q",
+            "-W",
+            "ignore",
+            "-p",
+            "no:cacheprovider",
+            "tests/frameworks",
+            "tests/control_arena",
+        ],
         cwd=root,
         env={**os.environ, "PYTHONPATH": os.pathsep.join((str(root), str(root / "adapters")))},
         capture_output=True,

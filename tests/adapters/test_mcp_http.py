@@ -11,7 +11,7 @@ import re
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from guardrail import Guard, Subject
-from guardrail_adapters.mcp import Gate, HttpSettings, PinStore, RelaySettings, ResourceServer
+from guardrail import ConfigError, Guard, Subject
+from guardrail_adapters.mcp import Gate, HttpSettings, OwnToken, PinStore, RelaySettings, ResourceServer
 from guardrail_adapters.mcp._http import serve
 from tests.duty_support import Retirement
 from tests.mandate_support import Place
@@ -74,10 +74,10 @@ def processes() -> Iterator[list[subprocess.Popen[str]]]:
         process.communicate(timeout=60)
 
 
-def sdk(targets: list[Any], calls: list[Any]) -> list[Any]:
+def sdk(targets: list[Any], calls: list[Any], program: Sequence[str] = SDK) -> list[Any]:
     """What the SDK's client says of some calls, to each of some servers."""
     done = subprocess.run(
-        [*SDK, "call", json.dumps(targets)],
+        [*program, "call", json.dumps(targets)],
         env={**environment(), "CALLS": json.dumps(calls)}, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -85,10 +85,10 @@ def sdk(targets: list[Any], calls: list[Any]) -> list[Any]:
     return found
 
 
-def relayed_sdk(place: Place, processes: list[subprocess.Popen[str]]) -> tuple[str, str]:
+def relayed_sdk(place: Place, processes: list[subprocess.Popen[str]], program: Sequence[str] = SDK) -> tuple[str, str]:
     """A server of the SDK, and a relay before it: where each is."""
     port, quiet = free_port(), {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    processes.append(subprocess.Popen([*SDK, "serve", str(port)], text=True, **quiet))
+    processes.append(subprocess.Popen([*program, "serve", str(port)], text=True, **quiet))
     upstream = f"http://127.0.0.1:{port}/mcp"
     command = relay_command(place, "--name", "filesystem", "--hold", "0", "--http", upstream, "--listen", "127.0.0.1:0")
     relay = subprocess.Popen(command, cwd=place.root, env=environment(), stdout=subprocess.PIPE, text=True)
@@ -314,7 +314,7 @@ async def test_what_headers_and_bodies_may_not_say(tmp_path: Path) -> None:
         "params": {"name": "read_file", "arguments": {"path": "a"}},
     }
     version = {**call, "params": {**call["params"], "_meta": STATELESS}}
-    async with world(tmp_path, origins=("http://localhost:6274",), token="t0k", upstream_token="own") as at:
+    async with world(tmp_path, origins=("http://localhost:6274",), token="t0k", upstream_token=OwnToken("own")) as at:
         ok = {"Authorization": "Bearer t0k"}
         refused: list[tuple[Any, dict[str, str], int, str]] = [
             (call, {}, 401, "Bearer TOKEN"),
@@ -353,6 +353,34 @@ async def test_what_headers_and_bodies_may_not_say(tmp_path: Path) -> None:
         # Else the server would read other words in the bytes that were judged.
         assert headers["content-type"] == "application/json"
         assert "cookie" not in headers
+
+
+async def test_a_server_that_wants_a_token_gets_the_one_of_this_moment(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """From a file that something renews; a 401 reaches the client, and the operator hears how to give one."""
+    file = tmp_path / "token"
+    with pytest.raises(ConfigError, match="cannot be read: no such file"):
+        OwnToken(file=file)
+    file.write_text("one two\n")
+    with pytest.raises(ConfigError, match="has no token"):
+        OwnToken(file=file)
+    file.write_text("first\n")
+    (tmp_path / "at").mkdir()
+    call = {"id": 1, "method": "tools/call", "params": {"name": "read_file", "arguments": {"path": "elsewhere/x"}}}
+    async with world(tmp_path / "at", upstream_token=OwnToken(file=file)) as at:
+        for now in ("first", "second"):
+            file.write_text(now)
+            assert words((await at.post(call))[1]["result"]) == "ran read_file"
+            assert at.upstream.seen[-1][1]["authorization"] == f"Bearer {now}"
+        status, _ = await at.post({**call, "params": {"name": "fail", "arguments": {}}})
+        assert status == 401
+        assert "give the relay one with --upstream-token-file" in caplog.text
+        seen = len(at.upstream.seen)
+        file.unlink()
+        assert "cannot be read" in (await at.post(call))[1]["error"]["message"]
+        assert (await at.post({"id": 2, "method": "ping"}))[0] == 502
+        assert len(at.upstream.seen) == seen
 
 
 async def test_who_asks_is_what_a_token_says_that_was_made_out_for_the_relay(tmp_path: Path) -> None:
@@ -523,6 +551,17 @@ async def test_a_server_that_is_away_or_answers_nonsense_is_an_error_and_no_resu
             "need --oauth-resource",
         ),
         (("--http", "http://h/mcp", "--", "true"), "not both"),
+        (
+            ("--http", "http://h/mcp", "--name", "n", "--listen", "127.0.0.1:0", "--upstream-token-file", "no/such"),
+            "cannot be read: no such file",
+        ),
+        (
+            (
+                *("--http", "http://h/mcp", "--name", "n", "--listen", "127.0.0.1:0"),
+                *("--upstream-token-file", "f", "--upstream-token-env", "E"),
+            ),
+            "not two",
+        ),
     ],
 )
 def test_an_unsafe_address_is_refused_before_anything_starts(

@@ -244,6 +244,10 @@ HOSTILE = [
     (rb'{"jsonrpc":"2.0","id":14,"method":"tools/call","params":{"name":7}}', "`params.name`"),
     (rb'{"jsonrpc":"2.0","id":15,"method":"tools/call","params":{"name":"a","arguments":[]}}', "`params.arguments`"),
     (rb'{"jsonrpc":"2.0","id":16,"method":"ping","result":{}}', "not both"),
+    (rb'{"jsonrpc":"2.0","id":17,"method":"Tools/Call","params":{"name":"a"}}', "must be spelled `tools/call`"),
+    (rb'{"jsonrpc":"2.0","id":18,"method":" tools/call\u200b","params":{"name":"a"}}', "must be spelled `tools/call`"),
+    ('{"jsonrpc":"2.0","method":"tооls/call","params":{"name":"a"}}'.encode(), "must be spelled `tools/call`"),
+    (rb'{"jsonrpc":"2.0","id":19,"method":"' + b"x" * 999 + rb'"}', "at most 256 characters"),
 ]  # fmt: skip
 
 

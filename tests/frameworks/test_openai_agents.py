@@ -14,6 +14,9 @@ import mcp
 import pytest
 from agents import agent as agent_module
 from agents.mcp import MCPServer
+from agents.sandbox import SandboxAgent, SandboxRunConfig
+from agents.sandbox.capabilities import Filesystem, Shell
+from agents.sandbox.sandboxes import UnixLocalSandboxClient
 from agents.testing import ScriptedModel, assistant_message, function_call
 
 from guardrail import ConfigError, Guard
@@ -305,3 +308,23 @@ def test_an_sdk_without_what_the_guard_hangs_on_is_refused(monkeypatch: pytest.M
     monkeypatch.delattr(agent_module.AgentBase, "get_all_tools")
     with pytest.raises(ConfigError, match=r"cannot be guarded: `AgentBase.get_all_tools` is missing"):
         check_sdk()
+
+
+async def test_what_an_agent_of_a_sandbox_does_passes_the_guard(place: Path) -> None:
+    """Its shell and its files come with the run, as tools of capabilities: denied, held, carried out."""
+    copy = f"cp -r {place}/weights {place}/mine"
+    shell_calls = [
+        function_call("exec_command", {"cmd": text}, call_id=name)
+        for name, text in (("c1", copy), ("c2", f"ls {place}"))
+    ]
+    model = ScriptedModel([shell_calls, [assistant_message("done")]])
+    agent = SandboxAgent(name="a", model=model, capabilities=[Shell(), Filesystem()])
+    within = agents.RunConfig(sandbox=SandboxRunConfig(client=UnixLocalSandboxClient()))
+    result = await agents.Runner.run(agent, "go", run_config=within)
+    said = {item.raw_item["call_id"]: item.output for item in result.new_items if item.type == "tool_call_output_item"}
+    assert said["c1"] == REFUSED
+    assert "guardrail.toml" in said["c2"]
+    assert not (place / "mine").exists()
+    model = ScriptedModel([[function_call("exec_command", {"cmd": UNKNOWN}, call_id="c3")]])
+    held = await agents.Runner.run(agent.clone(model=model), "go", run_config=within)
+    assert [item.raw_item.call_id for item in held.interruptions] == ["c3"]

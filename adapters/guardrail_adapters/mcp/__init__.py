@@ -18,5 +18,6 @@ from guardrail_adapters.mcp._headers import HttpSettings
 from guardrail_adapters.mcp._oauth import ResourceServer
 from guardrail_adapters.mcp._pins import PinStore
 from guardrail_adapters.mcp._settings import RelaySettings
+from guardrail_adapters.mcp._token import OwnToken
 
-__all__ = ["Client", "Gate", "HttpSettings", "PinStore", "RefusedFrame", "RelaySettings", "ResourceServer"]
+__all__ = ["Client", "Gate", "HttpSettings", "OwnToken", "PinStore", "RefusedFrame", "RelaySettings", "ResourceServer"]

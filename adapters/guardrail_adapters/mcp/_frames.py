@@ -14,12 +14,16 @@ from typing import Any, Final, cast
 from guardrail import InvalidCall
 from guardrail.canonical import check_depth
 from guardrail.printing import visible
+from guardrail_adapters.mcp._names import skeleton
 
 MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
 """Largest frame in either direction, in bytes; a larger one ends the connection."""
 
 MAX_FRAME_DEPTH: Final = 128
 """Deepest nesting of arrays and objects in a frame."""
+
+MAX_METHOD_CHARS: Final = 256
+"""Longest name of a method."""
 
 MAX_SAFE_INTEGER: Final = 2**53 - 1
 """Largest integer that every JSON parser reads as the same number."""
@@ -37,6 +41,8 @@ Message = dict[str, Any]
 
 Id = str | int
 """What a request may be called."""
+
+_CALL: Final = "tools/call"
 
 _KNOWN: Final[Mapping[str, Mapping[str, str]]] = {
     level: {name.casefold(): name for name in names.split()}
@@ -155,8 +161,14 @@ def _message(value: object) -> Message:
     _spelled(message, "message", certain)
     if message.get("jsonrpc") != "2.0":
         raise RefusedFrame('a message has `"jsonrpc": "2.0"`', id=certain)
-    if not isinstance(message.get("method", ""), str):
+    method = message.get("method", "")
+    if not isinstance(method, str):
         raise RefusedFrame("`method` must be text", id=certain)
+    if len(method) > MAX_METHOD_CHARS:
+        raise RefusedFrame(f"`method` may have at most {MAX_METHOD_CHARS} characters", id=certain)
+    # INVARIANT: what a lenient server could take for a tool call is one, or goes no further.
+    if method != _CALL and skeleton(method.strip()) == skeleton(_CALL):
+        raise RefusedFrame(f"`{visible(method)[:64]}` must be spelled `{_CALL}`", id=certain)
     if "method" in message and ("result" in message or "error" in message):
         raise RefusedFrame("a message is a request or a response, not both", id=certain)
     params: object = message.get("params", {})

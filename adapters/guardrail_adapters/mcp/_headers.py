@@ -17,6 +17,7 @@ import msgspec
 
 from guardrail_adapters.mcp._client import VERSION
 from guardrail_adapters.mcp._frames import HEADER_MISMATCH, Message, RefusedFrame, params_of, table
+from guardrail_adapters.mcp._token import OwnToken
 
 if TYPE_CHECKING:
     from guardrail_adapters.mcp._oauth import ResourceServer
@@ -51,7 +52,7 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
         port: port to listen on; 0 for any free one.
         origins: origins of pages that may ask.
         token: bearer token that clients have to send.
-        upstream_token: bearer token of our own for the server.
+        upstream_token: our own for the server; None if it wants none.
         forward_authorization: pass the client's token to the server, although it was made out for us.
         oauth: says who asks, by a token of their own; None if all send the same.
     """
@@ -61,7 +62,7 @@ class HttpSettings(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     origins: tuple[str, ...] = ()
     token: str = ""
-    upstream_token: str = ""
+    upstream_token: OwnToken | None = None
     forward_authorization: bool = False
     oauth: ResourceServer | None = None
 

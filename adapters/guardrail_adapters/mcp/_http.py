@@ -190,6 +190,7 @@ class HttpRelay:
         A stream that the server ends before is taken up again, under the headers of the client's request.
         """
         if response.status >= 300:
+            self._tell_of(response)
             reply.other = await returned(response)
             raise ServerGone(f"the server answered {response.status}")
         reply.headers = response.headers
@@ -246,6 +247,7 @@ class HttpRelay:
     async def _pass(self, request: web.Request, caller: _Caller, message: Message | None) -> web.StreamResponse:
         async with self._ask(request.method, caller.headers, message) as response:
             if response.status >= 300:
+                self._tell_of(response)
                 return await returned(response)
             if request.method == "DELETE":
                 await self.sessions.end(caller.session)
@@ -289,8 +291,12 @@ class HttpRelay:
 
     def _ask(self, method: str, headers: Mapping[str, str], message: Message | None) -> Any:
         sent = _headers.passed(headers, authorization=self._settings.forward_authorization)
-        if self._settings.upstream_token:
-            sent["authorization"] = f"Bearer {self._settings.upstream_token}"
+        own = self._settings.upstream_token
+        if own is not None:
+            try:
+                sent["authorization"] = f"Bearer {own.now()}"
+            except ConfigError as error:
+                raise ServerGone(str(error)) from None
         if message is not None:
             sent["content-type"] = "application/json"
         return self._session.request(
@@ -301,6 +307,15 @@ class HttpRelay:
             # INVARIANT: what was judged goes where the operator said, and nowhere else.
             allow_redirects=False,
         )
+
+    def _tell_of(self, response: ClientResponse) -> None:
+        """Say how to mend what only the operator can: the client's token ends at the relay."""
+        if response.status == 401 and not self._settings.forward_authorization:
+            _log.warning(
+                "the server at `%s` wants another token: give the relay one with --upstream-token-file or"
+                " --upstream-token-env",
+                self._settings.upstream,
+            )
 
     def _further(self, headers: Mapping[str, str], last: str) -> Any:
         """Ask for the rest of a client's stream."""
