@@ -3462,7 +3462,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_run_confined.py::test_a_tool_that_heeds_no_signal_ends_and_is_told_of",
             "tests/test_run_confined.py::test_a_tool_cannot_write_outside_its_directory",
         ),
-        gap="in `floor` and `default` a read is held by Landlock, which tells nobody: only the tool's own error shows it",
+        gap="in `floor` Landlock holds a read, and tells nobody: only the tool's own error shows it",
     ),
     Promise(
         id="run.enforcement",
@@ -3475,7 +3475,7 @@ PROMISES: tuple[Promise, ...] = (
         source="issue 7",
         behaviour="what the kernel saw is on record in the words of the text line, compared with what was judged",
         tests=("tests/test_run_confined.py::test_what_a_program_tries_unseen_is_on_record_and_asked_about_next",),
-        gap="a read that Landlock denies, in `floor` and `default`, leaves no event that could be compared",
+        gap="a read that Landlock denies leaves no event in `floor`, and in `default` none where it starts from an open directory",
     ),
     Promise(
         id="run.trial",
