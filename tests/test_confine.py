@@ -15,7 +15,7 @@ import pytest
 from guardrail.confine.kernel import Confined, ConfineError, Executor, Profile
 from scripts.confine_flood import flood
 from tests.confine_matrix import profile
-from tests.confine_support import CONTROL, HERE, LAUNCHER, PYTHON, SYSTEM, WEIGHTS, Arena, arena, lacking, run
+from tests.confine_support import CONTROL, HERE, LAUNCHER, PYTHON, SYSTEM, WEIGHTS, Arena, arena, lacking, run, victim
 
 BASH = "/bin/bash"
 
@@ -87,6 +87,97 @@ def test_ordinary_work_is_not_disturbed(session: Confined, made: Arena) -> None:
         run(session, ["/nowhere"], made.ws)
     _, ended = run(session, [BASH, "-c", "kill -TERM $$"], made.ws)
     assert ended.exit_code == 128 + signal.SIGTERM
+
+
+def test_a_read_that_landlock_denies_is_told_where_it_names_the_file(session: Confined, made: Arena) -> None:
+    """From the root, from the working directory, through a link, and through a link of /proc."""
+    script = f"""
+    ln -s {made.weights} link; cp {made.weights} a; cp link b; cp ../srv/models/peer/weights.bin c
+    cp /proc/self/root{made.weights} d; ls {made.models}; echo new > e; cat e conf/shutdown.yaml
+    """
+    said, ended = run(session, [BASH, "-c", script], made.ws)
+    assert said.endswith("new\nshutdown: enabled\n")
+    assert not [name for name in "abcd" if os.path.exists(f"{made.ws}/{name}")]
+    reads = [one for one in ended.observed if one.op == "read"]
+    assert {(one.asset, one.outcome, one.why) for one in reads} == {(WEIGHTS, "deny", "asset")}
+    assert [one.resources[0].real for one in reads] == [made.weights] * 4 + [made.models]
+
+
+def test_the_read_that_was_granted_is_told_and_goes_on(executor: Executor, made: Arena) -> None:
+    """The kernel carries it out; what is not the asset is no word's worth."""
+    with executor.open(Profile(read=(*SYSTEM, made.models), reads=(WEIGHTS,), strict_on_aliases=False)) as session:
+        said, ended = run(session, ["/usr/bin/sha256sum", made.weights], made.ws)
+    assert made.weights in said
+    assert [(one.op, one.asset, one.outcome, one.why) for one in ended.observed] == [
+        ("read", WEIGHTS, "observe", "granted")
+    ]
+
+
+def test_a_umask_that_is_set_later_applies_to_the_next_file(session: Confined, made: Arena) -> None:
+    """Of threads, which share it, and of children, which take it with them and set their own."""
+    code = """
+import os, threading
+def mode(name):
+    os.close(os.open(name, os.O_CREAT | os.O_WRONLY, 0o666)); print(oct(os.stat(name).st_mode & 0o777), flush=True)
+mode('a'); os.umask(0o077); mode('b')
+thread = threading.Thread(target=os.umask, args=(0o007,)); thread.start(); thread.join(); mode('c')
+if not os.fork(): mode('d'); os.umask(0); mode('e'); os._exit(0)
+os.wait(); mode('f')
+"""
+    said, _ = run(session, [PYTHON, "-S", "-c", code], made.ws)
+    assert said.split() == ["0o644", "0o600", "0o660", "0o660", "0o666", "0o660"]
+
+
+def test_a_tool_schedules_what_it_started_and_nobody_else(session: Confined, made: Arena) -> None:
+    """Its threads and children, also those of children; a process outside is refused, and that is told."""
+    code = """
+import os, subprocess, threading
+child = subprocess.Popen(['/bin/sh', '-c', 'sleep 60 & echo $!; wait'], stdout=subprocess.PIPE, text=True)
+for one in (0, os.getpid(), threading.get_native_id(), child.pid, int(child.stdout.readline())):
+    os.setpriority(os.PRIO_PROCESS, one, 5); os.sched_setaffinity(one, os.sched_getaffinity(one))
+os.killpg(0, 0); print('inside'); child.kill()
+other = int(os.environ['VICTIM'])
+for what in (lambda: os.sched_setaffinity(other, [0]), lambda: os.setpriority(os.PRIO_PROCESS, other, 5)):
+    try: what(); print('outside')
+    except PermissionError: pass
+"""
+    with victim(made, "scheduled") as environment:
+        said, ended = run(session, [PYTHON, "-S", "-c", code], made.ws, environment)
+    assert said == "inside\n"
+    assert [(one.op, one.syscall) for one in ended.observed] == [
+        ("signal", "sched_setaffinity"),
+        ("signal", "setpriority"),
+    ]
+
+
+def test_what_may_be_read_may_be_watched(session: Confined, made: Arena) -> None:
+    """The watch is the tool's own, and works; of weights, and of the directory that they lie in, there is none."""
+    code = f"""
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True); fd = libc.inotify_init()
+own = libc.inotify_add_watch(fd, b'.', 0x100); again = libc.inotify_add_watch(fd, b'conf', 0x100)
+open('new', 'w').close(); print(own, again, b'new' in os.read(fd, 4096))
+for name in ({made.weights!r}, {os.path.dirname(made.models)!r}, '/root', 'nowhere'):
+    print(libc.inotify_add_watch(fd, name.encode(), 0x20), ctypes.get_errno())
+"""
+    said, ended = run(session, [PYTHON, "-S", "-c", code], made.ws)
+    assert said.split("\n")[:-1] == ["1 2 True", "-1 13", "-1 13", "-1 13", "-1 2"]
+    assert [(one.op, one.why) for one in ended.observed] == [
+        ("read", "asset"),
+        ("read", "outside"),
+        ("read", "outside"),
+    ]
+
+
+def test_no_socket_takes_a_protected_name(session: Confined, made: Arena) -> None:
+    """One of a pair is bound to it by a call that has nothing to do with files; the pair itself is there to be used."""
+    code = f"""
+import os, socket
+os.mkdir('later'); one, other = socket.socketpair(); one.send(b'on'); print(other.recv(2))
+try: one.bind({made.later!r}); print('bound')
+except PermissionError: print('held')
+"""
+    assert run(session, [PYTHON, "-S", "-c", code], made.ws)[0] == "b'on'\nheld\n"
 
 
 def test_another_name_of_an_asset_turns_a_session_strict(executor: Executor, made: Arena) -> None:

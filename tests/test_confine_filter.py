@@ -65,7 +65,7 @@ def test_another_architecture_is_killed_and_another_abi_is_not_there() -> None:
 
 @pytest.mark.parametrize("name", ["openat", "open"])
 def test_opens_are_sent_by_their_flags(name: str) -> None:
-    """Reading costs nothing in default, and is seen in strict; every flag that can change something is seen."""
+    """Reading is seen in strict, and where there is something to tell of; every flag that can change something is."""
     where = {"openat": 2, "open": 1}[name]
     args = lambda flags: (*[0] * where, flags)  # noqa: E731 - one place among the arguments
     strict = seccomp.FilterPlan(notify=True, every_open=True)
@@ -75,9 +75,35 @@ def test_opens_are_sent_by_their_flags(name: str) -> None:
         assert of(name, *args(flags)) == NOTIFY
 
 
+def test_reads_are_told_where_a_name_starts_from_the_root_or_from_here() -> None:
+    """What walks a tree opens from a directory, and is let be; a descriptor that gives no data tells nothing."""
+    told = seccomp.FilterPlan(notify=True, named_reads=True)
+    assert of("openat", -100, 0, os.O_RDONLY, plan=told) == NOTIFY
+    assert of("open", 0, os.O_RDONLY, plan=told) == NOTIFY
+    assert of("openat", 3, 0, os.O_RDONLY, plan=told) == ALLOW
+    assert of("openat", 3, 0, os.O_RDWR, plan=told) == NOTIFY
+    assert of("openat", -100, 0, os.O_PATH, plan=told) == ALLOW
+    assert of("openat", -100, 0, os.O_RDONLY) == ALLOW
+
+
+def test_a_umask_is_seen_unless_a_tool_is_started_with_it() -> None:
+    """The supervisor remembers whose is what; what is called between vfork and exec may not wait for it."""
+    assert of("umask", 0o022) == NOTIFY
+    assert of("umask", 0o022 | seccomp.OWN_UMASK) == ALLOW
+    assert of("umask", 0o022, plan=seccomp.FilterPlan(notify=False)) == ALLOW
+
+
+def test_whose_turn_it_is_is_for_the_supervisor_to_tell() -> None:
+    """Oneself is scheduled freely; of another process nobody but the supervisor can say whether it is inside."""
+    first, second = calls.SCHEDULE, tuple(calls.RANK_PROCESSES)
+    assert {of(name, 0) for name in first} | {of(name, 0, 0) for name in second} == {ALLOW}
+    assert {of(name, 4242) for name in first} | {of(name, 0, 4242) for name in second} == {NOTIFY}
+    assert {of(name, 4242, plan=seccomp.FilterPlan(notify=False)) for name in first} == {ALLOW}
+
+
 def test_what_changes_a_name_or_what_is_written_about_a_file_is_sent() -> None:
     """All of them, whatever their arguments, and flags of a file besides."""
-    for name in (*calls.MUTATIONS, "connect", "openat2", "creat"):
+    for name in (*calls.MUTATIONS, "connect", "openat2", "creat", "inotify_add_watch"):
         assert of(name) == NOTIFY, name
     assert of("ioctl", 3, seccomp.SETFLAGS) == NOTIFY
     assert of("ioctl", 3, 0x5401) == ALLOW
@@ -120,7 +146,9 @@ def test_the_executor_cannot_be_named() -> None:
     """By process, thread or group, nor all processes at once; everybody else can."""
     for name in calls.NAME_A_PROCESS:
         assert {of(name, number) for number in (100, 101, 102, 103, 104, -99, -1)} == {EPERM}, name
-        assert {of(name, number) for number in (105, 0, -105)} == {ALLOW}, name
+        others = {of(name, number) for number in (105, -105)}
+        assert others == {NOTIFY if name in calls.SCHEDULE else ALLOW}, name
+        assert of(name, 0) == ALLOW
     for name, user in calls.RANK_PROCESSES.items():
         assert {of(name, *args) for args in ((0, 100), (1, 99), (user, 0))} == {EPERM}, name
         assert of(name, 0, 0) == ALLOW

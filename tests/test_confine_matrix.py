@@ -13,9 +13,14 @@ EVERY = (*(name for table in TABLES for name in table), *attacks.BENIGN)
 
 KNOWN = {
     "default": {
-        "hardlink_pre",  # another name of the asset, made before the start; it turns any other session strict
         "utimens_copy",  # re-dating one's own file is for policy to judge, and is told
     },
+    "strict": set[str](),
+}
+CHANCE = {
+    # Another name of the asset, made before the start, and exchanged while it is looked at; it turns any other session
+    # strict, which wins every time.
+    "default": {"other_name_raced"},
     "strict": set[str](),
 }
 
@@ -41,8 +46,9 @@ def test_no_attack_gets_at_an_asset_and_honest_work_goes_on(mode: str, launcher:
     """
     with arena() as made:
         column = confined(made, mode, EVERY, launcher)
-    assert set(column.open) == KNOWN[mode] | set(attacks.BENIGN), {name: column.said[name] for name in column.open}
+    found = set(column.open) - CHANCE[mode]
+    assert found == KNOWN[mode] | set(attacks.BENIGN), {name: column.said[name] for name in column.open}
     assert column.harmed == []
     told = set(column.told) & set(attacks.ATTACKS)
-    assert len(told) >= (25 if mode == "default" else 34), sorted(set(attacks.ATTACKS) - told)
+    assert len(told) >= 34, sorted(set(attacks.ATTACKS) - told)
     assert not set(attacks.BENIGN) & set(column.told)

@@ -12,7 +12,8 @@ from jsonschema import Draft202012Validator
 from guardrail.assets import Asset
 from guardrail.cli import main
 from guardrail.config import load
-from guardrail.confine.node_policy import places
+from guardrail.confine.kernel import ConfineError
+from guardrail.confine.node_policy import kubearmor, places, tetragon
 from tests.kubernetes import check_schema
 
 OBSERVER = Path(__file__).resolve().parent.parent / "deploy/kustomize/observer"
@@ -146,9 +147,14 @@ def test_kubearmor_blocks_what_it_does_not_allow_a_reader(settings: Path, capsys
 
 def test_what_no_node_agent_can_be_told_is_refused(settings: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A path that would not be compared whole, a reader by its content, pods without a label."""
-    asset = Asset(id="model:x", asset_class="weights", roots=("/" + "x" * 300,), facts={})
-    with pytest.raises(Exception, match="a path that no node agent can be told"):
-        places([asset])
+    for long in ("x" * 300, "\N{LATIN SMALL LETTER E WITH ACUTE}" * 130):
+        asset = Asset(id="model:x", asset_class="weights", roots=(f"/{long}",), facts={})
+        with pytest.raises(ConfineError, match="a path that no node agent can be told"):
+            places([asset])
+        with pytest.raises(ConfineError, match="a reader has a path that no node agent can be told"):
+            tetragon((), [f"/{long}"], enforce=True)
+        with pytest.raises(ConfineError, match="a reader has a path that no node agent can be told"):
+            kubearmor((), [f"/{long}"], {"app": "agent"}, enforce=True)
     for words in (["tetragon", "--reader", f"sha256:{'0' * 64}"], ["kubearmor"], ["tetragon", "--label", "a=b"]):
         assert main(["observe", "--config", str(settings), "--policy", *words]) == 2
         assert "guardrail: " in capsys.readouterr().err

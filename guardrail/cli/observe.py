@@ -86,13 +86,13 @@ def _print_policy(args: argparse.Namespace, config: Config) -> int:
     readers = [os.path.realpath(path) for path in (*args.reader, *(one.program for one in config.execute.serving))]
     try:
         found = node_policy.places(Inventory(config))
+        if args.policy == "tetragon":
+            made = node_policy.tetragon(found, readers, enforce=args.enforce)
+        else:
+            made = node_policy.kubearmor(found, readers, labels, enforce=args.enforce)
     except ConfineError as error:
         print(f"guardrail: {error}", file=sys.stderr)
         return EXIT_FAULT
-    if args.policy == "tetragon":
-        made = node_policy.tetragon(found, readers, enforce=args.enforce)
-    else:
-        made = node_policy.kubearmor(found, readers, labels, enforce=args.enforce)
     sys.stdout.write(yaml.safe_dump(made, sort_keys=False, width=1000))
     return 0
 

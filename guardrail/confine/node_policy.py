@@ -3,7 +3,7 @@
 Both know files by the path that a process uses, so another name of an asset is not theirs; both hold reads and writes,
 and no deletion, renaming, time or mode. Mandates are for agents, which a node cannot tell apart: nothing here widens
 for one. The fields are those of `cilium.io_tracingpolicies.yaml` (cilium/tetragon) and `KubeArmorPolicy.yaml`
-(kubearmor/KubeArmor), looked at in November 2026.
+(kubearmor/KubeArmor), and their bounds those of Tetragon's `pkg/selectors/kernel.go`, looked at in November 2026.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from guardrail.confine.kernel._protected import OWN_CODE, READABLE
 NAME: Final = "guardrail-assets"
 """What the policies call themselves."""
 
-MAX_PATH_CHARS: Final = 255
-"""Longest path that is put into them, in characters: a prefix that Tetragon compares has no more."""
+MAX_PATH_BYTES: Final = 255
+"""Longest path that is put into them, in bytes: a prefix that Tetragon compares has 256 at most, and a program 255."""
 
 _MAY_WRITE: Final = "2"
 """MAY_WRITE of security_file_permission and PROT_WRITE of security_mmap_file, which are the same number."""
@@ -51,11 +51,15 @@ def places(assets: Iterable[Asset]) -> tuple[Place, ...]:
     found: set[Place] = set()
     for asset in assets:
         for root in asset.roots:
-            if len(root) > MAX_PATH_CHARS or not root.isprintable():
-                raise ConfineError(f"`{asset.id}` has a path that no node agent can be told: {root!r}")
+            _check_tellable(root, f"`{asset.id}` has")
             shown = asset.asset_class in READABLE or asset.id == OWN_CODE
             found.add(Place(path=root, directory=os.path.isdir(root), read_by_all=shown))
     return tuple(sorted(found))
+
+
+def _check_tellable(path: str, whose: str) -> None:
+    if len(os.fsencode(path)) > MAX_PATH_BYTES or not path.isprintable():
+        raise ConfineError(f"{whose} a path that no node agent can be told: {path!r}")
 
 
 def tetragon(found: Sequence[Place], readers: Sequence[str], *, enforce: bool) -> dict[str, Any]:
@@ -65,7 +69,12 @@ def tetragon(found: Sequence[Place], readers: Sequence[str], *, enforce: bool) -
         found: the places of assets.
         readers: real paths of programs that may read what is not read by all.
         enforce: whether all others are refused; it needs CONFIG_BPF_KPROBE_OVERRIDE.
+
+    Raises:
+        ConfineError: if a reader cannot be told to it.
     """
+    for reader in readers:
+        _check_tellable(reader, "a reader has")
     action = {"action": "Override", "argError": -1} if enforce else {"action": "Post"}
     hooks = (
         ("security_file_permission", ("file", "int"), "Equal"),
@@ -102,7 +111,12 @@ def kubearmor(
         readers: paths of programs that may read what is not read by all.
         labels: of the pods that it is for.
         enforce: whether all others are refused; otherwise they are told of.
+
+    Raises:
+        ConfineError: if a reader cannot be told to it.
     """
+    for reader in readers:
+        _check_tellable(reader, "a reader has")
     refuse: Literal["Block", "Audit"] = "Block" if enforce else "Audit"
     directories: list[dict[str, Any]] = [{"dir": "/", "recursive": True}]
     paths: list[dict[str, Any]] = []

@@ -63,8 +63,8 @@ MFD_NOEXEC_SEAL: Final = 8
 """A memory file that can never be executed."""
 
 OWN_UMASK: Final = 0x40000000
-"""Marks the umask that a tool is started with, by a bit that the kernel does not look at: no call between vfork and exec
-may be trapped. A tool that uses it too is mistaken about the modes of its own new files alone."""
+"""Marks the umask that a tool is started with, by a bit that the kernel does not look at: between vfork and exec there
+is nobody to answer. A tool that uses it too is mistaken about the modes of its own new files alone."""
 
 SET_MODE_FILTER: Final = 1
 NEW_LISTENER: Final = 1 << 3
