@@ -52,9 +52,7 @@ def asked(place: Place, command: str, name: str) -> dict[str, Any]:
     return {"tool": call.tool, "args": call.args, "cwd": call.cwd, "id": name}
 
 
-def test_an_agent_on_a_slow_link_has_a_no_in_time_and_never_the_answer_to_another_question(
-    place: Place, tmp_path: Path
-) -> None:
+def test_an_agent_on_a_slow_link_has_a_no_in_time_and_no_others_answer(place: Place, tmp_path: Path) -> None:
     """The allow of before arrives while the next question waits, and is not taken for its answer."""
     with place.guard() as guard:
         app = create_app(guard, ServiceConfig(token=AGENTS))
@@ -76,7 +74,7 @@ def test_an_agent_on_a_slow_link_has_a_no_in_time_and_never_the_answer_to_anothe
             assert agent.decide(asked(place, "ls /", "again"))["outcome"] == "allow"
 
 
-def test_a_slow_opa_server_is_a_denial_at_the_deadline_and_an_answer_once_it_is_quick(tmp_path: Path) -> None:
+def test_a_slow_opa_server_is_a_denial_at_the_deadline_and_an_answer_later(tmp_path: Path) -> None:
     """The fault names no policy, the next call is judged by it, and the late answer is nobody's."""
     port = free_port()
     with opa_server(f"http://127.0.0.1:{port}"), SlowLink(port) as link:
