@@ -61,7 +61,7 @@ lint: $(VENV)/.test tools regal ## style, types, direction of imports, policies
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(BIN)/shellcheck .ci/run
-	@if command -v gofmt >/dev/null; then set -x; test -z "$$(gofmt -l tests/kube)"; fi
+	@if command -v gofmt >/dev/null; then set -x; test -z "$$(gofmt -l tests/kube requirements)"; fi
 	$(BIN)/guardrail policy check
 	$(BIN)/python scripts/effects_page.py --check
 	@if command -v opa >/dev/null; then set -ex; opa check --strict policies; opa fmt --fail --list policies/guardrail; \
@@ -278,6 +278,22 @@ kube: .tools/.kube ## Helm and kubectl, and what answers like an API server's ad
 		then rm -rf $(CURDIR)/build/kube && touch $(CURDIR)/$@; \
 	else echo "kube: the tools could not be had, so the tests of the chart and of admission are skipped" >&2; \
 		[ "$${CI:-}" != true ]; fi
+
+APISERVER_PINS := requirements/apiserver/go.mod requirements/apiserver/go.sum requirements/apiserver/main.go
+KUBERNETES_VERSION := $(shell sed -n 's,^\tk8s.io/kubernetes ,,p' requirements/apiserver/go.mod)
+
+.PHONY: apiserver
+apiserver: .tools/.apiserver ## a real Kubernetes API server and its etcd for tests/test_apiserver.py, which skips without it
+
+# Its own module file pins Kubernetes and all that it is made of. Helm asks for the version, which is not in the sources.
+.tools/.apiserver: $(APISERVER_PINS)
+	@mkdir -p $(TOOLS)
+	@if ! command -v go >/dev/null; then \
+		echo "apiserver: no Go here to build it with, so its test is skipped" >&2; [ "$${CI:-}" != true ]; \
+	elif echo "apiserver: building Kubernetes' API server, about three minutes the first time" && cd requirements/apiserver \
+		&& CGO_ENABLED=0 go build -mod=readonly -trimpath -ldflags="-s -X k8s.io/component-base/version.gitVersion=$(KUBERNETES_VERSION)" \
+			'-gcflags=all=-N -l' -o "$(TOOLS)/guardrail-apiserver" .; then touch $(CURDIR)/$@; \
+	else echo "apiserver: it could not be built, so its test is skipped" >&2; [ "$${CI:-}" != true ]; fi
 
 # ── pins ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -1,6 +1,6 @@
 """The service under load, on TCP and on a Unix socket, beside a real OPA server and a peer's policy server, in one run.
 
-    python -m benchmarks.load [--seconds N] [--connections 1,8,64] [--peer-python PATH] [--json]
+    python -m benchmarks.load [--seconds N] [--rounds N] [--connections 1,8,64] [--peer-python PATH] [--json]
 
 TCP is asked by wrk, with one thread; a Unix socket, which wrk cannot reach, by a client of our own in another process,
 which asks over TCP as well, so that one can be compared with the other. Every answer is looked at: one that is not a
@@ -11,7 +11,9 @@ which asks over TCP as well, so that one can be compared with the other. Every a
     OPA                 `opa run --server` with the same bundle, given the typed effects of the first line ready-made
     AGT policy server   agent-governance-toolkit's own server with one YAML rule, given the action's name
 
-Prints req/s, p50 and p99, and the ratios to our own on TCP. Machines differ: quote the ratios.
+Everybody is asked in turn, and all of it again in each round, so that what else the machine does falls on all alike.
+Prints the median of the rounds of req/s, p50, p99 and of the processor time that a request cost the server, and the
+ratios of req/s to our own on TCP by the same client. Machines differ: quote the ratios.
 """
 
 from __future__ import annotations
@@ -23,11 +25,12 @@ import os
 import select
 import shutil
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -35,7 +38,7 @@ from benchmarks.peer_agt import YAML_POLICY
 from benchmarks.run import calls, opa_server, wait_for, world
 
 WARM_SECONDS: Final = 1
-"""How long each server is asked before it counts, in seconds."""
+"""How long each server is asked before anything counts, in seconds."""
 
 LUA: Final = """
 threads = {{}}
@@ -68,6 +71,7 @@ class Target(NamedTuple):
         path: of the route.
         body: what is sent.
         want: what a right answer has in it.
+        pid: of the process that answers.
     """
 
     name: str
@@ -75,12 +79,14 @@ class Target(NamedTuple):
     path: str
     body: str
     want: str
+    pid: int = 0
 
 
 def main() -> int:
     """Measure and print."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--seconds", type=int, default=5, help="how long each row is measured; default 5")
+    options.add_argument("--rounds", type=int, default=3, help="how often everybody is asked; default 3")
     options.add_argument("--connections", default="1,8,64", help="how many at one time; default 1,8,64")
     options.add_argument("--peer-python", help="interpreter of an environment with the peers of requirements/bench.in")
     options.add_argument("--opa", default=os.environ.get("GUARDRAIL_OPA") or shutil.which("opa"), help="the OPA binary")
@@ -93,7 +99,13 @@ def main() -> int:
         return 0
     with tempfile.TemporaryDirectory(prefix="guardrail-load-") as scratch, contextlib.ExitStack() as stack:
         targets = _targets(Path(scratch), args, stack)
-        rows = [_row(target, count, args.seconds, Path(scratch)) for target in targets for count in counts]
+        for target in targets:
+            _asked(target, 1, WARM_SECONDS, Path(scratch))
+        rounds = [
+            [_row(target, count, args.seconds, Path(scratch)) for count in counts for target in targets]
+            for _ in range(args.rounds)
+        ]
+        rows = [_median(several) for several in zip(*rounds, strict=True)]
     print(json.dumps(rows, indent=1) if args.json else _table(rows))
     return int(any(row["wrong"] for row in rows))
 
@@ -103,29 +115,34 @@ def _targets(root: Path, args: argparse.Namespace, stack: contextlib.ExitStack) 
     plain, asset = (calls(root)[kind][0] for kind in ("exact, no asset", "asset, durable intent"))
     bodies = [json.dumps({"tool": call.tool, "args": call.args, "cwd": call.cwd}) for call in (plain, asset)]
     allow = '"outcome":"allow"'
-    tcp = stack.enter_context(_service(root, "tcp", "--port", "0", "--insecure-no-token"))
-    unix = stack.enter_context(_service(root, "unix", "--socket", str(root / "run/decide.sock")))
+    tcp, its = stack.enter_context(_service(root, "tcp", "--port", "0", "--insecure-no-token"))
+    unix, other = stack.enter_context(_service(root, "unix", "--socket", str(root / "run/decide.sock")))
     found = [
-        Target("guardrail", tcp, "/v1/decide", bodies[0], allow),
-        Target("guardrail, asset", tcp, "/v1/decide", bodies[1], allow),
-        Target("guardrail, own client", tcp, "/v1/decide", bodies[0], allow),
-        Target("guardrail, own client", unix, "/v1/decide", bodies[0], allow),
-        Target("guardrail, asset, own client", unix, "/v1/decide", bodies[1], allow),
+        Target("guardrail", tcp, "/v1/decide", bodies[0], allow, its),
+        Target("guardrail, asset", tcp, "/v1/decide", bodies[1], allow, its),
+        Target("guardrail, own client", tcp, "/v1/decide", bodies[0], allow, its),
+        Target("guardrail, own client", unix, "/v1/decide", bodies[0], allow, other),
+        Target("guardrail, asset, own client", unix, "/v1/decide", bodies[1], allow, other),
     ]
     if args.opa:
         asked = json.dumps({"input": json.loads(_document(root, plain))})
-        url, path = (
-            stack.enter_context(opa_server(args.opa)).removeprefix("http://"),
-            "/v1/data/guardrail/main/decision",
-        )
-        found.append(Target("OPA, same bundle", url, path, asked, allow))
+        place, path = stack.enter_context(opa_server(args.opa)), "/v1/data/guardrail/main/decision"
+        opa = Target("OPA, same bundle", place.removeprefix("http://"), path, asked, allow, _answering(place))
+        found += [opa, opa._replace(name="OPA, own client")]
     else:
         print("OPA server: left out, no `opa` found: make tools", file=sys.stderr)
     if args.peer_python:
         peer = stack.enter_context(_peer(root, args.peer_python))
         action = {"agent_did": "did:a", "action": "run_command", "context": {"action": {"type": "run_command"}}}
         found.append(
-            Target("AGT policy server", peer, "/api/v1/policy/evaluate", json.dumps(action), '"decision":"allow"')
+            Target(
+                "AGT policy server",
+                peer,
+                "/api/v1/policy/evaluate",
+                json.dumps(action),
+                '"decision":"allow"',
+                _answering(f"http://{peer}"),
+            )
         )
     else:
         print("peer: left out, no --peer-python given: make bench sets one up", file=sys.stderr)
@@ -133,7 +150,7 @@ def _targets(root: Path, args: argparse.Namespace, stack: contextlib.ExitStack) 
 
 
 @contextlib.contextmanager
-def _service(root: Path, name: str, *options: str) -> Iterator[str]:
+def _service(root: Path, name: str, *options: str) -> Iterator[tuple[str, int]]:
     config = root / f"{name}.toml"
     text = (root / "guardrail.toml").read_text().replace("trail-wasm", f"trail-{name}")
     # One client asks for all of them, and none of them is to wait for its share.
@@ -143,7 +160,7 @@ def _service(root: Path, name: str, *options: str) -> Iterator[str]:
     try:
         assert service.stdout is not None
         place = service.stdout.readline().split()[3].rstrip(",")
-        yield place.removeprefix("http://").removeprefix("unix:")
+        yield place.removeprefix("http://").removeprefix("unix:"), service.pid
     finally:
         service.terminate()
         service.wait(60)
@@ -179,11 +196,42 @@ def _document(root: Path, call: Any) -> bytes:
 
 
 def _row(target: Target, count: int, seconds: int, root: Path) -> dict[str, Any]:
-    own = "own client" in target.name
-    for length in (WARM_SECONDS, seconds):
-        found = _own(target, count, length) if own else _wrk(target, count, length, root)
+    before = _processor_us(target.pid)
+    found = _asked(target, count, seconds, root)
+    spent = (_processor_us(target.pid) - before) / max(1.0, found["per_second"] * seconds)
     kind = "unix" if target.address.startswith("/") else "tcp"
-    return {"who": target.name, "transport": kind, "connections": count, **found}
+    return {"who": target.name, "transport": kind, "connections": count, **found, "processor_us": spent}
+
+
+def _asked(target: Target, count: int, seconds: int, root: Path) -> dict[str, Any]:
+    return _own(target, count, seconds) if "own client" in target.name else _wrk(target, count, seconds, root)
+
+
+def _median(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One row of several of the same; every wrong answer counts."""
+    figures = ("per_second", "p50_us", "p99_us", "processor_us")
+    middle = {name: statistics.median(row[name] for row in rows) for name in figures}
+    return {**rows[0], **middle, "wrong": sum(row["wrong"] for row in rows)}
+
+
+def _processor_us(pid: int) -> float:
+    """Processor time of a process since it began, its own and the kernel's for it, in microseconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") * 1e6
+
+
+def _answering(url: str) -> int:
+    """The child of ours that listens at an address."""
+    port = int(url.rpartition(":")[2])
+    (inode,) = {
+        fields[9]
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
+        if (fields := line.split())[1].endswith(f":{port:04X}") and fields[3] == "0A"
+    }
+    for child in Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split():
+        if any(os.readlink(held) == f"socket:[{inode}]" for held in Path(f"/proc/{child}/fd").iterdir()):
+            return int(child)
+    raise ProcessLookupError(f"nobody of ours listens on port {port}")
 
 
 def _own(target: Target, count: int, seconds: int) -> dict[str, Any]:
@@ -252,13 +300,21 @@ def _connect(address: str) -> socket.socket:
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
-    ours = {row["connections"]: row["per_second"] for row in rows if row["who"] == "guardrail"}
-    lines = ["who                           over  conn     req/s     p50 us     p99 us  req/s to ours  wrong"]
+    names = ("guardrail", "guardrail, own client")
+    ours = {
+        (row["connections"], "own client" in row["who"]): row["per_second"]
+        for row in rows
+        if row["who"] in names and row["transport"] == "tcp"
+    }
+    lines = [
+        "who                           over  conn     req/s     p50 us     p99 us     cpu us  req/s to ours  wrong"
+    ]
     for row in rows:
-        ratio = row["per_second"] / ours[row["connections"]]
+        ratio = row["per_second"] / ours[row["connections"], "own client" in row["who"]]
         lines.append(
             f"{row['who']:<29} {row['transport']:<5} {row['connections']:>4} {row['per_second']:>9.0f} "
-            f"{row['p50_us']:>10} {row['p99_us']:>10} {ratio:>14.2f} {row['wrong']:>6}"
+            f"{row['p50_us']:>10.0f} {row['p99_us']:>10.0f} {row['processor_us']:>10.0f} "
+            f"{ratio:>14.2f} {row['wrong']:>6}"
         )
     return "\n".join(lines)
 

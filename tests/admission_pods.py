@@ -85,6 +85,16 @@ def _seen(pod: Object, volume: Object, **mount: Any) -> None:
     guard_of(pod)["volumeMounts"].append({**_agent(pod)["volumeMounts"][-1], "readOnly": True})
 
 
+def _device(pod: Object) -> None:
+    pod["spec"]["volumes"].append({"name": "x", "persistentVolumeClaim": {"claimName": "models", "readOnly": False}})
+    _agent(pod)["volumeDevices"] = [{"name": "x", "devicePath": "/dev/w"}]
+
+
+def _once(container: Object) -> None:
+    for name in ("restartPolicy", "startupProbe", "readinessProbe", "livenessProbe"):
+        container.pop(name)
+
+
 TRICKS: dict[str, tuple[str, Callable[[Object], Any]]] = {
     "an image of the author's under the guard's name": (
         "another image", lambda pod: guard_of(pod).update(image="guardrail:0.1.0-mine")),
@@ -95,7 +105,7 @@ TRICKS: dict[str, tuple[str, Callable[[Object], Any]]] = {
     "the guard after another container": (
         "not the first", lambda pod: pod["spec"]["initContainers"].reverse()),
     "a guard that ends before the agent starts": (
-        "not started as", lambda pod: guard_of(pod).pop("restartPolicy")),
+        "not started as", lambda pod: _once(guard_of(pod))),
     "a guard with another command": ("not started as", lambda pod: guard_of(pod).update(command=["sleep", "inf"])),
     "a guard with another configuration": (
         "not started as", lambda pod: guard_of(pod).update(args=["--config", "/workspace/mine.toml"])),
@@ -165,7 +175,7 @@ TRICKS: dict[str, tuple[str, Callable[[Object], Any]]] = {
             {**_agent(pod), "name": "late", "volumeMounts": [{"name": "models", "mountPath": "/srv/models"}]})),
     "weights as a block device": (
         "can be written to",
-        lambda pod: _agent(pod).update(volumeDevices=[{"name": "models", "devicePath": "/dev/w"}])),
+        _device),
     "the host's directory with the weights": (
         "show a model a second time", lambda pod: _mount(pod, {"name": "x", "hostPath": {"path": "/models"}})),
     "a driver that could mount anything": (
@@ -173,6 +183,7 @@ TRICKS: dict[str, tuple[str, Callable[[Object], Any]]] = {
     "a volume cloned from the weights": (
         "show a model a second time",
         lambda pod: _seen(pod, {"name": "x", "ephemeral": {"volumeClaimTemplate": {"spec": {
+            "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}},
             "dataSource": {"kind": "PersistentVolumeClaim", "name": "models"}}}}})),
     "a volume that the guard does not see": (
         "does not see at the same path", lambda pod: _mount(pod, {"name": "x", "emptyDir": {}})),

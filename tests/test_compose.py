@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shutil
 import subprocess
@@ -11,8 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
+from guardrail import ToolCall
 from guardrail import config as guardrail_config
 from guardrail.config import Config
+from guardrail.service._callers import Callers
 from tests.kubernetes import ROOT, SECONDS, Proof, proof, tool
 
 __all__ = ["proof"]
@@ -95,6 +98,16 @@ def test_the_configurations_of_the_host_load(services: Services) -> None:
     shared = [(one.trail, one.central, one.policy, one.assets) for one in (guard, control)]
     assert shared[0] == shared[1]
     assert services["control"]["environment"]["GUARDRAIL_CONFIG"] in services["control"]["command"]
+
+
+def test_the_agent_of_the_host_is_known_by_its_socket(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that names another agent is refused, one that names none is the agent's, and so are those below it."""
+    name = services["guard"]["environment"]["GUARDRAIL_AGENT"]
+    assert name == "agent"
+    monkeypatch.setenv("GUARDRAIL_AGENT", name)
+    asks = asyncio.run(Callers(_configuration(services["guard"], "guardrail.toml").service).of({"headers": []}))
+    assert asks.attributed(ToolCall(tool="bash")).subject.id == name
+    assert [asks.may_ask_for(other) for other in (name, f"{name}/planner", "ops-agent")] == [True, True, False]
 
 
 def test_what_is_mounted_from_the_checkout_is_there(services: Services) -> None:

@@ -91,6 +91,23 @@ def test_a_page_shows_what_is_new_by_itself_and_is_used_by_keys(house: House, tm
         assert browser.complaints == []
 
 
+def test_every_page_fits_a_narrow_window(house: House, tmp_path: Path) -> None:
+    """At 320 pixels (WCAG 2.2, 1.4.10) nothing but a table scrolls sideways, however long a name or a command is."""
+    escalation = house.hold(f"{OPAQUE} # {'narrow' * 40}", agent="an-agent-with-a-name-that-is-rather-long" * 2)
+    with browsing(tmp_path) as browser:
+        browser.call("Emulation.setDeviceMetricsOverride", width=320, height=900, deviceScaleFactor=1, mobile=False)
+        browser.open(f"{house.url}/console")
+        browser.click("#mallory")
+        browser.wait("document.title.includes('waiting') && document.readyState === 'complete'")
+        pages = browser.run("[...document.querySelectorAll('nav a')].map(link => link.pathname)")
+        assert len(pages) == len(KEYS)
+        for path in (*pages, f"/console/escalations/{escalation}", "/console/records/1"):
+            browser.open(f"{house.url}{path}")
+            browser.wait(f"location.pathname === '{path}' && document.readyState === 'complete'")
+            beyond = browser.run("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            assert (path, beyond) == (path, 0)
+
+
 def test_an_agents_own_token_opens_nothing_here(house: House, tmp_path: Path) -> None:
     """With the service's token, in a browser's header or a client's, an agent approves nothing."""
     escalation = house.hold(f"{OPAQUE} # agent")
