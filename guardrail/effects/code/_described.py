@@ -30,7 +30,7 @@ _VALUE: Final = re.compile(r"(?:^|[=:,@])([^=:,@]+)")
 _RUNNERS: Final = frozenset(("deno", "bun"))
 """Interpreters that run what the settings of a project name."""
 
-_PROSE: Final = lazy(r"\.(?:md|rst|txt|adoc|log|csv|tsv|jsonl|out|err|patch|diff)$", re.IGNORECASE)
+_PROSE: Final = lazy(r"(?<!/CMakeLists)\.(?:md|rst|txt|adoc|log|csv|tsv|jsonl|out|err|patch|diff)$", re.IGNORECASE)
 """Texts that no program takes for its settings unless it is told to."""
 
 _WRITERS: Final = frozenset("sphinx-build sphinx mkdocs mdbook hugo jekyll asciidoctor doxygen make gmake".split())

@@ -14,6 +14,7 @@ from typing import Final
 from guardrail.effects.code._makefiles import dry_run, recipes
 from guardrail.effects.code._projects import project_code
 from guardrail.effects.code._scripts import written_files
+from guardrail.effects.code._settled import is_settled
 from guardrail.effects.code._sources import build_of, own_part
 from guardrail.effects.code._tasks import MANAGERS, TASKS, run_tasks
 from guardrail.effects.code.python._beside import check_module, module_name
@@ -269,7 +270,7 @@ def _note(call: Call, field: Field) -> None:
     if place.path is None:
         return
     changed = call.shell.emit.wrote(place.path)
-    if changed or call.shell.view.kind(place.path) == "file":
+    if (changed or call.shell.view.kind(place.path) == "file") and not is_settled(call, place):
         call.script(place, authored=changed)
 
 
