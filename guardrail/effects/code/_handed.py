@@ -56,7 +56,7 @@ _TOOLS: Final = frozenset(
     "Rscript julia jekyll hexo make gmake cmake ninja meson just task postcss tailwindcss commitlint karma rollup "
     "esbuild tsup babel storybook astro svelte-kit rails gem pm2 forever prove pm2-runtime netlify vercel ng nx lerna "
     "turbo serverless sls cdk pulumi wrangler electron swc nyc c8 parcel gatsby remix expo react-native nest wdio "
-    "testcafe nightwatch jasmine qunit tape ts-node-dev prisma knex dbt sqlmesh flyway liquibase".split()
+    "testcafe nightwatch jasmine qunit tape ts-node-dev java javac prisma knex dbt sqlmesh flyway liquibase".split()
 )
 """Programs that build, test or start what a project holds."""
 
