@@ -53,7 +53,7 @@ _DOWNWARD: Final = frozenset({"rename", "delete", "mount", "mention"})
 """Ops on a directory that reach what lies in it, even where the command does not say `-r`."""
 
 _STORED: Final = frozenset({"copy", "api_copy", "api_delete", "api_visibility"})
-"""Ops on the address of a bucket, or of a part of one, that reach what lies in it: no object stands for itself there."""
+"""Ops on the address of a bucket, or of a part of one, that reach what lies in it."""
 
 _STANDARD_STREAMS: Final = frozenset(
     {"/dev/null", "/dev/stdout", "/dev/stderr", "/dev/stdin", "/dev/tty", "/dev/zero", "/dev/urandom", "/dev/random"}
