@@ -296,9 +296,17 @@ def test_a_search_that_may_print_the_key_that_signs_the_trail_is_asked_about(gua
     for wide in (".", "''", "-v models", "'PRIVATE KEY'", "-A1 BEGIN", "-E 'models|.'", "'(models)?' -P", "-f list"):
         decision = guard.check(world.call(f"grep -r {wide} {world.root}"))
         assert (decision.outcome, _rules(decision)) == (Outcome.ESCALATE, ["guard.secret"]), wide
-    for narrow in ("models", "-iE 'todo|fixme'", "-n 'def \\(get\\|set\\)_x'", "-P 'class \\w+\\(Base'", "-e one -e two"):
+    for narrow in (
+        "models",
+        "-iE 'todo|fixme'",
+        "-n 'def \\(get\\|set\\)_x'",
+        "-P 'class \\w+\\(Base'",
+        "-e one -e two",
+    ):
         assert guard.check(world.call(f"grep -r {narrow} {world.root}")), narrow
-        assert guard.check(world.call(f"cd {world.root}/trail && find .. -type f -exec grep -H {narrow} {{}} +")), narrow
+        assert guard.check(world.call(f"cd {world.root}/trail && find .. -type f -exec grep -H {narrow} {{}} +")), (
+            narrow
+        )
 
 
 # -- running ------------------------------------------------------------------------------------------------------

@@ -52,6 +52,9 @@ _TAKING: Final = frozenset(("control", "criteria"))
 _DOWNWARD: Final = frozenset({"rename", "delete", "mount", "mention"})
 """Ops on a directory that reach what lies in it, even where the command does not say `-r`."""
 
+_STORED: Final = frozenset({"copy", "api_copy", "api_delete", "api_visibility"})
+"""Ops on the address of a bucket, or of a part of one, that reach what lies in it."""
+
 _STANDARD_STREAMS: Final = frozenset(
     {"/dev/null", "/dev/stdout", "/dev/stderr", "/dev/stdin", "/dev/tty", "/dev/zero", "/dev/urandom", "/dev/random"}
 )
@@ -175,6 +178,7 @@ class Inventory:
 
     def _resolve_one(self, effect: Effect, look: Look) -> Iterable[Effect]:
         downward = effect.resource.recursive or effect.op in _DOWNWARD
+        downward = downward or (effect.resource.uri is not None and effect.op in _STORED)
         if effect.attrs.get("cwd"):
             downward = False  # being below an asset counts, being above one does not: every build runs above something
         source = self._sources(effect, downward, look)

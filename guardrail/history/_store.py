@@ -6,7 +6,7 @@ Not evidence, which the trail is; and not concerned with what facts mean. Facts 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -138,7 +138,7 @@ class HistoryStore:
             if row is None:
                 return None
             facts = db.execute("select kind, value, more from facts where session = ?", (session,)).fetchall()
-        return Stored(calls=row[0], denied=row[1], facts=[Fact(*fact) for fact in facts])
+        return Stored(calls=row[0], denied=row[1], facts=[_told(fact) for fact in facts])
 
     def load_agent(self, agent: str) -> StoredAgent | None:
         """What is known of an agent; None if it is new.
@@ -153,7 +153,7 @@ class HistoryStore:
                 return None
             facts = db.execute("select kind, value, more from deeds where agent = ?", (agent,)).fetchall()
         calls, denied, sessions, authored = row
-        return StoredAgent(calls, denied, sessions, authored, [Fact(*fact) for fact in facts])
+        return StoredAgent(calls, denied, sessions, authored, [_told(fact) for fact in facts])
 
     def add_agent(self, agent: str, news: AgentNews) -> None:
         """Note more of an agent.
@@ -185,7 +185,9 @@ class HistoryStore:
                 "used = :used, calls = calls + :calls, denied = denied + :denied",
                 {"name": session, "used": time.time_ns() // 1000, "calls": calls, "denied": denied},
             )
-            db.executemany("insert or ignore into facts values (?, ?, ?, ?)", ((session, *fact) for fact in facts))
+            db.executemany(
+                "insert or ignore into facts values (?, ?, ?, ?)", ((session, *_kept(fact)) for fact in facts)
+            )
             if of_agent is not None:
                 _add_agent(db, agent, of_agent)
 
@@ -203,6 +205,20 @@ class HistoryStore:
                 db.executemany("delete from agents where name = ?", rows)
 
 
+def _kept(fact: Fact) -> tuple[str | bytes, ...]:
+    """A fact as it is stored: the name of a file that is no text is kept as its bytes."""
+    return tuple(part if part.isascii() else _as_stored(part) for part in fact)
+
+
+def _as_stored(text: str) -> str | bytes:
+    data = text.encode("utf-8", "surrogatepass")
+    return text if data.decode("utf-8", "replace") == text else data
+
+
+def _told(row: Sequence[str | bytes]) -> Fact:
+    return Fact(*(part if isinstance(part, str) else part.decode("utf-8", "surrogatepass") for part in row))
+
+
 def _add_agent(db: sqlite3.Connection, agent: str, news: AgentNews) -> None:
     values = {
         "name": agent,
@@ -218,4 +234,4 @@ def _add_agent(db: sqlite3.Connection, agent: str, news: AgentNews) -> None:
         "authored = authored + :authored",
         values,
     )
-    db.executemany("insert or ignore into deeds values (?, ?, ?, ?)", ((agent, *fact) for fact in news.facts))
+    db.executemany("insert or ignore into deeds values (?, ?, ?, ?)", ((agent, *_kept(fact)) for fact in news.facts))

@@ -103,7 +103,7 @@ def _parse(text: str, source: str, depth: int) -> Script:
     root = None if len(source) > MAX_UNTIMED_BYTES and _is_crowded(source) else _tree(source)
     if root is None:
         return _opaque("takes too long to parse", text)
-    masked = mask(source) if root.has_error or _is_timed(source) else None
+    masked = mask(source) if root.has_error or _is_timed(source) or _begins_escaped(source) else None
     if masked is not None:
         root = _tree(masked.grammar)
         if root is None:
@@ -143,6 +143,14 @@ def _built(text: str, source: str, depth: int, root: tree_sitter.Node, masked: M
     except (LookupError, ValueError, RecursionError) as error:
         # A tree of a shape never seen is not vouched for either.
         return _opaque(f"unexpected tree ({type(error).__name__})", text)
+
+
+def _begins_escaped(source: str) -> bool:
+    """A here document may begin with a backslash: the grammar takes such a line for more of the operator's."""
+    return "<<" in source and _ESCAPED.search(source) is not None
+
+
+_ESCAPED: Final = lazy(r"<<[^\n]*\n[ \t]*\\")
 
 
 def _is_timed(source: str) -> bool:

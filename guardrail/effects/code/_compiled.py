@@ -1,6 +1,6 @@
-"""Sources in Go and Rust that only compute and print: what is made of nothing but those is no script of the session's.
+"""Sources in Go, Rust and Java that only compute and print: what is made of nothing but those is no script of its own.
 
-Not concerned with C, where a program can reach beyond its own words. In Go and Rust what touches files, programs or the
+Not concerned with C, where a program can reach beyond its own words. In the others what touches files, programs or the
 network has to be imported, or named, by words that stand in the source; so a source that has none of these does not.
 """
 
@@ -64,7 +64,7 @@ def plain_parts(call: Call, paths: Collection[str]) -> frozenset[str]:
     return frozenset(path for path in paths if path.endswith(_ENDINGS) and is_plain_part(call, path))
 
 
-_ENDINGS: Final = (".go", ".rs", "/go.mod", "/go.sum", "/Cargo.toml", "/Cargo.lock")
+_ENDINGS: Final = (".go", ".rs", ".java", "/go.mod", "/go.sum", "/Cargo.toml", "/Cargo.lock")
 
 
 def is_plain_part(call: Call, path: str) -> bool:
@@ -81,6 +81,8 @@ def is_plain_part(call: Call, path: str) -> bool:
         others = [] if beside is None else [one for one in beside if view.real(one) != path]
         own = beside is not None and all(call.shell.authored(one) for one in others)
         return own and all(_is_plain_go(_text(call, one)) for one in (path, *others))
+    if name.endswith(".java"):
+        return _is_plain_java_beside(call, folder)
     if name == "Cargo.toml":
         return _is_plain_manifest(_manifest(call, path))
     if name == "Cargo.lock":
@@ -183,6 +185,67 @@ def _is_plain_go(text: str | None) -> bool:
     if re.search(r"\bimport\b", code) or not _GO_IMPORTS.issuperset(imported):
         return False
     return _GO_OS.search(code) is None and _GO_REACHING.search(code) is None and '"' not in code and "`" not in code
+
+
+_JAVA_PART: Final = lazy(
+    r'"""(?:[^\\]|\\.)*?"""|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)+\'|//[^\n]*|/\*.*?\*/', re.DOTALL
+)
+_JAVA_IMPORT: Final = lazy(r"\bimport\s+([\w.*\s]+);")
+_JAVA_IMPORTS: Final = lazy(
+    r"java\.util\.(?:function\.|stream\.|regex\.|concurrent\.(?:atomic\.|locks\.)?)?(?:\w+|\*)"
+    r"|java\.(?:math|time|text)\.(?:\w+|\*)|java\.nio\.charset\.StandardCharsets|static java\.lang\.Math\.(?:\w+|\*)"
+    r"|java\.io\.(?:BufferedReader|InputStreamReader|(?:Unchecked)?IOException|EOFException|Serializable|String(?:Reader|Writer)"
+    r"|ByteArray(?:In|Out)putStream)"
+)
+_JAVA_SYSTEM: Final = lazy(
+    r"\bSystem\b(?!\s*\.\s*(?:out|err|in|exit|currentTimeMillis|nanoTime|arraycopy|lineSeparator|identityHashCode)\b)"
+)
+_JAVA_REACHING: Final = lazy(
+    r"\b(?:Runtime|Process|ProcessBuilder|ProcessHandle|Class|ClassLoader|ClassValue|Module|ModuleLayer|StackWalker|Formatter"
+    r"|ServiceLoader|\w*ResourceBundle|Compiler|SecurityManager|InheritableThreadLocal|ObjectInputStream|PrintStream"
+    r"|getClass|getDeclaringClass|forName|newInstance|getResource\w*|getContextClassLoader|invoke\w*|native|module|package"
+    r"|java|javax|jdk|sun|com|org|net|io|class(?=\s*\.)|\w*ZoneRules\w*|Path|Files?|FileHandler|Preferences)\b"
+    r"|\.\s*class\b|@\s*(?!Override\b|FunctionalInterface\b|SafeVarargs\b|SuppressWarnings\b|Deprecated\b)\w"
+)
+"""Words of Java by which a program reaches beyond its own memory, names classes as texts, or takes in other code."""
+
+
+_JAVA_HEAD: Final = lazy(r"(?<![\w.])(?<!\.\s)(?!(?:this|super)\b)([a-z_]\w*)\s*\.(?!\.)")
+_JAVA_DECLARED: Final = lazy(
+    r"[\w>\]]\s+(?<!return )(?<!throw )([a-z_]\w*)\s*(?=[=;,:)\[])|\b([a-z_]\w*)\s*->"
+    r"|[(,]\s*([a-z_]\w*)\s*(?=,[\w\s,]*\)\s*->|\)\s*->)"
+)
+
+
+def declared_classes(text: str) -> set[str]:
+    """The classes that a source of Java declares."""
+    return set(re.findall(r"\b(?:class|interface|enum|record)\s+(\w+)", text))
+
+
+def _is_plain_java_beside(call: Call, folder: str) -> bool:
+    """All sources of a directory, which see each other; and no class there but what is made of them."""
+    sources, classes = call.shell.view.glob(f"{folder}/*.java"), call.shell.view.glob(f"{folder}/*.class")
+    if not sources or classes is None or not all(call.shell.authored(one) for one in sources):
+        return False
+    texts = [_text(call, one) for one in sources]
+    made = {name for text in texts for name in declared_classes(text or "")}
+    others = {one.rpartition("/")[2].removesuffix(".class").partition("$")[0] for one in classes}
+    return others <= made and all(map(_is_plain_java, texts))
+
+
+def _is_plain_java(text: str | None) -> bool:
+    if text is None or "\\u" in text:
+        return False
+    code = _JAVA_PART.sub(" ", text)
+    imports = [" ".join(match[1].split()) for match in _JAVA_IMPORT.finditer(code)]
+    rest = _JAVA_IMPORT.sub(" ", code)
+    if re.search(r"\bimport\b", rest) or not all(_JAVA_IMPORTS.fullmatch(one) for one in imports):
+        return False
+    if _JAVA_REACHING.search(rest) is not None or _JAVA_SYSTEM.search(rest) is not None or '"' in rest:
+        return False
+    # What a dot stands behind that is no variable is a package of the project.
+    declared = {name for names in _JAVA_DECLARED.findall(rest) for name in names if name}
+    return declared.issuperset(_JAVA_HEAD.findall(rest))
 
 
 def _is_plain_rust(text: str | None, crates: frozenset[str] | None) -> bool:

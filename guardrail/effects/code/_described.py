@@ -31,7 +31,7 @@ _VALUE: Final = re.compile(r"(?:^|[=:,@])([^=:,@]+)")
 _RUNNERS: Final = frozenset(("deno", "bun"))
 """Interpreters that run what the settings of a project name."""
 
-_PROSE: Final = lazy(r"\.(?:md|rst|txt|adoc|log|csv|tsv|jsonl|out|err|patch|diff)$", re.IGNORECASE)
+_PROSE: Final = lazy(r"(?<!/CMakeLists)\.(?:md|rst|txt|adoc|log|csv|tsv|jsonl|out|err|patch|diff)$", re.IGNORECASE)
 """Texts that no program takes for its settings unless it is told to."""
 
 _WRITERS: Final = frozenset("sphinx-build sphinx mkdocs mdbook hugo jekyll asciidoctor doxygen make gmake".split())
@@ -63,7 +63,7 @@ def note_described(call: Call, before: int) -> None:
         for text in call.given_texts():
             call.mention_text(text)
     reads = interpreter_of(head) is not None and head not in _RUNNERS
-    around = (spec is None and not reads) or obeys == "folder" or head in _RUNNERS
+    around = not reads or obeys == "folder" or head in _RUNNERS
     for count, path in enumerate(_told(call, around=around, texts=writes)):
         if count == MAX_DESCRIPTIONS:
             call.opaque("program", reason="more files of the session's than are looked at", attrs={"authored": True})
@@ -86,13 +86,19 @@ def _told(call: Call, *, around: bool, texts: bool = False) -> Iterator[str]:
     yield from (path for path in own if call.shell.view.kind(path) != "dir")
     tops = [path for path in named if call.shell.view.kind(path) == "dir"] if around else []
     here = (call.cwd or "").rstrip("/")
+    home = call.shell.expand.lookup("HOME", call.state, {})[0]
     for path in written_files(call, "") or () if around or texts else ():
         folder = path.rpartition("/")[0]
         prose = _PROSE.search(path) is not None
-        near = folder == here or folder in tops
+        near = folder == here or folder in tops or _is_hidden(path, here) or _is_hidden(path, home)
         chosen = texts and f"{folder}/".startswith(f"{here}/") if prose else around and near
         if chosen and path not in own:
             yield path
+
+
+def _is_hidden(path: str, top: str) -> bool:
+    """A file of settings in a directory, by its name or that of the directory in which it lies."""
+    return path.startswith(f"{top.rstrip('/')}/.") and not path.startswith(f"{top.rstrip('/')}/.git/")
 
 
 def _named(call: Call, field: Field) -> Iterator[str]:

@@ -14,8 +14,10 @@ from typing import Final
 from guardrail.effects.code._makefiles import dry_run, recipes
 from guardrail.effects.code._projects import project_code
 from guardrail.effects.code._scripts import written_files
+from guardrail.effects.code._settled import is_settled
 from guardrail.effects.code._sources import build_of, own_part
 from guardrail.effects.code._tasks import MANAGERS, TASKS, run_tasks
+from guardrail.effects.code.python._beside import check_module, module_name
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
 from guardrail.effects.domain._values import TOP, Field, is_known
@@ -32,6 +34,13 @@ def _configs(tool: str) -> tuple[str, ...]:
     """The names that tools of JavaScript look for."""
     return tuple(f"{tool}.config.{ending}" for ending in ("js", "mjs", "cjs", "ts", "mts"))
 
+
+_TEMPLATED: Final = tuple(
+    f"hooks/{when}.{ending}"
+    for when in ("pre_prompt", "pre_gen_project", "post_gen_project")
+    for ending in ("py", "sh")
+)
+"""What makers of projects run of a template."""
 
 _OWN: Final[Mapping[str, tuple[str, ...]]] = {
     "tox": ("tox.ini", *_BUILT),
@@ -92,7 +101,11 @@ _OWN: Final[Mapping[str, tuple[str, ...]]] = {
     "karma": ("karma.conf.js",),
     "pnpm": (".pnpmfile.cjs",),
     **dict.fromkeys(("code", "code-insiders", "codium", "cursor"), (".vscode/tasks.json",)),
-    "jupyter": ("jupyter_notebook_config.py", "~/.jupyter/jupyter_notebook_config.py"),
+    "jupyter": (
+        "jupyter_notebook_config.py",
+        "~/.jupyter/jupyter_notebook_config.py",
+        "~/.jupyter/jupyter_server_config.py",
+    ),
     "scons": ("SConstruct",),
     "invoke": ("tasks.py",),
     "inv": ("tasks.py",),
@@ -106,12 +119,15 @@ _OWN: Final[Mapping[str, tuple[str, ...]]] = {
     "caddy": ("Caddyfile",),
     "latexmk": (".latexmkrc", "latexmkrc"),
     "doit": ("dodo.py",),
+    "dpkg-buildpackage": ("debian/rules",),
+    "debuild": ("debian/rules",),
+    **dict.fromkeys(("cookiecutter", "cruft"), _TEMPLATED),
     "skaffold": ("skaffold.yaml",),
     "psql": ("~/.psqlrc",),
     "sqlite3": ("~/.sqliterc",),
     "emacs": ("~/.emacs", "~/.emacs.d/init.el"),
     "vim": ("~/.vimrc",),
-    "nvim": ("~/.config/nvim/init.lua", "~/.config/nvim/init.vim"),
+    "nvim": ("~/.config/nvim/init.lua", "~/.config/nvim/init.vim", ".nvim.lua", ".nvimrc", ".exrc"),
     "tmux": ("~/.tmux.conf",),
     "screen": ("~/.screenrc",),
     "curl": ("~/.curlrc",),
@@ -176,6 +192,8 @@ def _note_files(call: Call, name: str) -> None:
             _note(call, field)
     if name in _SETTINGS or name in _PROVISIONING:
         _settings(call, name, folders, home)
+    _pointed(call, name)
+    _modules(call, name)
     for folder in folders if name in TASKS else ():
         run_tasks(call, name, folder)
 
@@ -257,9 +275,14 @@ def _note(call: Call, field: Field) -> None:
         return
     shell = call.shell
     changed = bool(shell.emit.made) and shell.emit.wrote(place.path)
-    if changed or shell.view.kind(place.path) == "file":
+    if (changed or shell.view.kind(place.path) == "file") and not is_settled(call, place):
         call.script(place, authored=changed)
 
+
+_PROVISIONING: Final = frozenset(("terraform", "tofu", "terragrunt"))
+
+_LOCAL: Final = lazy(r"\"\.{1,2}/[^\"]*\"|\"(?:parser|plugins|require)\"\s*:\s*\[?\s*\"/")
+"""A file of the project's own, among settings in JSON that name plugins."""
 
 _NAMING: Final[Mapping[str, re.Pattern[str]]] = {
     ".npmrc": lazy(
@@ -270,17 +293,97 @@ _NAMING: Final[Mapping[str, re.Pattern[str]]] = {
     ".yarnrc.yml": lazy(r"^\s*(?:yarnPath|plugins|nodeLinker)\s*:", re.MULTILINE),
     "deno.json": lazy(r"\"[^\"]*\"\s*:\s*\[?\s*\"\.{0,2}/"),
     "bunfig.toml": lazy(r"^\s*preload\s*=", re.MULTILINE),
-    "pyproject.toml": lazy(r"^\s*[\"']?backend-path[\"']?\s*=", re.MULTILINE),
+    "pyproject.toml": lazy(r"^\s*[\"']?(?:backend-path|init-hook|load-plugins)[\"']?\s*=", re.MULTILINE),
+    **dict.fromkeys((".pylintrc", "pylintrc"), lazy(r"^\s*(?:init-hook|load-plugins)\s*=", re.MULTILINE)),
+    **dict.fromkeys(("mypy.ini", ".mypy.ini", "setup.cfg"), lazy(r"^\s*plugins\s*=", re.MULTILINE)),
+    **dict.fromkeys((".eslintrc.json", ".eslintrc", ".prettierrc", ".prettierrc.json", ".stylelintrc.json"), _LOCAL),
+    ".rubocop.yml": lazy(r"^\s*(?:require|plugins)\s*:\s*\S*[./]|^\s*-\s*\.{1,2}/", re.MULTILINE),
+    ".rspec": lazy(r"^\s*(?:-r|--require)\b", re.MULTILINE),
+    **dict.fromkeys(
+        ("copier.yml", "copier.yaml"), lazy(r"^\s*_(?:tasks|migrations|jinja_extensions)\s*:", re.MULTILINE)
+    ),
+    # A line that is more than the name of what is to be there is a program.
+    "Brewfile": lazy(
+        r"^(?!\s*(?:#|$|(?:tap|brew|cask|mas|vscode|whalebrew)\s+[\"'][\w@./+-]*[\"'](?:,\s*[\w:\s\"'@./+-]*)?\s*$))",
+        re.MULTILINE,
+    ),
+    "aws": lazy(r"^\s*credential_process\s*=", re.MULTILINE),
+    "config.json": lazy(r"\"(?:credsStore|credHelpers|cliPluginsExtraDirs)\""),
+    "kubeconfig": lazy(r"\b[\"']?(?:exec|auth-provider)[\"']?\s*:"),
+    "mailrc": lazy(r"^\s*(?:shell|!|source)|^\s*set\s.*(?:sendmail|mta|PAGER|EDITOR|VISUAL|SHELL)", re.MULTILINE),
+    ".terraformrc": lazy(r"dev_overrides|credentials_helper"),
+    "config.toml": lazy(
+        r"^\s*(?:rustc|rustdoc|runner|linker|\S*wrapper|credential-provider|include)\s*=", re.MULTILINE
+    ),
+    "maven.config": lazy(r"-D|exec"),
+    "gradle.properties": lazy(r"jvmargs|javaagent|init"),
+    ".jvmopts": lazy(r"javaagent|OnOutOfMemory|OnError"),
+    ".user.ini": lazy(r"auto_(?:pre|ap)pend_file"),
+    "languages.toml": lazy(r"\bcommand\b"),
 }
-"""Files with settings -> what stands in them where they name a program, or code, that is run."""
+"""Files with settings, or kinds of them -> what stands in them where they name a program, or code, that is run."""
 
 _SETTINGS: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys((*MANAGERS, "npx"), (".npmrc", ".yarnrc", ".yarnrc.yml")),
     "deno": ("deno.json",),
     "bun": (".npmrc", "bunfig.toml"),
     **dict.fromkeys(("pip", "pip3", "pipx", "uv", "build", "tox", "poetry", "hatch", "pdm"), ("pyproject.toml",)),
+    "pylint": (".pylintrc", "pylintrc", "pyproject.toml", "setup.cfg"),
+    **dict.fromkeys(("mypy", "dmypy"), ("mypy.ini", ".mypy.ini", "setup.cfg")),
+    "eslint": (".eslintrc.json", ".eslintrc"),
+    "prettier": (".prettierrc", ".prettierrc.json"),
+    "stylelint": (".stylelintrc.json",),
+    "rubocop": (".rubocop.yml",),
+    "rspec": (".rspec",),
+    "copier": ("copier.yml", "copier.yaml"),
+    "brew": ("Brewfile",),
+    "php-cgi": (".user.ini",),
+    "sbt": (".jvmopts",),
+    "hx": (".config/helix/languages.toml", ".helix/languages.toml"),
+    **dict.fromkeys(("docker", "podman", "skopeo"), (".docker/config.json",)),
+    **dict.fromkeys(("mvn", "mvnw"), (".mvn/maven.config",)),
+    **dict.fromkeys(("gradle", "gradlew"), ("gradle.properties", ".gradle/gradle.properties")),
+    **dict.fromkeys(_PROVISIONING, (".terraformrc",)),
 }
-"""Program -> files with settings which it heeds."""
+"""Program -> files with settings which it heeds, in its directory or the home."""
+
+_CLUSTER: Final = tuple("kubectl oc helm k9s flux istioctl kustomize stern argocd velero helmfile".split())
+_POINTING: Final[Mapping[str, tuple[tuple[str, str, str], ...]]] = {
+    "aws": (("AWS_CONFIG_FILE", "", "aws"), ("AWS_SHARED_CREDENTIALS_FILE", "", "aws")),
+    **dict.fromkeys(("docker", "podman", "skopeo"), (("DOCKER_CONFIG", "/config.json", "config.json"),)),
+    **dict.fromkeys(_CLUSTER, (("KUBECONFIG", "", "kubeconfig"), ("--kubeconfig", "", "kubeconfig"))),
+    **dict.fromkeys(("mail", "mailx", "s-nail", "heirloom-mailx"), (("MAILRC", "", "mailrc"),)),
+    **dict.fromkeys(
+        (*MANAGERS, "npx"), (("NPM_CONFIG_USERCONFIG", "", ".npmrc"), ("npm_config_userconfig", "", ".npmrc"))
+    ),
+    **dict.fromkeys(_PROVISIONING, (("TF_CLI_CONFIG_FILE", "", ".terraformrc"),)),
+    "cargo": (("CARGO_HOME", "/config.toml", "config.toml"),),
+    "pylint": (("PYLINTRC", "", ".pylintrc"), ("--rcfile", "", ".pylintrc")),
+    "mypy": (("--config-file", "", "mypy.ini"),),
+    **dict.fromkeys(("ansible", "ansible-playbook"), (("ANSIBLE_CONFIG", "", ""),)),
+    "jupyter": (("JUPYTER_CONFIG_DIR", "/jupyter_server_config.py", ""),),
+}
+"""Program -> variables and options that say where its settings are, what is added to that, and of which kind they are;
+of no kind are such as are no more than code.
+"""
+
+
+def _pointed(call: Call, name: str) -> None:
+    """Settings of the session's in a place that a variable or an option names."""
+    for where, more, kind in _POINTING.get(name, ()):
+        values: list[str] = []
+        if where[0] != "-":
+            held = call.state.vars.get(where)
+            values += held.alternatives if held is not None else ()
+        for index, field in enumerate(call.args if where[0] == "-" else ()):
+            option, given, value = field.text.partition("=")
+            if option == where:
+                values.append(value if given else "".join(one.text for one in call.args[index + 1 : index + 2]))
+        for text in dict.fromkeys(part for value in values for part in value.split(":") if part and TOP not in part):
+            place = call.place(Field(text=text + more))
+            data = call.content(place) if place.path is not None else None
+            if data is not None and (not kind or _NAMING[kind].search(data.decode("utf-8", "replace"))):
+                _note(call, Field(text=text + more))
 
 
 _AT_HOME: Final = frozenset(
@@ -295,7 +398,8 @@ def _settings(call: Call, name: str, folders: Sequence[str], home: str) -> None:
         for folder in (*folders, *((f"{home}/",) if file[0] == "." and TOP not in home else ())):
             place = call.place(Field(text=f"{folder}{file}"))
             data = call.content(place) if place.path is not None else None
-            if data is not None and _NAMING[file].search(data.decode("utf-8", "replace")):
+            pattern = _NAMING[file.rpartition("/")[2]]
+            if data is not None and pattern.search(data.decode("utf-8", "replace")):
                 _note(call, Field(text=f"{folder}{file}"))
     for path in written_files(call, ".tf") or () if name in _PROVISIONING else ():
         data = call.content(Resource(kind="file", path=path))
@@ -303,10 +407,33 @@ def _settings(call: Call, name: str, folders: Sequence[str], home: str) -> None:
             call.script(Resource(kind="file", path=path), authored=True)
 
 
-_PROVISIONING: Final = frozenset(("terraform", "tofu", "terragrunt"))
 _PROVISIONS: Final = re.compile(rb"(?:local|remote)-exec|\bdata\s+\"external\"|\b(?:before|after)_hook\b")
 """What stands in a description of machines that runs commands on this one."""
 
 
-OWNERS: Final = frozenset((*_OWN, *_TAKES, *_SETTINGS, *_PROVISIONING, *TASKS, *_BUILDERS))
+_HOSTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "airflow": ("dags", "plugins"),
+    "dbt": ("models", "macros"),
+    "great_expectations": ("great_expectations", "gx", "plugins"),
+    "kedro": ("pipelines", "nodes", "hooks.py", "settings.py"),
+}
+"""Programs -> names of directories, and files, of which they load every module of Python."""
+
+_DAGS: Final = "AIRFLOW__CORE__DAGS_FOLDER"
+
+
+def _modules(call: Call, name: str) -> None:
+    """Modules of the session's that such a program loads of a directory."""
+    parts = _HOSTS.get(name)
+    if parts is None:
+        return
+    held = call.state.vars.get(_DAGS)
+    tops = [call.place(Field(text=text)).path or "" for text in (held.alternatives if held is not None else ())]
+    for path in written_files(call, ".py") or ():
+        below = any(top and path.startswith(f"{top.rstrip('/')}/") for top in tops)
+        if below or not set(parts).isdisjoint(path.split("/")):
+            check_module(call, module_name(call, path), path)
+
+
+OWNERS: Final = frozenset((*_OWN, *_TAKES, *_SETTINGS, *_POINTING, *_HOSTS, *_PROVISIONING, *TASKS, *_BUILDERS))
 """Programs that `note_own` has something to say about."""

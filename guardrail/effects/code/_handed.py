@@ -54,7 +54,9 @@ _TOOLS: Final = frozenset(
     "gulp grunt tsx ts-node nodemon go cargo mvn mvnw gradle gradlew ant sbt dotnet mix rspec rake bundle rails "
     "phpunit composer ctest bazel swift zig dart flutter stack cabal lein "
     "Rscript julia jekyll hexo make gmake cmake ninja meson just task postcss tailwindcss commitlint karma rollup "
-    "esbuild tsup babel storybook astro svelte-kit rails gem pm2 forever prove pm2-runtime".split()
+    "esbuild tsup babel storybook astro svelte-kit rails gem pm2 forever prove pm2-runtime netlify vercel ng nx lerna "
+    "turbo serverless sls cdk pulumi wrangler electron swc nyc c8 parcel gatsby remix expo react-native nest wdio "
+    "testcafe nightwatch jasmine qunit tape ts-node-dev java javac prisma knex dbt sqlmesh flyway liquibase".split()
 )
 """Programs that build, test or start what a project holds."""
 
@@ -65,7 +67,7 @@ _LOOKING: Final = frozenset(
 
 _SOURCE: Final = lazy(
     r"\.(?:[cm]?[jt]sx?|go|rs|java|kts?|scala|groovy|gradle|cs|fs|rb|php|c|cc|cpp|cxx|hh?|hpp|exs?|swift|zig|dart|hs|clj"
-    r"|[rR]|Rmd|qmd|jl|t|pm)$"
+    r"|[rR]|Rmd|qmd|jl|t|pm|sql)$"
 )
 _WHOLE: Final = lazy(r"(?:/|~/|\.\./)[^*?\[\]{}$`]*[^*?\[\]{}$`/]")
 

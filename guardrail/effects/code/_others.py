@@ -164,12 +164,22 @@ _LOOKS: Final = {
 """Options with which a file is only parsed."""
 
 
+_R_PACKAGES: Final = frozenset(("check", "build", "INSTALL", "Rd2pdf"))
+"""What R does with a package, which is code of the project."""
+
+
 def _project_tool(call: Call) -> Stream | None:
     """An interpreter that is asked to install, to build, to test, or to look at a file; None for anything else."""
     args = call.args
     if args[0].text == "--test" and call.name in ("node", "nodejs"):
         return _node_tests(call)
     words = [field.text for field in args]
+    if call.name == "deno" and words[0] == "eval" and len(args) == 2:
+        return is_filter(
+            call.shell.call("node", (Field(text="-e"), args[1]), call.state, call.cwd, call.stdin, call.span)
+        )
+    if call.name == "R" and words[0] == "CMD" and words[1:2] and words[1] in _R_PACKAGES:
+        return call.opaque("program", words=args[2:])
     looks = len(words) == 2 and words[0] in _LOOKS.get(call.name, ())
     if looks and words[1][:1] not in ("-", TOP, "") and not args[1].many:
         return Stream(sources=call.read(args[1], reveals="some"))

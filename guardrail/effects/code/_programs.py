@@ -15,10 +15,12 @@ from guardrail.effects.domain._values import (
 )
 from guardrail.patterns import lazy
 
-_RUNNERS: Final = frozenset(
+RUNNERS: Final = frozenset(
     "pytest py.test coverage torchrun accelerate deepspeed uv poetry pipenv pdm hatch rye conda mamba micromamba "
     "mpirun mpiexec srun sbatch qsub nodemon streamlit papermill kernprof py-spy memray scalene nox tox".split()
 )
+"""Programs that are given scripts to run, and words for those."""
+
 _ELSEWHERE: Final = frozenset("docker podman nerdctl kubectl oc lxc crictl".split())
 _ENVIRONMENTS: Final = frozenset("uv poetry pipenv pdm hatch rye conda mamba micromamba tox nox".split())
 PROJECTS: Final = TESTERS | LOADERS
@@ -44,7 +46,7 @@ def run_nested(call: Call) -> None:
     head = call.name.partition(" ")[0]
     if head in PROJECTS:
         project_code(call, head, call.args)
-    elif head in _RUNNERS:
+    elif head in RUNNERS:
         scripts(call, call.args)
     if call.name in _ELSEWHERE:
         return

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import fnmatch
 import posixpath
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from guardrail.effects.code._scripts import written_files
+import msgspec
+
+from guardrail.effects.code._scripts import script_texts, written_files
 from guardrail.effects.code.python._beside import check_module, hold, may_import, module_name
 from guardrail.effects.code.python._imports import is_known, pinned
 from guardrail.effects.code.python._tests import run_tests
@@ -180,8 +183,44 @@ def _tests(call: Call, args: Sequence[Field], folders: Sequence[str]) -> list[st
 def _notebooks(call: Call, args: Sequence[Field]) -> None:
     for field in args:
         path = call.place(field).path if field.text.endswith(".ipynb") else None
-        if path is not None and call.shell.authored(path):
+        if path is None or not call.shell.authored(path):
+            continue
+        texts = [_cells(text) for text in script_texts(call, place(path, None))]
+        if not texts or None in texts:
             hold(call, path)
+        for text in texts:
+            # Parameters come as a cell of their own, and are named to the program as its words.
+            with call.perhaps():
+                code = (Field(text="python"), Field(text="-c"), Field(text=text or "", span=call.span))
+                call.shell.again(call, code, external=True)
+
+
+class _Cell(msgspec.Struct, frozen=True):
+    """One cell of a notebook."""
+
+    cell_type: str = ""
+    source: str | list[str] = ""
+
+
+class _Notebook(msgspec.Struct, frozen=True):
+    """What counts in a notebook."""
+
+    cells: list[_Cell]
+
+
+def _cells(text: str) -> str | None:
+    """The code of a notebook as one text of Python; None if it is not plain Python."""
+    try:
+        cells = msgspec.json.decode(text, type=_Notebook).cells
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    sources = ["".join(cell.source) for cell in cells if cell.cell_type != "markdown"]
+    code = "\n".join(sources)
+    return None if _MAGIC.search(code) is not None else code
+
+
+_MAGIC: Final = lazy(r"^\s*[!%?]|\?\s*$|get_ipython|=\s*[!%]", re.MULTILINE)
+"""What a notebook runs that is no Python."""
 
 
 def _examples(call: Call, folders: Sequence[str]) -> None:

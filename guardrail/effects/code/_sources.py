@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from guardrail.effects._built import READS, may_be_part
-from guardrail.effects.code._compiled import plain_parts
+from guardrail.effects.code._compiled import declared_classes, plain_parts
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._view import FileView
 from guardrail.model import Resource
@@ -102,11 +102,11 @@ def build_of(
     for path in given:
         for folder in _roots(view, reads, path or "/"):
             found.add(view.real(folder))
-    if reads == "java":
-        return _record(found)
-    if reads in ("go", "rust") and _candidates(call):
+    if reads in ("go", "rust", "java") and _candidates(call):
         known = plain_sources(call) if plain is None else [*plain]
         found.plain = known if _is_closed(view, reads, given, known) else []
+    if reads == "java":
+        return _record(found)
     if not _candidates(call):
         found.broad = True  # nothing was written yet: only what the call itself writes later can matter
         return _record(found)
@@ -151,14 +151,29 @@ def _record(found: _Found) -> dict[str, Any]:
 
 def _is_closed(view: FileView, reads: str, given: Sequence[str | None], plain: Sequence[str]) -> bool:
     """A program is made of nothing but such sources: code of a project might do harm by what they tell it."""
-    ending = ".go" if reads == "go" else ".rs"
+    ending = {"go": ".go", "java": ".java"}.get(reads, ".rs")
     parts: list[str] = []
     for path in given[1:] or given:  # the first is the directory, which stands for itself where nothing is named
         names = _parts_of(view, path, ending) if path and not path.endswith(ending) else ()
         if names is None or path is None:
             return False
+        if reads == "java" and view.kind(path) == "dir":
+            if not _holds_only(view, path, plain):
+                return False
+            parts += names
+            continue
         parts += names or [path]
     return bool(plain) and all(view.real(path) in plain for path in parts)
+
+
+def _holds_only(view: FileView, folder: str, plain: Sequence[str]) -> bool:
+    """No class lies there but such as sources declare that only compute."""
+    classes = view.glob(f"{_escaped(folder.rstrip('/'))}/*.class")
+    read = [view.read(path, MAX_SOURCE_BYTES) or b"" for path in plain if path.endswith(".java")]
+    made = {name for data in read for name in declared_classes(data.decode("utf-8", "replace"))}
+    return classes is not None and all(
+        one.rpartition("/")[2].removesuffix(".class").partition("$")[0] in made for one in classes
+    )
 
 
 def _parts_of(view: FileView, path: str, ending: str) -> Sequence[str] | None:

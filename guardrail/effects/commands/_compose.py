@@ -83,8 +83,9 @@ def _services(call: Call, parsed: Parsed) -> None:
     folder = parsed.value("--project-directory") or Field(text=".")
     files = named or [below(folder, name) for name in _COMPOSE_FILES]
     seen = False
-    for field in files:
-        text = call.stdin.text if field.text == "-" else content(call, field)
+    # All are read before anything runs that might write one.
+    texts = [call.stdin.text if field.text == "-" else content(call, field) for field in files]
+    for field, text in zip(files, texts, strict=True):
         if text is None:
             continue
         seen = True

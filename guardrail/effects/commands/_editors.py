@@ -187,6 +187,10 @@ def ed(call: Call, parsed: Parsed) -> Stream:
     return _edited(call, field, lambda text: run_ed(call.stdin.text or "", text), call.stdin.text)
 
 
+_NO_SETTINGS: Final = ("NONE", "NORC", "DEFAULTS")
+"""What stands in place of a file with settings, where none is read."""
+
+
 def ex(call: Call, parsed: Parsed) -> Stream:
     """`ex`, `vim -c`: commands in options, or on standard input with `-s`."""
     commands = [field for option, _, field in parsed.values if option in ("-c", "--cmd")]
@@ -205,7 +209,8 @@ def ex(call: Call, parsed: Parsed) -> Stream:
         not starts_otherwise(call)
         and (not fed or (silent and call.stdin.text is not None))
         and all(field.known for field in (*commands, *plus))
-        and not parsed.has("-S", "-u", "-U", "-w", "-W", "--cmd")
+        and not parsed.has("-S", "-U", "-w", "-W", "--cmd")
+        and all(field.text in _NO_SETTINGS for field in parsed.values_of("-u"))
     )
     if len(operands) != 1 or not script or not known or parsed.unknown or parsed.injected:
         return call.opaque("inline", reason="an editor whose commands are not known")

@@ -37,7 +37,7 @@ _QUIET: Final = frozenset(
 )
 _VIM_PLAIN = lazy(r"\^?(?:[\w :=\"',@%!#-]|\\?\.|\.\*|\\/|\[[\w-]+\]\*?)*\$?")
 _AS_COMMAND = lazy(r"(?:[\s0-9.$,;+%^-]|'[a-z]?)*(?:[gGvV]\W|![^=]|[efrwEW]q?(?:\s|!)|[/?].*(?:[!gGvV]|[efrwEW]\s))")
-_PLAIN_FLAGS = lazy(r"[giIcnpl0-9 ]*")
+_PLAIN_FLAGS = lazy(r"[egiIcnpl0-9 ]*")
 _HARMLESS = lazy(r"[%$,\d/\w\s.^*+?:;=\"'\-#@()\[\]\\|&<>{}~`]*")
 
 

@@ -20,13 +20,14 @@ from guardrail.effects.code._programs import run_nested
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._conserved import conserved
 from guardrail.effects.commands._families import FAMILIES
-from guardrail.effects.domain._addresses import aliases, aliases_in, is_of_hub
+from guardrail.effects.domain._addresses import aliases
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._environment import given_words
 from guardrail.effects.domain._paths import place
 from guardrail.effects.domain._state import State, join_values
 from guardrail.effects.domain._values import NOTHING, SOMETHING, UNKNOWN, Field, Stream, Value, merge
 from guardrail.effects.shell._activation import of_environment
+from guardrail.effects.shell._addressed import REACHING, mention_addresses
 from guardrail.effects.shell._builtins import BUILTINS
 from guardrail.effects.shell._passing import by_variables, passed
 from guardrail.effects.shell._programs import TRUSTED, run_file, search, tampered
@@ -104,13 +105,15 @@ def _fetched(call: Call, before: int, out: Stream) -> Stream:
     found: list[Resource] = []
     reaching = False
     for effect in effects[before:]:
-        if effect.op in _REACHING:
+        op = effect.op
+        if op == "net_recv":
             reaching = True
-            if effect.op == "net_recv":
-                found += aliases(effect.resource)
+            found += aliases(effect.resource)
+        elif op == "exec_opaque" or (op in REACHING and effect.resource.uri is not None):
+            reaching = True
     if not found:
         if reaching:
-            _mention_hubs(call)
+            mention_addresses(call, effects[before:])
         return out
     for effect in effects[before:]:
         if effect.op in ("write", "append", "create"):
@@ -119,18 +122,6 @@ def _fetched(call: Call, before: int, out: Stream) -> Stream:
     for alias in dict.fromkeys(found):
         call.emit("read", alias, attrs={"reveals": "content"})
     return msgspec.structs.replace(out, text=None, sources=merge(out.sources, tuple(found)))
-
-
-_REACHING: Final = frozenset(("net_recv", "exec_opaque"))
-"""Operations that may fetch something."""
-
-
-def _mention_hubs(call: Call) -> None:
-    """Name what words are the address of, to a program that may fetch it or do anything else to it."""
-    for field in call.args:
-        if "." in field.text and is_of_hub(field.text):
-            for alias in aliases_in(field.text):
-                call.emit("mention", alias, precision="opaque", may=True)
 
 
 def _known(call: Call, name: str) -> Stream:

@@ -1,0 +1,62 @@
+"""Addresses in the words of a command that reaches somewhere, or that nobody knows: it may do anything to them.
+
+Not concerned with addresses that the command is known to ask, to read or to write.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from guardrail.effects.code._kinds import interpreter_of
+from guardrail.effects.code._programs import RUNNERS
+from guardrail.effects.domain._addresses import aliases_in, is_of_hub
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._values import starred
+from guardrail.model import Effect, Op, Resource
+from guardrail.patterns import lazy
+
+MAX_ADDRESSES: Final = 64
+"""Most addresses that one command names; beyond, they could be any."""
+
+REACHING: Final[frozenset[Op]] = frozenset(
+    ("net_send", "remote_exec", "create", "write", "service", "schedule", "set_key", "api_copy", "api_delete")
+)
+"""What a command does to something that has an address of its own, and may do by what its other words say."""
+
+_CLIENTS: Final = frozenset("curl wget wget2 http https xh httpie hurl grpcurl websocat ab wrk hey k6 vegeta".split())
+"""Programs whose words are for a server, which is asked about a model by its address all day."""
+
+_ADDRESS: Final = lazy(r"(?:\b[a-z][a-z0-9+]*://|\barn:aws[\w-]*:s3:::)[^\s\"'`<>,;|()\[\]{}\\]+", re.IGNORECASE)
+_BUCKET: Final = lazy(r"arn:aws[\w-]*:s3:::", re.IGNORECASE)
+_OF_THIS_HOST: Final = ("file://", "tcp://", "udp://", "unix://")
+
+
+def mention_addresses(call: Call, effects: Sequence[Effect]) -> None:
+    """Name what words are the address of to a program that may fetch it, or tell others to.
+
+    Args:
+        call: the command.
+        effects: what it is known to do.
+    """
+    words = [field.text for field in call.args]
+    text = " ".join(words)
+    if is_of_hub(text):
+        for word in words:
+            for alias in aliases_in(word):
+                call.emit("mention", alias, precision="opaque", may=True)
+    if "://" not in text and ":s3:::" not in text:
+        return
+    head = call.name.partition(" ")[0].rpartition("/")[2]
+    if head in _CLIENTS or head in RUNNERS or interpreter_of(head) is not None:
+        return
+    said = {place.uri for effect in effects for place in (effect.resource, effect.target) if place is not None}
+    for count, match in enumerate(_ADDRESS.finditer(text)):
+        if count == MAX_ADDRESSES:
+            call.emit("mention", Resource(kind="any", pattern="**"), precision="opaque", may=True)
+            return
+        address = starred(_BUCKET.sub("s3://", match[0])).rstrip(".:!?/")
+        if not address.startswith(_OF_THIS_HOST) and address not in said and f"{address}/" not in said:
+            said.add(address)
+            call.emit("mention", Resource(kind="object", uri=address), precision="opaque", may=True)
