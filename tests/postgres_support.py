@@ -280,8 +280,16 @@ def rows(store: str) -> list[tuple[int, bytes, bytes]]:
 _WRITE = """
 import os, struct, sys, threading
 from guardrail.audit.postgres import PostgresTrail
+from guardrail.errors import TrailError
 store, home, writers, records = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-trail = PostgresTrail.open(store, directory=home, key=home + "/../trail.key", timeout_seconds=120)
+for left in range(9, -1, -1):
+    try:
+        trail = PostgresTrail.open(store, directory=home, key=home + "/../trail.key", timeout_seconds=120)
+        break
+    except TrailError:
+        # The server puts out whoever stands still while it opens, as a machine that is busy makes a process do.
+        if not left:
+            raise
 os.write(1, b"r" * 16)
 os.read(0, 1)
 def work(lane):
