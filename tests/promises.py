@@ -2029,6 +2029,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_history.py::test_a_guard_that_is_killed_has_lost_nothing_that_it_answered",
             "tests/test_history.py::test_a_restart_forgets_nothing",
+            "tests/test_history.py::test_a_restart_forgets_no_file_whose_name_is_no_text",
             "tests/test_history.py::test_processes_that_share_a_history_see_each_other",
             "tests/test_history.py::test_processes_that_write_at_once_lose_nothing",
             "tests/test_history.py::test_what_is_remembered_of_one_session_is_bounded",
@@ -2801,6 +2802,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_benign.py::test_hardly_any_honest_line_is_held",
             "tests/test_benign.py::test_what_looks_at_an_asset_is_allowed",
             "tests/test_benign.py::test_no_alarm_that_is_listed_has_fallen_silent",
+            "tests/test_benign.py::test_what_a_session_writes_and_then_runs_is_let_be",
         ),
         gap="the lines of tests/cases/benign/known_alarms.txt",
     ),

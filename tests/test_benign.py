@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from guardrail import Outcome
 from tests.benign_support import BESIDE, Answer, judge_all
-from tests.corpus_support import CASES, Holding, corpus, known
+from tests.corpus_support import CASES, Holding, World, corpus, known, lines_of, why
+from tests.threat_support import NEXT_CALL, Deeds
 
 LINES = corpus("benign")
 ALARMS = known(CASES / "benign/known_alarms.txt")
@@ -69,3 +71,18 @@ def test_what_looks_at_an_asset_is_allowed(answers: Answers) -> None:
 def test_no_alarm_that_is_listed_has_fallen_silent(answers: Answers) -> None:
     """The list only gets shorter: a line that is allowed now leaves it."""
     assert sorted(set(ALARMS) - set(_alarms(answers))) == []
+
+
+@pytest.mark.parametrize("holding", get_args(Holding))
+def test_what_a_session_writes_and_then_runs_is_let_be(tmp_path: Path, holding: Holding) -> None:
+    """Programs, tests, configurations, notebooks and builds that touch no asset, each in a session of several calls."""
+    world = World(tmp_path, holding)
+    held: list[str] = []
+    with pytest.MonkeyPatch.context() as patch, world.open(patch) as guard:
+        for line in lines_of(CASES / "worked/sessions.txt"):
+            with Deeds(world.root) as deeds:
+                for text in line.text.split(NEXT_CALL):
+                    decision = guard.check(world.call(text, line.id))
+                    held += [] if decision else [f"{text}: {why(decision)}"]
+                    deeds.do(world.fill(text), world.project)
+    assert not held, "\n".join(held)

@@ -737,7 +737,7 @@ RUN_BY_TOOLS = [
     ("poe all", {"pyproject.toml": "[tool.poe.tasks]\nall = ['one']\none = 'perl -e unlink+shift'\n"}),
     ("composer install", {"composer.json": '{"scripts": {"post-install-cmd": "perl -e unlink+shift"}}'}),
     ("code .", {".vscode/tasks.json": "{}"}),
-    ("npx next build", {"next.config.mjs": "export default build()"}),
+    ("npx next build", {"next.config.mjs": "import fs from 'fs'; export default fs.rmSync('x')"}),
 ]
 """Commands, and files of the session's that they run or that say what they run."""
 

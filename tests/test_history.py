@@ -77,6 +77,18 @@ def test_a_restart_forgets_nothing(path: Path) -> None:
     second.close()
 
 
+def test_a_restart_forgets_no_file_whose_name_is_no_text(path: Path) -> None:
+    """Names on disk are bytes, and not all of them are UTF-8."""
+    first = History(store=HistoryStore(path))
+    first.released("s", [read("model:beta", "/m/\udcff"), write("/t/\ud800.sh")], weights)
+    before = first.facts("s"), first.seen("s"), first.annotate("s", [runs("/t/\ud800.sh")])
+    first.close()
+    second = History(store=HistoryStore(path))
+    assert (second.facts("s"), second.seen("s"), second.annotate("s", [runs("/t/\ud800.sh")])) == before
+    second.close()
+    assert before[1] == {"model:beta": ("/m/\udcff",)}
+
+
 def test_a_guard_that_is_killed_has_lost_nothing_that_it_answered(tmp_path: Path) -> None:
     """With SIGKILL, at any call: the next one knows each file, host, model and refusal of session and agent."""
     told = history_kills.kills(tmp_path.resolve(), 2, 48, seed=3)

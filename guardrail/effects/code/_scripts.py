@@ -114,7 +114,8 @@ def written_files(call: Call, suffix: str) -> Generator[str] | None:
             return None
         before = (*before, *more)
     found = (*before, *(made for made in call.shell.emit.made if "*" not in made))
-    return (path for path in dict.fromkeys(found) if path.endswith(suffix))
+    # What was written is kept in sets: in order, so that two processes say the same of one call.
+    return (path for path in sorted({path for path in found if path.endswith(suffix)}))
 
 
 def _resolved(call: Call, paths: Iterable[str]) -> tuple[str, ...] | None:

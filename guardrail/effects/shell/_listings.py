@@ -150,7 +150,7 @@ def _grep(call: Call, parsed: Parsed) -> tuple[str, ...]:
     if not parsed.has("--files-with-matches", "--files-without-match", "-l", "-L", "--files"):
         return ()
     files = parsed.operands if parsed.has("--regexp", "--file", "--files") else parsed.operands[1:]
-    deep = call.name == "rg" or parsed.has("--recursive", "--dereference-recursive")
+    deep = call.name in _DEEP or parsed.has("--recursive", "--dereference-recursive")
     if files:
         return _below(call, files) if deep else _operands(files)
     return _here(call) if deep else ()
@@ -161,10 +161,13 @@ def _counts(call: Call, parsed: Parsed) -> bool:
     words = [field.text for field in call.args if field.text[:1] == "-"]
     named = any(re.match(r"--(?:wi|nu|de|re|li|by|col|inc|exc)|-[a-zA-Z]*[HrRnbZABC]", word) for word in words)
     single = len(parsed.operands) < 3 and not any(field.many or field.glob is not None for field in call.args)
-    if named or not single or call.name == "rg" or parsed.has("--regexp", "--file") or not parsed.operands:
+    if named or not single or call.name in _DEEP or parsed.has("--regexp", "--file") or not parsed.operands:
         return False
     return parsed.has("--count", "-c") or _DIGITS.fullmatch(parsed.operands[0].text) is not None
 
+
+_DEEP: Final = ("rg", "ag", "ack")
+"""Searches that go through a tree without being told to."""
 
 _ONLY: Final = lazy(r"--only-matching|-[a-zA-Z]*o")
 _DIGITS: Final = lazy(r"\^?(?:\[0-9\]|\[\[:digit:\]\])[+*]\$?")
@@ -368,6 +371,8 @@ _LISTERS: Final[Mapping[str, Lister]] = {
     "egrep": _grep,
     "fgrep": _grep,
     "rg": _grep,
+    "ag": _grep,
+    "ack": _grep,
     "ls": _ls,
     "git": _git,
     "go list": _packages,
