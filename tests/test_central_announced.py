@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -99,15 +100,11 @@ def test_assets_that_are_announced_are_guarded_beside_those_of_the_guard(fleet: 
     with fleet.guard("a", central=TAKES) as guard, fleet.guard("b") as other:
         assert knows(guard) == {"model:beta", "model:gamma"}
         assert knows(other) == {"model:beta"}
-        call = fleet.deletion()
-        call = type(call)(**{**_fields(call), "args": {"command": f"rm {fleet.root}/gamma/w"}})
+        args = {"command": f"rm {fleet.root}/gamma/w"}
+        call = msgspec.structs.replace(fleet.deletion(), args=args)
         assert guard.check(call).outcome is Outcome.DENY
         assert other.check(call).outcome is Outcome.ALLOW
         assert _said(guard, "central_inventory") == [(1, "dana")]
-
-
-def _fields(call: Any) -> dict[str, Any]:
-    return {name: getattr(call, name) for name in call.__struct_fields__}
 
 
 def _said(guard: Guard, event: str) -> list[tuple[int, str]]:
