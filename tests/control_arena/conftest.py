@@ -1,5 +1,5 @@
-"""Tests that import ControlArena: tests/adapters/test_frameworks.py starts them in `.venv-frameworks`, which has the part
-of it that they need, and `make adapters` in `.venv-control-arena`, which has the whole; nothing else collects them.
+"""Tests that import ControlArena: tests/adapters/test_frameworks.py starts them in `.venv-frameworks`, which has what
+they need of it, and `make adapters` in `.venv-control-arena`, which has the whole; nothing else collects them.
 """
 
 from __future__ import annotations
