@@ -23,8 +23,9 @@ def python(root: Path) -> str:
 
 
 @pytest.mark.slow
-def test_the_frameworks_own_tests_pass_in_their_environment(python: str, root: Path) -> None:
-    """All of tests/frameworks and of tests/control_arena, and none of it is skipped."""
+@pytest.mark.parametrize("tests", ["tests/frameworks", "tests/control_arena"])
+def test_the_frameworks_own_tests_pass_in_their_environment(tests: str, python: str, root: Path) -> None:
+    """All of a directory, with its example, and none of it is skipped."""
     done = subprocess.run(
         [
             python,
@@ -46,6 +47,7 @@ def test_the_frameworks_own_tests_pass_in_their_environment(python: str, root: P
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "passed" in done.stdout
     assert "skipped" not in done.stdout
 
 

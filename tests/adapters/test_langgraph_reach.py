@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,67 @@ async def test_without_a_checkpointer_operators_learn_what_is_missing(
     assert pause.results["c1"].content == NEUTRAL[Outcome.ESCALATE]
     assert "no checkpointer" in pause.results["c1"].artifact["guardrail"]["reason"]
     assert "compile it with a checkpointer" in caplog.text
+
+
+# ── between judging and running ──────────────────────────────────────────────────────────────────────────────────────
+
+
+class Between(ToyGuard):
+    """A guard in whose midst something happens: after a call was judged, and before it runs.
+
+    Args:
+        happens: what.
+    """
+
+    def __init__(self, happens: Callable[[], Awaitable[None]]) -> None:
+        super().__init__()
+        self._happens = happens
+
+    async def arun(self, call: ToolCall, execute: Any, **more: Any) -> Any:
+        """As ever, but for that."""
+
+        async def late(own: ToolCall) -> Any:
+            await self._happens()
+            return await execute(own)
+
+        return await super().arun(call, late, **more)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_arguments_that_change_after_they_were_judged_do_not_run(kind: str) -> None:
+    """Whoever holds the message may write into it at any time: what runs is what was judged."""
+    ran: Ran = []
+    message = turn(read("c1"))
+
+    async def rewrite() -> None:
+        for call in message.tool_calls:
+            call["args"]["path"] = "/weights/m"
+
+    with attached(kind, Between(rewrite), tools(ran), [message], mode="async") as bench:
+        await bench.start()
+    assert ran == [("read_file", "/etc/hosts")]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_run_that_is_cancelled_after_judging_runs_nothing(kind: str) -> None:
+    """What was released for a run that is over starts no more."""
+    ran: Ran = []
+    judged, never = asyncio.Event(), asyncio.Event()
+
+    async def wait() -> None:
+        judged.set()
+        await never.wait()
+
+    with attached(kind, Between(wait), tools(ran), [turn(read("c1"))], mode="async") as bench:
+        running = asyncio.create_task(bench.start())
+        async with asyncio.timeout(60):
+            await judged.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        never.set()
+        await asyncio.sleep(0)
+    assert ran == []
 
 
 # ── past the guard ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,4 +1,6 @@
-"""Tests that import ControlArena: `make adapters` runs them in `.venv-control-arena`, and nothing else does."""
+"""Tests that import ControlArena: tests/adapters/test_frameworks.py starts them in `.venv-frameworks`, which has what
+they need of it, and `make adapters` in `.venv-control-arena`, which has the whole; nothing else collects them.
+"""
 
 from __future__ import annotations
 

@@ -212,3 +212,20 @@ async def test_a_run_that_fails_is_over_as_well(guard: Guard, place: Path) -> No
         await made.run("go")
     assert watched.told[-1] == ("end", "ops-agent", "s")
     assert records(guard)[-1]["kind"] != "intent"
+
+
+async def test_tools_that_stand_in_for_those_of_an_agent_pass_the_guard(guard: Guard, place: Path) -> None:
+    """`Agent.override` changes tools and toolsets of a run, and not what stands around them."""
+    ran: list[str] = []
+    ours = Guardrail(guard, subject="ops-agent", cwd=str(place))
+    agent = Agent(model(), output_type=[str, DeferredToolRequests], capabilities=[ours])
+
+    def bash(command: str) -> str:
+        """Run a command."""
+        ran.append(command)
+        return "ok"
+
+    for other in ({"tools": [bash]}, {"toolsets": [toolset(ran)]}):
+        with agent.override(model=model([call(COPY), call(LOOK, "c2")]), **other):  # type: ignore[arg-type]
+            await agent.run("go")
+    assert ran == [LOOK, LOOK]
