@@ -165,7 +165,7 @@ _LOOKS: Final = frozenset(("--version", "--help", "-h", "help", "version"))
 
 def note_own(call: Call, name: str) -> None:
     """Say of each file that a program runs by itself that it does, and where a tool builds programs."""
-    if name in _BUILDERS:
+    if name in _BUILDERS and (call.shell.emit.made or call.shell.written_before):
         _note_builds(call, name)
     if name in OWNERS:
         _note_files(call, name)
@@ -201,9 +201,7 @@ def _note_files(call: Call, name: str) -> None:
 def _note_builds(call: Call, name: str) -> None:
     """Programs are built here, of sources and with names that are not looked for: whose they are is for the history."""
     shell = call.shell
-    if not (shell.emit.made or shell.written_before) or shell.emit.muted:
-        return
-    if any(field.text in _LOOKS for field in call.args[:1]):
+    if shell.emit.muted or any(field.text in _LOOKS for field in call.args[:1]):
         return
     if name == "swift" and any(field.text not in _SWIFT for field in call.args[:1]):
         return

@@ -42,8 +42,9 @@ _KEPT: Final = frozenset(("write", "append", "into", "below", "stem", "to"))
 """Roles of places that content goes to instead of standard output, for commands that do one or the other."""
 
 
-def _keeps(role: str, field: Field) -> bool:
-    return role in _KEPT and field.text != "-" and field.text not in STREAMS
+def _is_kept(roles: Sequence[tuple[str, Field]]) -> bool:
+    """Some word names such a place."""
+    return any(role in _KEPT and field.text != "-" and field.text not in STREAMS for role, field in roles)
 
 
 def apply_spec(call: Call, parsed: Parsed) -> Stream:
@@ -63,9 +64,9 @@ def apply_spec(call: Call, parsed: Parsed) -> Stream:
     recursive = spec.always or not parsed.flags.isdisjoint(spec.recursive)
     sought = reveals == "some" and call.name in SEARCHES and is_sought(parsed)
     sources, named = _reads(call, roles, reveals, recursive, sought=sought)
-    dashed = entry.stdin == "read" and (not named or any(field.text == "-" for _, field in roles))
-    if dashed or entry.stdin == "always":
-        sources = merge(sources, call.stdin.sources)
+    if call.stdin.sources and entry.stdin != "none":
+        dashed = not named or any(field.text == "-" for _, field in roles)
+        sources = merge(sources, call.stdin.sources if dashed or entry.stdin == "always" else ())
     carried = sources if reveals in ("content", "some") else ()
     if entry.emits or spec.modes:
         _emitted(call, parsed, carried)
@@ -85,7 +86,7 @@ def apply_spec(call: Call, parsed: Parsed) -> Stream:
     if entry.output == "text":
         listed = tuple(call.place(field, recursive=recursive) for role, field in roles if role in ("list", "dir"))
         return Stream(sources=_tainted(roles), names=listed)
-    if entry.output == "none" or (entry.output == "else" and (made or any(_keeps(*said) for said in roles))):
+    if entry.output == "none" or (entry.output == "else" and (made or _is_kept(roles))):
         return Stream(sources=_tainted(roles))
     if reveals in ("none", "digest"):
         return NOTHING if reveals == "none" and entry.stdin == "none" else SOMETHING
@@ -154,7 +155,10 @@ def _op(name: str) -> Op:
 
 
 def _tainted(roles: Sequence[tuple[str, Field]]) -> tuple[Resource, ...]:
-    return tuple(source for _, field in roles for source in field.sources)
+    found: tuple[Resource, ...] = ()
+    for _, field in roles:
+        found += field.sources
+    return found
 
 
 @functools.lru_cache(maxsize=MAX_PATTERNS)

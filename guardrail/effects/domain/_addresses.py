@@ -63,7 +63,7 @@ def at(scheme: str, text: str) -> Resource:
         text: its name; a URL keeps its own scheme. Unknown parts become `*`.
     """
     name = starred(text)
-    if URL.fullmatch(name):
+    if "://" in name and URL.fullmatch(name):
         return remote(name)
     return Resource(kind=_KINDS.get(scheme, "object"), uri=f"{scheme}:{name or '*'}")
 

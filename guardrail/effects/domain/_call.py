@@ -271,8 +271,8 @@ class Call(Invocation):
     def mention_cwd(self) -> None:
         """The directory the command runs in is within its reach."""
         if self.cwd is not None:
-            vague = not is_known(self.cwd)
-            here = place(".", self.cwd, kind="dir") if vague else Resource(kind="dir", path=self.cwd)
+            known = self.cwd.isascii() or is_known(self.cwd)
+            here = Resource(kind="dir", path=self.cwd) if known else place(".", self.cwd, kind="dir")
             emit = self.shell.emit
             emit.add("mention", here, spec=self.name, span=self.span, attrs={"cwd": True}, precision="opaque", may=True)
         elif self.shell.start is not None:
@@ -298,7 +298,7 @@ class Call(Invocation):
                 continue
             texts.add(whole)
             if whole.isalnum():
-                self._name(whole, seen)
+                self._name_plain(whole, seen)
                 continue
             most = MAX_SPELLINGS if len(whole) <= MAX_PLAIN_WORD else MAX_SPELLINGS // 8
             for count, text in enumerate(spellings(whole)):
@@ -313,6 +313,17 @@ class Call(Invocation):
                 self._name(text, seen)
             if whole[:1] == "-" and _CLUSTER.match(whole) is not None:
                 self._name_glued(whole, seen)
+
+    def _name_plain(self, text: str, seen: set[Resource | str]) -> None:
+        """As `_name`, of letters and digits alone: in a directory that is known they are a path as they stand."""
+        cwd = self.cwd
+        if cwd is None or not cwd.isascii() or len(text) > MAX_NAME:
+            self._name(text, seen)
+            return
+        path = f"{cwd.rstrip('/')}/{text}"
+        if path not in seen:
+            seen.add(path)
+            self.shell.emit.mention(Resource(kind="any", path=path), self.name, self.span)
 
     def _name_glued(self, word: str, seen: set[Resource | str]) -> None:
         """`-vibeta`: a value that stands behind several letters, if there is a file of that name."""
@@ -333,9 +344,7 @@ class Call(Invocation):
         self._name(text, set())
 
     def _name(self, text: str, seen: set[Resource | str]) -> None:
-        if text.isalnum() and self.cwd is not None and self.cwd.isascii() and len(text) <= MAX_NAME:
-            named = place(text, self.cwd, None, "any")  # it has no mark that is looked for below
-        elif text == TOP:
+        if text == TOP:
             named = Resource(kind="any", pattern="**")
         elif text.strip("-") == "" or "\0" in text or len(text) > MAX_NAME:
             return

@@ -60,7 +60,7 @@ class Contents(Made):
             attrs: facts about the effect; code that was `analysed` has told of its changes itself.
         """
         if op in _CODE_OPS:
-            if not (attrs and attrs.get("analysed")):
+            if self._made and not (attrs and attrs.get("analysed")):
                 self.forget()
         elif op == "set_security":
             self._sealed.add(self._name(resource.path) if resource.path is not None else "")

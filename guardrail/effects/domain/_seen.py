@@ -31,9 +31,11 @@ class SeenFiles:
 
     def kind(self, path: str) -> Literal["file", "dir", "other"] | None:
         """As the view has it."""
-        if path not in self._kinds:
-            self._kinds[path] = self._view.kind(path)
-        return self._kinds[path]
+        kinds = self._kinds
+        if path in kinds:
+            return kinds[path]
+        found = kinds[path] = self._view.kind(path)
+        return found
 
     def missing(self, path: str) -> bool:
         """As the view has it."""

@@ -66,7 +66,7 @@ _MARKED: Final = re.compile(f"[{TOP}{NUM}][{SLIM}{DEEP}]?{FIRM}?")
 
 def starred(text: str) -> str:
     """A text as a part of an address: what is not known in it becomes `*`."""
-    return _MARKED.sub("*", text)
+    return text if text.isascii() else _MARKED.sub("*", text)
 
 
 def last_of(name: str) -> str:
