@@ -50,7 +50,7 @@ def main() -> int:
     address = options.parse_args().phoenix
     session = f"check-{os.getpid()}-{time.time_ns()}"
     with tempfile.TemporaryDirectory(prefix="phoenix-") as scratch:
-        _ask(Path(scratch), address, session)
+        ask(Path(scratch), f"{address}/v1/traces", session)
     found = Counter[tuple[str, str]]()
     end = time.monotonic() + WAIT_SECONDS
     while sum(found.values()) < 2 and time.monotonic() < end:
@@ -65,12 +65,19 @@ def main() -> int:
     return int(found != {("GUARDRAIL", "deny"): 1, ("GUARDRAIL", "escalate"): 1})
 
 
-def _ask(root: Path, address: str, session: str) -> None:
+def ask(root: Path, endpoint: str, session: str) -> None:
+    """Have a real service, whose sampler drops everything, decide each of `CALLS` and send its spans somewhere.
+
+    Args:
+        root: a directory of its own.
+        endpoint: where traces go, over OTLP.
+        session: of the calls, to find their spans by.
+    """
     (root / "weights").mkdir()
     (root / "weights/w").write_bytes(b"W")
     (root / "guardrail.toml").write_text(CONFIG)
     environment = os.environ | {
-        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{address}/v1/traces",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": endpoint,
         "OTEL_RESOURCE_ATTRIBUTES": f"openinference.project.name={PROJECT}",
         "OTEL_TRACES_SAMPLER": "always_off",
     }
