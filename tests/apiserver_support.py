@@ -32,20 +32,28 @@ class ApiServer:
     """
 
     def __init__(self, home: Path, version: str) -> None:
+        program = tool("guardrail-apiserver", "run `make apiserver`", must=False)
         self._home = home
         self._port = free_port()
-        self._log = (home / "log").open("wb")
         (home / "tokens.csv").write_text(f"{TOKEN},admin,1,system:masters\n")
         key = home / "accounts.key"
         subprocess.run(["openssl", "genpkey", "-algorithm", "rsa", "-quiet", "-out", str(key)], check=True)
+        self._log = (home / "log").open("wb")
         self._process = subprocess.Popen(
-            [tool("guardrail-apiserver", "run `make apiserver`", must=False), str(home), f"--secure-port={self._port}",
+            [program, str(home), f"--secure-port={self._port}",
              "--bind-address=127.0.0.1", f"--cert-dir={home}", f"--token-auth-file={home}/tokens.csv",
              "--authorization-mode=RBAC", "--service-account-issuer=https://kubernetes.default.svc",
              f"--service-account-key-file={key}", f"--service-account-signing-key-file={key}",
              "--service-cluster-ip-range=10.96.0.0/24", f"--emulated-version={version}"],
             stdout=self._log, stderr=self._log, cwd=home,
         )  # fmt: skip
+        try:
+            self._begin()
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self) -> None:
         self.until("it is ready", self._ready)
         for name, labels in NAMESPACES.items():
             self.make({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})

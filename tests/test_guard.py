@@ -231,7 +231,7 @@ def test_the_guards_own_files_are_guarded_even_against_a_mandate(world: World, t
         '[service]\nreviewer_token = "{file}"',
         '[service]\nmetrics_token = "{file}"',
         '[[service.client]]\nname = "a"\ntoken = "{file}"',
-        '[[review.webhook]]\nname = "w"\nurl = "https://127.0.0.1/x"\nsecret = "{file}"',
+        '[[review.webhook]]\nname = "w"\nurl = "https://hooks.example.org/x"\nsecret = "{file}"',
         '[decision_log]\nurl = "http://127.0.0.1:1/logs"\ntoken = "{file}"',
     ],
 )
