@@ -2272,6 +2272,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_provenance.py::test_a_piece_of_the_weights_is_a_copy_in_any_dress",
             "tests/test_provenance.py::test_every_way_out_of_the_conversation_is_looked_at",
             "tests/test_provenance.py::test_what_is_not_of_the_model_is_not_held",
+            "tests/test_provenance.py::test_a_search_of_a_tree_makes_only_the_model_in_it_known",
         ),
         gap="content that was encrypted, retold or printed as decimal numbers of the tensors is not found",
     ),

@@ -17,6 +17,7 @@ import pytest
 from guardrail import Guard, Outcome, ToolCall
 from guardrail.assets import _provenance as provenance
 from guardrail.assets._disguise import disguised
+from guardrail.model import Effect, Resource
 
 WEIGHTS = random.Random(7).randbytes(200_000)
 PIECE = WEIGHTS[5000:5300]
@@ -196,6 +197,29 @@ def test_a_search_through_a_tree_does_not_hold_up_the_rest_of_the_day(guard: Gua
     assert guard.check(world.call("bash", command="make all"))
     text = base64.b64encode(PIECE).decode()
     assert guard.check(world.call("write_file", path="x", content=text)).outcome is Outcome.DENY
+
+
+def test_a_search_of_a_tree_makes_only_the_model_in_it_known(guard: Guard, world: World) -> None:
+    """Text of a file beside it is nobody's copy of the weights; a piece of them, or of what was made from them, is."""
+    notes = "\n".join(f"line {number} of the notes on the weather of {number * 7} towns" for number in range(20))
+    (world.root / "work/notes.txt").write_text(notes)
+    kept = world.root / "work/kept"
+    kept.mkdir()
+    packed = gzip.compress(WEIGHTS[:4000])
+    guard.lineage.released((_made(world, kept / "w.gz"),), guard._facts.class_of)
+    (kept / "w.gz").write_bytes(packed)
+    guard.lineage.settle()
+    assert guard.check(world.call("bash", command=f"grep -rn weather {world.root}"))
+    assert guard.check(world.call("write_file", file_path="/tmp/notes.txt", content=notes))
+    for piece in (PIECE, packed[100:500]):
+        text = base64.b64encode(piece).decode()
+        assert not guard.check(world.call("write_file", file_path="/tmp/piece.txt", content=text))
+
+
+def _made(world: World, place: Path) -> Effect:
+    """A compressed copy of the weights at a place."""
+    source = Resource(kind="file", path=str(world.weights), real=str(world.weights), asset="model:beta")
+    return Effect(op="copy", resource=source, target=Resource(kind="file", path=str(place), real=str(place)))
 
 
 @pytest.mark.parametrize(

@@ -133,10 +133,20 @@ class Inventory:
             raise AnalysisFault(f"no asset `{asset_id}` in the inventory")
         return asset.facts
 
-    def files_of(self, asset_id: str) -> Iterator[str]:
-        """Regular files of an asset that exist now."""
+    def files_of(self, asset_id: str, within: str = "") -> Iterator[str]:
+        """Regular files of an asset that exist now.
+
+        Args:
+            asset_id: the asset.
+            within: only those at or below this real path, and those there that were made from the asset; if nothing
+                there is known to be, all files there, because some is.
+        """
         asset = self._index.assets.get(asset_id)
-        for root in asset.roots if asset else ():
+        roots = asset.roots if asset else ()
+        if within:
+            made = self._lineage.made_of(asset_id) if self._lineage is not None else ()
+            roots = [lower for root in (*roots, *made) if (lower := _lower(root, within))] or [within]
+        for root in roots:
             yield from (path for path, _ in walk_files(root, MAX_INDEXED_FILES))
 
     def resolve(self, effects: Sequence[Effect], args: Mapping[str, Any] = NO_ARGS) -> tuple[Effect, ...]:
@@ -356,6 +366,13 @@ class Inventory:
         return split(
             base, [asset_id, *(one for one in below[: MAX_ASSETS_PER_EFFECT + 1] if one != asset_id)], len(below)
         )
+
+
+def _lower(one: str, other: str) -> str:
+    """Of two paths of which one lies below the other the one that does; empty if neither does."""
+    if f"{one}/".startswith(f"{other.rstrip('/')}/"):
+        return one
+    return other if f"{other}/".startswith(f"{one.rstrip('/')}/") else ""
 
 
 def _deleted(effects: list[Effect]) -> list[Effect]:

@@ -16,7 +16,6 @@ import msgspec
 
 from guardrail.assets._disguise import disguised, readable
 from guardrail.assets._inventory import Inventory
-from guardrail.assets._places import walk_files
 from guardrail.model import Effect, Origin, Resource
 from guardrail.parse import strings
 
@@ -227,8 +226,7 @@ def _files(inventory: Inventory, asset: str, paths: Sequence[str]) -> Iterator[s
     """The files that a session was shown; all of the asset where that is not known."""
     known: set[str] = set()
     for path in paths:
-        names = (name for name, _ in walk_files(path, MAX_TRACE_FILES + 1)) if path else inventory.files_of(asset)
-        for name in names:
+        for name in inventory.files_of(asset, path):
             if name not in known:
                 known.add(name)
                 yield name
