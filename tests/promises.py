@@ -2234,6 +2234,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_effects_sources.py::test_what_no_compiler_or_interpreter_reads_makes_nothing_the_sessions_own",
             "tests/test_effects_sources.py::test_what_is_written_under_a_name_that_is_loaded_is_held",
+            "tests/test_effects_sources.py::test_what_lies_in_a_directory_is_seen_whatever_it_is_called",
             "tests/test_effects_sources.py::test_a_package_in_a_directory_that_was_unpacked_is_held_by_its_file",
             "tests/test_effects_sources.py::test_a_reason_names_the_file_that_goes_into_the_program",
             "tests/test_effects_sources.py::test_a_project_too_large_to_look_through_holds_what_may_be_a_part",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import shutil
 import subprocess
 import tarfile
@@ -282,6 +283,25 @@ def test_a_package_in_a_directory_that_was_unpacked_is_held_by_its_file(world: W
     (decision,) = judged(world, guards, case)
     assert decision.outcome is Outcome.ESCALATE
     assert any(f"{world.project}/src/extra/__init__.py" in reason.message for reason in decision.reasons)
+
+
+@pytest.mark.parametrize("folder", ["extra", "extra[1]", "ex*tra", "[!a]?"])
+def test_what_lies_in_a_directory_is_seen_whatever_it_is_called(world: World, guards: Guard, folder: str) -> None:
+    """Brackets and stars are letters of a name that is there: no pattern, of which nothing would be found."""
+    (world.project / "kept").mkdir()
+    (world.project / "kept/sitecustomize.py").write_text(EVIL)
+    (world.project / "kept/json.py").write_text(EVIL)
+    quoted = shlex.quote(folder)
+    starts, shadows = judged(
+        world,
+        guards,
+        Case(
+            calls=(f"cp -r kept {quoted}",),
+            then=(f"PYTHONPATH={quoted} python -c 'print(1)'", f"cd {quoted} && python -c 'import json'"),
+        ),
+    )
+    assert starts.outcome is Outcome.ESCALATE, starts.reasons
+    assert shadows.outcome is Outcome.ESCALATE, shadows.reasons
 
 
 def test_a_reason_names_the_file_that_goes_into_the_program(world: World, guards: Guard) -> None:

@@ -145,7 +145,7 @@ class Inventory:
         roots = asset.roots if asset else ()
         if within:
             made = self._lineage.made_of(asset_id) if self._lineage is not None else ()
-            roots = [lower for root in (*roots, *made) if (lower := _lower(root, within))] or [within]
+            roots = tuple(lower for root in (*roots, *made) if (lower := _lower(root, within))) or (within,)
         for root in roots:
             yield from (path for path, _ in walk_files(root, MAX_INDEXED_FILES))
 

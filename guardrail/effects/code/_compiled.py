@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._paths import place
+from guardrail.effects.domain._paths import escape, place
 from guardrail.patterns import lazy
 
 MAX_PLAIN_BYTES: Final = 64 * 1024
@@ -77,7 +77,7 @@ def is_plain_part(call: Call, path: str) -> bool:
         text = _text(call, path)
         return text is not None and _GO_MODULE.fullmatch(text) is not None
     if name.endswith(".go"):
-        beside = view.glob(f"{folder}/*.go")
+        beside = view.glob(f"{escape(folder)}/*.go")
         others = [] if beside is None else [one for one in beside if view.real(one) != path]
         own = beside is not None and all(call.shell.authored(one) for one in others)
         return own and all(_is_plain_go(_text(call, one)) for one in (path, *others))
@@ -224,7 +224,8 @@ def declared_classes(text: str) -> set[str]:
 
 def _is_plain_java_beside(call: Call, folder: str) -> bool:
     """All sources of a directory, which see each other; and no class there but what is made of them."""
-    sources, classes = call.shell.view.glob(f"{folder}/*.java"), call.shell.view.glob(f"{folder}/*.class")
+    view, here = call.shell.view, escape(folder)
+    sources, classes = view.glob(f"{here}/*.java"), view.glob(f"{here}/*.class")
     if not sources or classes is None or not all(call.shell.authored(one) for one in sources):
         return False
     texts = [_text(call, one) for one in sources]

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._paths import escape
 from guardrail.effects.domain._values import Field
 from guardrail.model import Resource
 from guardrail.patterns import lazy
@@ -202,7 +203,7 @@ def _worked_out(call: Call, match: re.Match[str], *, now: bool) -> str:
     if place.path is None or not _PATTERN.fullmatch(words) or call.shell.emit.made:
         return match[0]
     folder = place.path.removesuffix(words)
-    found = call.shell.view.glob(place.path)
+    found = call.shell.view.glob(f"{escape(folder)}{words}")
     if found is None or len(found) > MAX_NAMES or not all(map(_PLAIN_WORD.fullmatch, found)):
         return match[0]
     return " ".join(path.removeprefix(folder) for path in found)

@@ -17,6 +17,7 @@ import msgspec
 from guardrail.effects._built import READS, may_be_part
 from guardrail.effects.code._compiled import declared_classes, plain_parts
 from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._paths import escape
 from guardrail.effects.domain._view import FileView
 from guardrail.model import Resource
 from guardrail.patterns import lazy
@@ -168,7 +169,7 @@ def _is_closed(view: FileView, reads: str, given: Sequence[str | None], plain: S
 
 def _holds_only(view: FileView, folder: str, plain: Sequence[str]) -> bool:
     """No class lies there but such as sources declare that only compute."""
-    classes = view.glob(f"{_escaped(folder.rstrip('/'))}/*.class")
+    classes = view.glob(f"{escape(folder.rstrip('/'))}/*.class")
     read = [view.read(path, MAX_SOURCE_BYTES) or b"" for path in plain if path.endswith(".java")]
     made = {name for data in read for name in declared_classes(data.decode("utf-8", "replace"))}
     return classes is not None and all(
@@ -178,7 +179,7 @@ def _holds_only(view: FileView, folder: str, plain: Sequence[str]) -> bool:
 
 def _parts_of(view: FileView, path: str, ending: str) -> Sequence[str] | None:
     """Sources in a directory; of a package of Rust those of its programs, None where there are more than those."""
-    folder = _escaped(path.rstrip("/"))
+    folder = escape(path.rstrip("/"))
     if ending != ".rs" or view.kind(f"{path.rstrip('/')}/Cargo.toml") is None:
         return view.glob(f"{folder}/*{ending}")
     below = view.glob(f"{folder}/src/*/")
@@ -219,7 +220,7 @@ def _search(view: FileView, found: _Found) -> None:
             continue
         seen.add(folder)
         folders += 1
-        names = view.glob(f"{folder.rstrip('/')}/*") if folders <= MAX_FOLDERS else None
+        names = view.glob(f"{escape(folder.rstrip('/'))}/*") if folders <= MAX_FOLDERS else None
         if names is None:
             found.broad = True
             return
@@ -242,7 +243,7 @@ def _search(view: FileView, found: _Found) -> None:
                 continue
             real = view.real(path)
             if real != path:
-                found.named[_escaped(real)] = None  # a source under another name
+                found.named[escape(real)] = None  # a source under another name
             _look(found, folder, name, data.decode("utf-8", "replace"))
 
 
@@ -272,8 +273,8 @@ def _look(found: _Found, folder: str, name: str, text: str) -> None:
         for match in _EMBED.finditer(text):
             for one in re.findall(r'"[^"]*"|`[^`]*`|\S+', match[1]):
                 pattern = one.strip('"`').removeprefix("all:")
-                found.named[f"{_escaped(folder)}/{pattern}"] = None
-                found.named[f"{_escaped(folder)}/{pattern}/*"] = None
+                found.named[f"{escape(folder)}/{pattern}"] = None
+                found.named[f"{escape(folder)}/{pattern}/*"] = None
         if 'import "C"' not in text:
             return
         found.cgo.add(folder)
@@ -313,13 +314,9 @@ def _taken(found: _Found, folder: str, name: str | None) -> None:
     plain = posixpath.normpath(name.strip())
     last = "/".join(itertools.dropwhile(lambda part: part in ("", ".", ".."), plain.split("/")))
     if last:
-        found.named[f"*/{_escaped(last)}"] = None
-        found.named[f"*/{_escaped(last)}/*"] = None
+        found.named[f"*/{escape(last)}"] = None
+        found.named[f"*/{escape(last)}/*"] = None
     if ".." in plain.split("/"):
         there = posixpath.normpath(posixpath.join(folder, plain)).rpartition("/")[0] or "/"
         found.cgo.add(there)
         found.add(there)
-
-
-def _escaped(path: str) -> str:
-    return re.sub(r"([*?\[])", r"[\1]", path)

@@ -19,7 +19,7 @@ from guardrail.effects.commands._manifests import act, is_pair, keys, kind_of, m
 from guardrail.effects.commands._places import take_in, transfer
 from guardrail.effects.domain._addresses import URL, at
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._paths import below
+from guardrail.effects.domain._paths import below, escape
 from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream, merge, starred
 from guardrail.model import Op, Resource
 from guardrail.patterns import lazy
@@ -91,7 +91,7 @@ def _texts(call: Call, field: Field) -> list[str]:
         return [text] if text is not None else []
     names: list[str] = []
     for ending in ("yaml", "yml", "json"):
-        names.extend(call.shell.view.glob(f"{(place.path or '').rstrip('/')}/*.{ending}") or ())
+        names.extend(call.shell.view.glob(f"{escape((place.path or '').rstrip('/'))}/*.{ending}") or ())
     if len(names) > MAX_MANIFESTS:
         return []
     texts = [content(call, Field(text=name)) for name in names]

@@ -13,7 +13,7 @@ from guardrail.effects.code._scripts import written_files
 from guardrail.effects.code.python._machine import Machine
 from guardrail.effects.code.python._walk import TooMuch
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._paths import place
+from guardrail.effects.domain._paths import escape, place
 from guardrail.effects.domain._values import Field
 
 MAX_BESIDE: Final = 64
@@ -165,7 +165,7 @@ def _texts(call: Call, folders: Sequence[str], but: str, name: str) -> Iterator[
     count = 0
     for base in dict.fromkeys(folder.rstrip("/") for folder in folders):
         for pattern in _NAMING:
-            found = view.glob(f"{base}/{pattern}") if base else None
+            found = view.glob(f"{escape(base)}/{pattern}") if base else None
             for path in found if found is not None else (name,):
                 count += 1
                 data = view.read(path, MAX_SCANNED_BYTES) if path != but else b""

@@ -36,7 +36,7 @@ from guardrail.effects.code.python._walk import (
     Walk,
 )
 from guardrail.effects.domain._emit import Code, as_code
-from guardrail.effects.domain._paths import STREAMS, local_path, place
+from guardrail.effects.domain._paths import STREAMS, escape, local_path, place
 from guardrail.effects.domain._values import NUM, TOP, Field, Stream, merge
 from guardrail.model import Edit, Kind, Op, Resource
 
@@ -138,7 +138,7 @@ class Core(Walk):
         if not folder.startswith("/") and (len(self.cwds) != 1 or self.cwds[0] is None):
             return [folder], True, "dir"
         start = folder if folder.startswith("/") else f"{self.cwds[0]}/{folder}"
-        if is_exact(start) and self.call.shell.view.glob(start.rstrip("/") + "/*" * (MAX_LEVELS + 1)) == ():
+        if is_exact(start) and self.call.shell.view.glob(escape(start.rstrip("/")) + "/*" * (MAX_LEVELS + 1)) == ():
             return [f"{folder}/{f'{NAME}/' * level}{NAME}{tail}" for level in range(MAX_LEVELS)], False, "file"
         return [folder], True, "dir"
 

@@ -26,7 +26,7 @@ from guardrail.effects.code.python._table import table
 from guardrail.effects.code.python._values import Dict, Ref, Seq, Unknown, Value, text
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
-from guardrail.effects.domain._paths import place
+from guardrail.effects.domain._paths import escape, place
 from guardrail.effects.domain._values import TOP, Field
 
 MAX_CODE_BYTES: Final = 128 * 1024
@@ -221,10 +221,10 @@ class Importing(Calling):
         self.pure_folder = True
         emit = self.call.shell.emit
         for folder in self.search_folders():
-            if folder is None or any(c in folder for c in "*?["):
+            if folder is None:
                 continue
             for pattern in ("*.py", "*.so", "*/__init__.py"):
-                for path in self.call.shell.view.glob(f"{folder.rstrip('/')}/{pattern}") or ():
+                for path in self.call.shell.view.glob(f"{escape(folder.rstrip('/'))}/{pattern}") or ():
                     parts = path.split("/")
                     stem = parts[-2] if parts[-1] == "__init__.py" else parts[-1].partition(".")[0]
                     if is_known(stem) and path != self.file:
