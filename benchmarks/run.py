@@ -39,6 +39,9 @@ SESSION_CALLS = 10_000
 AGENT_SESSIONS = 10_000
 """Sessions of one agent, of one recorded call each, before its late decisions are measured."""
 
+USUAL_TURNS = 3
+"""Times that each common command of the corpus is judged, after a first one that loads what is loaded once."""
+
 ANALYSIS_ROUNDS = 7
 """Times that each command of the corpus is analysed."""
 
@@ -68,6 +71,7 @@ def main() -> int:
         else:
             print("OPA server: left out, no `opa` found: make tools", file=sys.stderr)
         rows += _sidecar(toml, root, args.rounds)
+        rows += _usual(root)
         rows += _growth(root, args.rounds)
     if args.peer_python:
         peer = [args.peer_python, str(PEER), str(args.rounds)]
@@ -125,6 +129,30 @@ def _in_process(label: str, config: Config, root: Path, rounds: int) -> list[dic
                 raise SystemExit(f"{label}: {kind} gave {outcome}, wanted {want}")
             rows.append(_measure(label, kind, lambda call=call: guard.check(call), rounds))
     return rows
+
+
+def _usual(root: Path) -> list[dict[str, Any]]:
+    """Common commands of the benign corpus one after the other, again and again, in one session with its trail.
+
+    None is the one before it, as in the other rows, so that nothing of it is still in the processor's caches.
+    """
+    toml = root / "usual.toml"
+    toml.write_text((root / "guardrail.toml").read_text().replace("trail-wasm", "trail-usual"))
+    here = root / "usual"
+    (here / "src").mkdir(parents=True)
+    (here / "src/app.py").write_text("print('x')\n")
+    texts = analysis.lines(here, common=True)
+    times: list[int] = []
+    with Guard.open(toml) as guard:
+        for turn in range(USUAL_TURNS + 1):
+            for text in texts:
+                call = ToolCall(tool="bash", args={"command": text}, cwd=str(here))
+                start = time.perf_counter_ns()
+                decision = guard.check(call)
+                taken = time.perf_counter_ns() - start
+                if turn and decision and not decision.assets:
+                    times.append(taken)
+    return [_row(f"usual: {len(times) // USUAL_TURNS} common commands", "any effects, no asset", times)]
 
 
 def _growth(root: Path, rounds: int) -> list[dict[str, Any]]:
@@ -197,6 +225,10 @@ def _measure(label: str, kind: str, decide: Callable[[], object], rounds: int) -
         start = time.perf_counter_ns()
         decide()
         times.append(time.perf_counter_ns() - start)
+    return _row(label, kind, times)
+
+
+def _row(label: str, kind: str, times: list[int]) -> dict[str, Any]:
     times.sort()
     p50, p99 = times[len(times) // 2] / 1000, times[len(times) * 99 // 100] / 1000
     return {"where": label, "call": kind, "p50_us": p50, "p99_us": p99}

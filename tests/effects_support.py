@@ -39,6 +39,12 @@ class NoFiles:
             )
         )
 
+    def listing(self, folder: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+        """Of the given names those in a directory."""
+        here = [sorted(n for n in names if posixpath.dirname(n) == folder and posixpath.basename(n)[:1] != ".")
+                for names in (self.files, self.dirs)]  # fmt: skip
+        return tuple(here[0]), tuple(here[1])
+
     def kind(self, path: str) -> Literal["file", "dir", "other"] | None:
         """What the given tree has there."""
         path = posixpath.normpath(path)
@@ -89,6 +95,10 @@ class RealFiles:
     def glob(self, pattern: str) -> tuple[str, ...] | None:
         """As the standard library does it."""
         return tuple(sorted(glob.glob(pattern)))
+
+    def listing(self, folder: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+        """As the guard itself does it."""
+        return LiveFiles().listing(folder)
 
     def kind(self, path: str) -> Literal["file", "dir", "other"] | None:
         """Links followed."""

@@ -3071,6 +3071,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_large_trees.py::test_what_is_kept_of_a_directory_is_given_up_when_it_changes",
             "tests/test_large_trees.py::test_of_a_directory_that_changed_just_now_nothing_is_kept",
+            "tests/test_large_trees.py::test_what_a_directory_holds_is_listed_anew_when_it_changed",
             "tests/test_large_trees.py::test_a_look_ends_by_the_clock_where_a_disk_hangs",
             "tests/test_large_trees.py::test_filesystems_of_servers_and_programs_are_not_taken_at_their_word",
             "tests/test_large_trees.py::test_numbers_of_files_find_them_with_and_without_the_filesystem_s_help",

@@ -307,6 +307,29 @@ def test_what_is_kept_of_a_directory_is_given_up_when_it_changes(
     assert list(trees.links(root)) == []
 
 
+def test_what_a_directory_holds_is_listed_anew_when_it_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where only what a link leads to did, which the directory does not show; a circle and a pipe are files."""
+    monkeypatch.setattr("guardrail.assets._listings.SETTLED_NS", -10_000_000_000)
+    files, top = LiveFiles(), tmp_path / "a[b]"
+    (top / "sub").mkdir(parents=True)
+    (top / "x").touch()
+    (top / ".hidden").touch()
+    assert files.listing(str(top)) == ((f"{top}/x",), (f"{top}/sub",))
+    kept = files._listings._kept
+    assert list(kept) == [str(top)] or not Mounts().is_dated(os.stat(top).st_dev)
+    changed(top, lambda: (top / "link").symlink_to(tmp_path / "later"))
+    assert files.listing(str(top)) == ((f"{top}/link", f"{top}/x"), (f"{top}/sub",))
+    (tmp_path / "later").mkdir()
+    assert files.listing(str(top)) == ((f"{top}/x",), (f"{top}/link", f"{top}/sub"))
+    changed(top, lambda: (top / "circle").symlink_to("circle"))
+    os.mkfifo(top / "pipe")
+    assert files.listing(str(top)) == (tuple(f"{top}/{name}" for name in ("circle", "pipe", "x")), (
+        f"{top}/link", f"{top}/sub"))  # fmt: skip
+    assert files.listing(str(tmp_path / "absent")) == ((), ())
+    monkeypatch.setattr("guardrail.assets._listings.MAX_LISTED", 3)
+    assert files.listing(str(top)) is None
+
+
 def test_of_a_directory_that_changed_just_now_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next change may get the same date."""
     trees = Trees()

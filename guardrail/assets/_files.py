@@ -15,6 +15,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, Literal
 
+from guardrail.assets._listings import Listings
+from guardrail.assets._mounts import Mounts
 from guardrail.assets._places import locate
 from guardrail.assets._trees import Trees, Unseen
 
@@ -99,7 +101,9 @@ class LiveFiles:
 
     def __init__(self, expansions: int = 4096) -> None:
         self._expansions = expansions
-        self.trees = Trees()
+        mounts = Mounts()
+        self.trees = Trees(mounts)
+        self._listings = Listings(mounts)
 
     def glob(self, pattern: str) -> tuple[str, ...] | None:
         """Existing paths that an absolute shell pattern names.
@@ -111,6 +115,10 @@ class LiveFiles:
             return tuple(sorted(_expand(pattern.replace("[^", "[!"), self._expansions)))
         except (OSError, ValueError, _TooMuch):
             return None
+
+    def listing(self, folder: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+        """Files and directories in a directory, but for those that a dot begins; None if there are too many."""
+        return self._listings.of(folder)
 
     def kind(self, path: str) -> Literal["file", "dir", "other"] | None:
         """What is at a path, links followed; None if nothing is, or it cannot be looked at."""

@@ -66,12 +66,16 @@ class Folder(NamedTuple):
 
 
 class Trees:
-    """Directory trees, looked at in full or not at all."""
+    """Directory trees, looked at in full or not at all.
+
+    Args:
+        mounts: what is mounted where.
+    """
 
     __slots__ = ("_kept", "_mounts", "_version")
 
-    def __init__(self) -> None:
-        self._mounts = Mounts()
+    def __init__(self, mounts: Mounts | None = None) -> None:
+        self._mounts = mounts or Mounts()
         self._kept: dict[tuple[int, int], Folder] = {}
         self._version = self._mounts.version
 

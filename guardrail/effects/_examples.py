@@ -26,6 +26,9 @@ class _NoFiles:
     def glob(self, pattern: str) -> tuple[str, ...] | None:  # noqa: ARG002 - the interface's name
         return ()
 
+    def listing(self, folder: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:  # noqa: ARG002
+        return (), ()
+
     def kind(self, path: str) -> Literal["file", "dir", "other"] | None:  # noqa: ARG002
         return None
 

@@ -13,7 +13,6 @@ import msgspec
 
 from guardrail.effects.domain._assured import is_replaced
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._paths import escape
 from guardrail.effects.domain._values import Field
 from guardrail.effects.domain._view import FileView
 from guardrail.model import Resource
@@ -156,10 +155,10 @@ def _below(view: FileView, tops: Sequence[str]) -> list[str] | None:
     folders = 0
     while waiting:
         folder = waiting.pop()
-        names = view.glob(f"{escape(folder)}/*") if folders < MAX_BROUGHT_FOLDERS else None
+        found = view.listing(folder) if folders < MAX_BROUGHT_FOLDERS else None
         folders += 1
-        if names is None or len(files) > MAX_BROUGHT:
+        if found is None or len(files) > MAX_BROUGHT:
             return None
-        for path in names:
-            (waiting if view.kind(path) == "dir" else files).append(path)
+        files += found[0]
+        waiting += found[1]
     return files

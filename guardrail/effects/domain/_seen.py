@@ -72,6 +72,10 @@ class SeenFiles:
         """As the view has it."""
         return self._view.glob(pattern)
 
+    def listing(self, folder: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+        """As the view has it."""
+        return self._view.listing(folder)
+
     def enterable(self, path: str) -> bool:
         """As the view has it."""
         return self._view.enterable(path)

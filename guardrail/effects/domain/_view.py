@@ -12,6 +12,10 @@ class FileView(Protocol):
         """Existing paths that an absolute shell pattern names, sorted; `()` if none, None if too many."""
         ...
 
+    def listing(self, folder: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+        """Files and directories in a directory, but for those that a dot begins, sorted; None if there are too many."""
+        ...
+
     def kind(self, path: str) -> Literal["file", "dir", "other"] | None:
         """What is at a path, links followed; None if nothing is, or it cannot be looked at."""
         ...

@@ -30,6 +30,10 @@ class Nowhere:
         """None are known."""
         return ()
 
+    def listing(self, folder: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:  # noqa: ARG002 - as above
+        """Nothing is known of it."""
+        return (), ()
+
     def kind(self, path: str) -> Literal["file", "dir", "other"] | None:  # noqa: ARG002 - as above
         """Not known."""
         return None

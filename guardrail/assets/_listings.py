@@ -1,0 +1,103 @@
+"""What a directory holds, kept until the kernel says that it changed: sessions that brought some ask at each program.
+
+Not concerned with whole trees, of which no names are kept: `_trees` is.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Final, NamedTuple
+
+from guardrail.assets._mounts import Mounts
+from guardrail.assets._trees import SETTLED_NS
+
+MAX_LISTED: Final = 4096
+"""Most names of one directory that are listed."""
+
+MAX_KEPT_LISTINGS: Final = 512
+"""Most directories of which the names are kept."""
+
+
+class Listing(NamedTuple):
+    """The names in a directory that no dot begins, as paths.
+
+    Args:
+        files: whatever is no directory, sorted.
+        folders: directories, sorted.
+    """
+
+    files: tuple[str, ...]
+    folders: tuple[str, ...]
+
+
+class _Kept(NamedTuple):
+    identity: tuple[int, int, int]
+    listing: Listing
+
+
+class Listings:
+    """Directories as they were last seen.
+
+    Args:
+        mounts: what is mounted where.
+    """
+
+    __slots__ = ("_kept", "_mounts", "_version")
+
+    def __init__(self, mounts: Mounts) -> None:
+        self._mounts = mounts
+        self._version = mounts.version
+        self._kept: dict[str, _Kept] = {}
+
+    def of(self, folder: str) -> Listing | None:
+        """What a directory holds; nothing if it cannot be listed, None if it holds too much.
+
+        Args:
+            folder: absolute path.
+        """
+        if self._mounts.look() != self._version:
+            # Something may be mounted over a name in it, of which the directory itself knows nothing.
+            self._kept, self._version = {}, self._mounts.version
+        try:
+            status = os.stat(folder)
+            identity = status.st_dev, status.st_ino, status.st_ctime_ns
+            known = self._kept.get(folder)
+            # INVARIANT: a directory whose names change gets a new ctime, which no call can set.
+            if known is not None and known.identity == identity:
+                return known.listing
+            now = time.time_ns()
+            found = _listed(folder)
+        except (OSError, ValueError):
+            return Listing((), ())
+        if found is None:
+            return None
+        listing, fixed = found
+        if fixed and 0 < status.st_ctime_ns < now - SETTLED_NS and self._mounts.is_dated(status.st_dev):
+            if len(self._kept) >= MAX_KEPT_LISTINGS:
+                self._kept = {}
+            self._kept[folder] = _Kept(identity, listing)
+        return listing
+
+
+def _listed(folder: str) -> tuple[Listing, bool] | None:
+    """The names, and whether they say by themselves what they are: where a link leads may change without a trace."""
+    files: list[str] = []
+    folders: list[str] = []
+    fixed = True
+    with os.scandir(folder) as entries:
+        for number, entry in enumerate(entries):
+            if number >= MAX_LISTED:
+                return None
+            if entry.name[0] == ".":
+                continue
+            fixed = fixed and not entry.is_symlink()
+            (folders if _is_folder(entry) else files).append(entry.path)
+    return Listing(tuple(sorted(files)), tuple(sorted(folders))), fixed
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # a link that leads in a circle
