@@ -192,8 +192,10 @@ def _note_files(call: Call, name: str) -> None:
             _note(call, field)
     if name in _SETTINGS or name in _PROVISIONING:
         _settings(call, name, folders, home)
-    _pointed(call, name)
-    _modules(call, name)
+    if name in _POINTING:
+        _pointed(call, name)
+    if name in _HOSTS:
+        _modules(call, name)
     for folder in folders if name in TASKS else ():
         run_tasks(call, name, folder)
 
@@ -368,7 +370,7 @@ of no kind are such as are no more than code.
 
 def _pointed(call: Call, name: str) -> None:
     """Settings of the session's in a place that a variable or an option names."""
-    for where, more, kind in _POINTING.get(name, ()):
+    for where, more, kind in _POINTING[name]:
         values: list[str] = []
         if where[0] != "-":
             held = call.state.vars.get(where)
@@ -422,9 +424,7 @@ _DAGS: Final = "AIRFLOW__CORE__DAGS_FOLDER"
 
 def _modules(call: Call, name: str) -> None:
     """Modules of the session's that such a program loads of a directory."""
-    parts = _HOSTS.get(name)
-    if parts is None:
-        return
+    parts = _HOSTS[name]
     held = call.state.vars.get(_DAGS)
     tops = [call.place(Field(text=text)).path or "" for text in (held.alternatives if held is not None else ())]
     for path in written_files(call, ".py") or ():

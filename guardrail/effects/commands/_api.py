@@ -347,6 +347,8 @@ def _sent(call: Call, field: Field, place: Resource) -> tuple[Resource, ...]:
         read = call.stdin.sources
     else:
         read = call.read(_typed(_local(field), place), recursive=True)
+        if field.text[:1] in ("{", "["):
+            call.mention_text(field.text)  # what is sent, where a file of it was asked for
     for source in read:
         call.emit("copy", source, place, flow=("net",))
     call.emit("net_send", place)

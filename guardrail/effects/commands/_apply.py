@@ -234,6 +234,9 @@ def apply_role(call: Call, role: str, field: Field, sources: tuple[Resource, ...
     if role in ("run", "shell"):
         _run(call, field, shell=role == "shell")
         return
+    if role == "told":
+        call.told((field,))
+        return
     if role in ("mention", "opaque"):
         if role == "opaque":
             call.shell.emit.opaque("program", call.place(field), spec=call.name, span=call.span)

@@ -335,6 +335,7 @@ def helm(call: Call, parsed: Parsed) -> Stream:
         words = [field for name in ("--set", "--set-string", "--set-json") for field in parsed.values_of(name)]
         split = tuple(Field(text=part) for field in words for part in field.text.split(","))
         keys(call, place, pairs(split, "values"), facts)
+        call.told(words)  # a node may mount, or a job read, what a value is the path of
     return SOMETHING
 
 
