@@ -36,8 +36,8 @@ Format, one `[[command]]` a family:
     match      command -> effects it must give;  not_match  command -> effects it must not give; both are run when the
                entry was read, before the first answer that rests on it
 Roles: text, read, uses, spent, list, write, append, create, mkdir, delete, truncate, times, security, mount, run,
-shell, dir, into, below, stem, config, names, names0, opaque, mention, told; `from` and `to` for what may be here or at an
-address, `from@SCHEME` and `to@SCHEME` for what is known by a name there; `url` is fetched, `post` is sent to;
+shell, dir, into, below, stem, config, names, names0, opaque, mention, told; `from` and `to` for what may be here or at
+an address, `from@SCHEME` and `to@SCHEME` for what is known by a name there; `url` is fetched, `post` is sent to;
 `OP@SCHEME` is the operation OP on `SCHEME:word`.
 Facts come from the manuals and `--help` texts of the commands, looked at in 2026-11.
 """

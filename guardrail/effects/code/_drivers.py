@@ -190,12 +190,8 @@ def _note_files(call: Call, name: str) -> None:
     if name in _TAKES:
         for field in _given(call):
             _note(call, field)
-    if name in _SETTINGS or name in _PROVISIONING:
-        _settings(call, name, folders, home)
-    if name in _POINTING:
-        _pointed(call, name)
-    if name in _HOSTS:
-        _modules(call, name)
+    if name in _HEEDING:
+        _heeded(call, name, folders, home)
     for folder in folders if name in TASKS else ():
         run_tasks(call, name, folder)
 
@@ -370,7 +366,7 @@ of no kind are such as are no more than code.
 
 def _pointed(call: Call, name: str) -> None:
     """Settings of the session's in a place that a variable or an option names."""
-    for where, more, kind in _POINTING[name]:
+    for where, more, kind in _POINTING.get(name, ()):
         values: list[str] = []
         if where[0] != "-":
             held = call.state.vars.get(where)
@@ -424,13 +420,26 @@ _DAGS: Final = "AIRFLOW__CORE__DAGS_FOLDER"
 
 def _modules(call: Call, name: str) -> None:
     """Modules of the session's that such a program loads of a directory."""
-    parts = _HOSTS[name]
+    parts = _HOSTS.get(name)
+    if parts is None:
+        return
     held = call.state.vars.get(_DAGS)
     tops = [call.place(Field(text=text)).path or "" for text in (held.alternatives if held is not None else ())]
     for path in written_files(call, ".py") or ():
         below = any(top and path.startswith(f"{top.rstrip('/')}/") for top in tops)
         if below or not set(parts).isdisjoint(path.split("/")):
             check_module(call, module_name(call, path), path)
+
+
+_HEEDING: Final = frozenset((*_SETTINGS, *_POINTING, *_HOSTS, *_PROVISIONING))
+"""Programs that do more than their words say by their settings, or by modules in directories of their own."""
+
+
+def _heeded(call: Call, name: str, folders: Sequence[str], home: str) -> None:
+    """What such a program heeds of the session's."""
+    _settings(call, name, folders, home)
+    _pointed(call, name)
+    _modules(call, name)
 
 
 OWNERS: Final = frozenset((*_OWN, *_TAKES, *_SETTINGS, *_POINTING, *_HOSTS, *_PROVISIONING, *TASKS, *_BUILDERS))

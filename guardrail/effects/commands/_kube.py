@@ -339,6 +339,17 @@ def helm(call: Call, parsed: Parsed) -> Stream:
     return SOMETHING
 
 
+def helm_pull(call: Call, parsed: Parsed) -> Stream:
+    """`helm pull CHART…`: each lands here, or where an option says."""
+    go_values(parsed)
+    into = parsed.value("--destination") or parsed.value("--untardir") or Field(text=".")
+    for field in parsed.operands:
+        chart = at("helm", field.text)
+        call.emit("net_recv", chart, attrs={"verb": "pull"})
+        call.put("write", call.place(into, kind="dir"), (chart,), flow=("download",))
+    return SOMETHING
+
+
 def _chart(call: Call, field: Field, place: Resource) -> None:
     """A chart from here, or by name from a repository."""
     text = field.text
@@ -385,6 +396,7 @@ _KUBE: Final[Mapping[str, Family]] = {
 
 FAMILIES: Final[Mapping[str, Family]] = {
     "helm": helm,
+    "helm_pull": helm_pull,
     **{name: _templated(family) for name, family in _KUBE.items()},
 }
 """What `code` of a spec may say, for this module."""

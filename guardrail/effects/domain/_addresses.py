@@ -85,9 +85,10 @@ _HUBS: Final = re.compile(
 
 
 _MIRRORED: Final = lazy(
-    r"https?://[^/]*/(?:.*/)?(?:(?P<kind>models|datasets|spaces)/)?(?P<rest>[\w.-]+/[\w.-]+/resolve/[^?#]+)"
-    r"|https?://[^/]*/(?:.*/)?api/(?P<asked>models|datasets|spaces)/(?P<named>[\w.-]+/[\w.-]+)(?:[/?#].*)?"
-    r"|(?:(?:https?|ssh|git)://|git:)(?:[^/@]*@)?(?:[\w.-]*[.-])?(?:hf|huggingface|modelscope)[.-][\w.-]*(?::\d+/|[/:])/?"
+    r"https?://[^/]*/(?:.*?/)??(?:(?P<kind>models|datasets|spaces)/)?(?P<rest>[\w.-]+/[\w.-]+/resolve/[^?#]+)"
+    r"|https?://[^/]*/(?:.*?/)??api/(?P<asked>models|datasets|spaces)/(?P<named>[\w.-]+/[\w.-]+)(?:[/?#].*)?"
+    r"|(?:(?:https?|ssh|git)://|git:)(?:[^/@]*@)?(?:[\w.-]{0,253}[.-])?(?:hf|huggingface|modelscope)[.-][\w.-]{0,253}"
+    r"(?::\d+/|[/:])/?"
     r"(?:(?P<held>models|datasets|spaces)/)?(?P<whole>(?!api/)[\w.-]+/[\w.-]+(?:/[^?#]*)?)",
     re.IGNORECASE,
 )
@@ -144,10 +145,14 @@ def _mirrored(resource: Resource) -> Iterator[Resource]:
     rest = (match["rest"] or match["named"] or match["whole"]).strip("/").removesuffix(".git")
     kind = (match["kind"] or match["asked"] or match["held"] or "models").lower()
     prefix = "" if kind == "models" else f"{kind}/"
-    yield Resource(kind="object", uri=f"hf://{prefix}{rest}", recursive=resource.recursive)
+    hub = "modelscope" if "modelscope." in uri.lower() else "hf"
+    yield Resource(kind="object", uri=f"{hub}://{prefix}{rest}", recursive=resource.recursive)
 
 
-_STANDS: Final = lazy(r"(?:^|(?<=[\s+=,\"']))(?:(?:https?|ssh|git)://|git:|git@|huggingface\.co/|hf\.co/)\S+")
+_STANDS: Final = lazy(
+    r"(?:^|(?<=[\s+=,\"']))(?:(?:https?|ssh|git)://|git:|git@"
+    r"|(?:[\w.-]{0,64}[.-])?(?:hf|huggingface|modelscope)\.[\w.-]{1,64}/|(?:hf|huggingface)-[\w.-]{1,64}/)\S+"
+)
 
 
 def aliases_in(word: str) -> Iterator[Resource]:
