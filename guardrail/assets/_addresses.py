@@ -18,6 +18,14 @@ MIN_PROCESS_NAME: Final = 3
 MIN_NAME: Final = 3
 """Shortest name of an asset that is looked for in addresses, in characters."""
 
+_STORES: Final = ("s3", "gs", "az", "r2", "b2", "oss", "obs", "cos")
+"""Schemes of stores in which a path begins with a bucket."""
+
+_REGISTRY: Final = re.compile(
+    r"https?://(?P<host>[^/]+)/v2/(?P<name>.+?)(?:/(?:manifests|blobs|tags|referrers)(?:/.*)?)?/?", re.IGNORECASE
+)
+"""What a registry of images answers about one of them: the protocol of the OCI has its addresses begin so."""
+
 _NAMED: Final = re.compile(r"[/:@,=\s]+")
 _COMMON: Final = frozenset(
     "model models weights data latest main config default checkpoint checkpoints adapter adapters eval evals test "
@@ -68,6 +76,10 @@ class Addresses:
             if asset_id not in below[-1:]:
                 below.append(asset_id)
 
+        image = _image_of(uri)
+        if image is not None and image != name and (scheme != "oci" or "@" in name):
+            self.add(image, asset_id)  # a digest may be that of any tag; a tag is one of many
+
     def name(self, name: str, asset_id: str) -> None:
         """An asset goes by this name, wherever it is."""
         if len(name) >= MIN_NAME and name.lower() not in _COMMON:
@@ -83,6 +95,26 @@ class Addresses:
                 return asset
         return None
 
+    def alike(self, uri: str) -> str | None:
+        """An asset that lies by the same path in some store or hub, where it is not known which one an address is of.
+
+        A remote of rclone and an alias of mc are names for any store, an engine's image has the name of a registry's,
+        and what has the name of a model at another hub is taken to be that model.
+        """
+        scheme, _, rest = uri.partition(":")
+        rest = rest.lstrip("/")
+        if scheme == "rclone":
+            names = [f"{store}://{path}" for store in _STORES if (path := rest.partition(":")[2].strip("/"))]
+        elif scheme == "mc":
+            names = [f"{store}://{path}" for store in _STORES if (path := rest.partition("/")[2].strip("/"))]
+        elif scheme == "docker":
+            names = [f"oci:{rest.partition(':/')[0]}"]
+        elif scheme == "modelscope":
+            names = [f"hf://{rest}"]
+        else:
+            return None
+        return next((asset for name in names for asset in self.find(name, downward=True)[0]), None)
+
     def find(self, uri: str, *, downward: bool) -> tuple[list[str], bool]:
         """The assets that an address means.
 
@@ -93,7 +125,14 @@ class Addresses:
         Returns:
             Their ids, and whether the address could mean any asset of its kind.
         """
-        name = normal(uri)
+        found, anything = self._at(normal(uri), downward)
+        image = _image_of(uri)
+        if image is None:
+            return found, anything
+        more, any_image = self._at(image, downward)
+        return list(dict.fromkeys([*found, *more])), anything or any_image
+
+    def _at(self, name: str, downward: bool) -> tuple[list[str], bool]:
         scheme = scheme_of(name)
         if scheme == "name" and scheme not in self._schemes:
             return self._by_tail(name.partition(":")[2]), False
@@ -168,7 +207,18 @@ class Addresses:
 def normal(uri: str) -> str:
     """An address with its scheme in lower case and no slash at the end."""
     scheme, colon, rest = uri.partition(":")
-    return f"{scheme.lower()}{colon}{rest.rstrip('/')}"
+    scheme = scheme.lower()
+    return f"{scheme}{colon}{rest.strip('/') if scheme == 'oci' else rest.rstrip('/')}"
+
+
+def _image_of(uri: str) -> str | None:
+    """The image that an address of a registry is about, without its tag or digest; None if it is about none."""
+    head = uri[:4].lower()
+    if head == "oci:":
+        place, slash, last = normal(uri)[4:].rpartition("/")
+        return f"oci:{place}{slash}{last.partition('@')[0].partition(':')[0]}"
+    match = _REGISTRY.fullmatch(uri) if head == "http" and "/v2/" in uri else None
+    return f"oci:{match['host']}/{match['name']}" if match is not None else None
 
 
 def scheme_of(uri: str) -> str:

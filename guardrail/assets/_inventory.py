@@ -293,7 +293,7 @@ class Inventory:
         for place in (*sources, *targets):
             if place is None or place.uri is None or place.asset is not None or place.kind not in _NAMED_KINDS:
                 continue
-            asset = self._index.addresses.by_name(place.uri)
+            asset = self._index.addresses.by_name(place.uri) or self._index.addresses.alike(place.uri)
             if asset is not None:
                 named = msgspec.structs.replace(place, asset=asset)
                 attrs = {"named_like": asset}

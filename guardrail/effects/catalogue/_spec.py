@@ -36,8 +36,8 @@ Format, one `[[command]]` a family:
     match      command -> effects it must give;  not_match  command -> effects it must not give; both are run when the
                entry was read, before the first answer that rests on it
 Roles: text, read, uses, spent, list, write, append, create, mkdir, delete, truncate, times, security, mount, run,
-shell, dir, into, below, stem, config, names, names0, opaque, mention; `from` and `to` for what may be here or at an
-address, `from@SCHEME` and `to@SCHEME` for what is known by a name there; `url` is fetched, `post` is sent to;
+shell, dir, into, below, stem, config, names, names0, opaque, mention, told; `from` and `to` for what may be here or at
+an address, `from@SCHEME` and `to@SCHEME` for what is known by a name there; `url` is fetched, `post` is sent to;
 `OP@SCHEME` is the operation OP on `SCHEME:word`.
 Facts come from the manuals and `--help` texts of the commands, looked at in 2026-11.
 """
@@ -58,7 +58,7 @@ from guardrail.patterns import lazy
 
 ROLES: Final = frozenset(
     "text read uses spent list write append create mkdir delete truncate times security mount run shell dir into below "
-    "stem config names names0 opaque mention from to url post".split()
+    "stem config names names0 opaque mention told from to url post".split()
 )
 """What a word may be.
 
@@ -66,10 +66,10 @@ ROLES: Final = frozenset(
 `into` is a directory that files are put into, `below` one below which anything may be written, `dir` one that names are
 relative to; `names` is a file that lists further operands, one on a line, `names0` with a NUL after each;
 `stem` is what the names of the files begin with that are written; `config` is a file that is read and
-tells the command what else to work on.
+tells the command what else to work on; `told` is a parameter for what runs elsewhere or later, and may be a path.
 """
 
-EFFECTFUL: Final = ROLES - {"text", "read", "uses", "names", "names0", "list", "dir", "mention", "url", "from"}
+EFFECTFUL: Final = ROLES - {"text", "read", "uses", "names", "names0", "list", "dir", "mention", "told", "url", "from"}
 """Roles that do more than look."""
 
 MAX_SPELLINGS: Final = 20

@@ -190,10 +190,8 @@ def _note_files(call: Call, name: str) -> None:
     if name in _TAKES:
         for field in _given(call):
             _note(call, field)
-    if name in _SETTINGS or name in _PROVISIONING:
-        _settings(call, name, folders, home)
-    _pointed(call, name)
-    _modules(call, name)
+    if name in _HEEDING:
+        _heeded(call, name, folders, home)
     for folder in folders if name in TASKS else ():
         run_tasks(call, name, folder)
 
@@ -431,6 +429,17 @@ def _modules(call: Call, name: str) -> None:
         below = any(top and path.startswith(f"{top.rstrip('/')}/") for top in tops)
         if below or not set(parts).isdisjoint(path.split("/")):
             check_module(call, module_name(call, path), path)
+
+
+_HEEDING: Final = frozenset((*_SETTINGS, *_POINTING, *_HOSTS, *_PROVISIONING))
+"""Programs that do more than their words say by their settings, or by modules in directories of their own."""
+
+
+def _heeded(call: Call, name: str, folders: Sequence[str], home: str) -> None:
+    """What such a program heeds of the session's."""
+    _settings(call, name, folders, home)
+    _pointed(call, name)
+    _modules(call, name)
 
 
 OWNERS: Final = frozenset((*_OWN, *_TAKES, *_SETTINGS, *_POINTING, *_HOSTS, *_PROVISIONING, *TASKS, *_BUILDERS))

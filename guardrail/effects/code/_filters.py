@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from guardrail.effects.code._handed import name_source
 from guardrail.effects.code._literals import Calls
 from guardrail.effects.code._one_liners import kept_as, starts_otherwise
 from guardrail.effects.code._perl import Program, perl_files
@@ -45,6 +46,8 @@ _PLAIN_OPTIONS: Final[Mapping[str, frozenset[str]]] = {
     "julia": frozenset(("--project", "--project=.", "--startup-file=no", "-q")),
     "php": frozenset(("-n",)),
 }
+
+_QUOTED: Final = lazy(r"[\"']([\w ./-]+)[\"']")
 
 _PROJECT: Final[Mapping[str, re.Pattern[str]]] = {
     "julia": lazy(
@@ -226,6 +229,10 @@ def _code(call: Call, language: str) -> Stream | None:
         starts(call, language)
         runs(call, Field(text="test/runtests.jl"))
         call.mention_text(code)
+        for name in dict.fromkeys(_QUOTED.findall(code)):
+            path = call.place(Field(text=name)).path
+            if path is not None and call.shell.authored(path):
+                name_source(call, path)  # a document has code in it, whatever its name ends in
         return call.opaque("program", reason="the packages and tests of the project")
     found = _with_imports(call, code, language)
     out = with_files(call, language, found) if found else None

@@ -69,10 +69,22 @@ _SOURCE: Final = lazy(
     r"\.(?:[cm]?[jt]sx?|go|rs|java|kts?|scala|groovy|gradle|cs|fs|rb|php|c|cc|cpp|cxx|hh?|hpp|exs?|swift|zig|dart|hs|clj"
     r"|[rR]|Rmd|qmd|jl|t|pm|sql)$"
 )
+_DESCRIBED: Final = lazy(r"\.(?:sql|py|ya?ml)$")
+_MODELLING: Final = frozenset(("dbt", "sqlmesh"))
+"""Programs that put texts of descriptions below their directory into the queries that they run."""
+
 _WHOLE: Final = lazy(r"(?:/|~/|\.\./)[^*?\[\]{}$`]*[^*?\[\]{}$`/]")
 
 _FILLED: Final = lazy(r"[*?\[\]{}$%`]")
 """Where a text begins that is filled in."""
+
+_PROSE: Final = (".md", ".markdown", ".txt", ".rst", ".html")
+_RUN: Final = lazy(
+    r"^[ \t]*(?:```+|~~~+)[ \t]*\{.*?(?:^[ \t]*(?:```|~~~)|\Z)|`r [^`]*`|!\[[^\]\n]*\]\([^)\n]*\)"
+    r"|<[a-z][^>]*\b(?:src|href|data)=[^>]*>",
+    re.DOTALL | re.MULTILINE | re.IGNORECASE,
+)
+"""Parts of a document that are code, or name what is put into it."""
 
 MAX_SOURCES: Final = 256
 """Most files of source code that are looked at for one command; one more is a question."""
@@ -161,17 +173,25 @@ def name_sources(call: Call, tool: str) -> None:
     """
     if tool not in _TOOLS or any(field.text in _LOOKING for field in call.args[:1]):
         return
-    sources = (path for path in written_files(call, "") or () if _SOURCE.search(path))
+    ending = _DESCRIBED if tool in _MODELLING else _SOURCE
+    sources = (path for path in written_files(call, "") or () if ending.search(path))
     for count, path in enumerate(sources):
         if count == MAX_SOURCES:
             _too_many(call, "sources")
             return
-        data = call.content(call.place(Field(text=path)))
-        text = data.decode("utf-8", "replace") if data is not None else ""
-        if is_assembled(text):
-            call.script(Resource(kind="file", path=path), authored=True)
-        for token in dict.fromkeys(paths_in(text)):
-            _name_token(call, token)
+        name_source(call, path)
+
+
+def name_source(call: Call, path: str) -> None:
+    """The same for one file that is taken for source code, whatever it is called: of prose, what is run or taken in."""
+    data = call.content(call.place(Field(text=path)))
+    text = data.decode("utf-8", "replace") if data is not None else ""
+    if path.endswith(_PROSE):
+        text = "\n".join(match[0] for match in _RUN.finditer(text))
+    if is_assembled(text):
+        call.script(Resource(kind="file", path=path), authored=True)
+    for token in dict.fromkeys(paths_in(text)):
+        _name_token(call, token)
 
 
 def _name_token(call: Call, token: str) -> None:

@@ -180,6 +180,8 @@ def _by_verb(call: Call, cli: str, line: Line) -> Stream:
     _shift(line, index + 1)
     parts = _parts(verb)
     op = _operation(verb, parts, group)
+    if op == "write" and any(_PROTECTING.fullmatch(name) for name, _ in line.options):
+        op = "set_security"
     if op is None and parts[0] not in LOOKING:
         return call.opaque("program", reason=f"`{verb}` of {cli} is not known")
     scheme = f"{cli}:{'/'.join(group) or parts[0]}"
@@ -199,6 +201,14 @@ def _by_verb(call: Call, cli: str, line: Line) -> Stream:
         call.emit(op, place, target, attrs=attrs)
     _files(call, line, places[0], sends=True)
     return SOMETHING
+
+
+_PROTECTING: Final = lazy(
+    r"--(?:no-|clear-|enable-|disable-)?(?:lifecycle|retention|versioning|soft-delete|lock|hold|event-based-hold"
+    r"|temporary-hold|public-access|uniform-bucket-level|acl|add-acl|remove-acl|default-acl|default-object-acl"
+    r"|default-event-based-hold|deletion-protection|pap)(?:-[a-z-]*)?"
+)
+"""Options of an update that say who may have a thing, how long it is kept, and whether it can be deleted."""
 
 
 def _operation(verb: str, parts: list[str], group: tuple[str, ...]) -> Op | None:
@@ -264,6 +274,9 @@ def _apply(call: Call, fact: Fact, line: Line) -> Stream:
         for field in line.pick(key):
             wrote = True
             _received(call, field, objects[0])
+    if fact.lands and not wrote:
+        wrote = True
+        _received(call, Field(text=fact.lands), objects[0])
     others = tuple((name, fields) for name, fields in line.options if name not in used)
     rest = Line(words=(), operands=(), options=others, texts=line.texts)
     _files(call, rest, objects[0], sends=True)
@@ -347,6 +360,8 @@ def _sent(call: Call, field: Field, place: Resource) -> tuple[Resource, ...]:
         read = call.stdin.sources
     else:
         read = call.read(_typed(_local(field), place), recursive=True)
+        if field.text[:1] in ("{", "["):
+            call.mention_text(field.text)  # what is sent, where a file of it was asked for
     for source in read:
         call.emit("copy", source, place, flow=("net",))
     call.emit("net_send", place)

@@ -130,7 +130,7 @@ _OTHERS: Final[Mapping[str, Mapping[str, Fact]]] = {
         "attach": _f("write", "oci:{0}", files=tuple(str(index) for index in range(1, 12))),
         "blob push": _f("write", "oci:{0}", files=("1",)),
         "manifest push": _f("write", "oci:{0}", files=("1",)),
-        "pull": _f("read", "oci:{0}", outs=("--output", "-o")),
+        "pull": _f("read", "oci:{0}", outs=("--output", "-o"), lands="."),
         "blob fetch": _f("read", "oci:{0}", outs=("--output", "-o")),
         "manifest fetch": _f("read", "oci:{0}", outs=("--output", "-o")),
         "copy": _f("api_copy", "oci:{1}", "oci:{0}"),

@@ -234,10 +234,10 @@ def apply_role(call: Call, role: str, field: Field, sources: tuple[Resource, ...
     if role in ("run", "shell"):
         _run(call, field, shell=role == "shell")
         return
-    if role in ("mention", "opaque"):
+    if role in ("mention", "opaque", "told"):
         if role == "opaque":
             call.shell.emit.opaque("program", call.place(field), spec=call.name, span=call.span)
-        call.mention((field,))
+        call.told((field,)) if role == "told" else call.mention((field,))
         return
     if role in ("below", "stem"):
         below(call, field, sources) if role == "below" else call.put("write", call.place(starting(field)), sources)

@@ -17,6 +17,7 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
         files: options, or numbers of operands, whose value is a local file or directory that is sent.
         outs: the same for what is written here.
         missing: the local directory that is sent if none is named.
+        lands: the local directory that is written to if none is named.
     """
 
     op: Op
@@ -25,6 +26,7 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[str, ...] = ()
     outs: tuple[str, ...] = ()
     missing: str = ""
+    lands: str = ""
 
 
 def fact(
@@ -35,6 +37,7 @@ def fact(
     files: tuple[str, ...] = (),
     outs: tuple[str, ...] = (),
     missing: str = "",
+    lands: str = "",
 ) -> Fact:
     """A fact, written short."""
-    return Fact(op=op, object=name, origin=origin, files=files, outs=outs, missing=missing)
+    return Fact(op=op, object=name, origin=origin, files=files, outs=outs, missing=missing, lands=lands)

@@ -335,6 +335,18 @@ def helm(call: Call, parsed: Parsed) -> Stream:
         words = [field for name in ("--set", "--set-string", "--set-json") for field in parsed.values_of(name)]
         split = tuple(Field(text=part) for field in words for part in field.text.split(","))
         keys(call, place, pairs(split, "values"), facts)
+        call.told(words)  # a node may mount, or a job read, what a value is the path of
+    return SOMETHING
+
+
+def helm_pull(call: Call, parsed: Parsed) -> Stream:
+    """`helm pull CHART…`: each lands here, or where an option says."""
+    go_values(parsed)
+    into = parsed.value("--destination") or parsed.value("--untardir") or Field(text=".")
+    for field in parsed.operands:
+        chart = at("helm", field.text)
+        call.emit("net_recv", chart, attrs={"verb": "pull"})
+        call.put("write", call.place(into, kind="dir"), (chart,), flow=("download",))
     return SOMETHING
 
 
@@ -384,6 +396,7 @@ _KUBE: Final[Mapping[str, Family]] = {
 
 FAMILIES: Final[Mapping[str, Family]] = {
     "helm": helm,
+    "helm_pull": helm_pull,
     **{name: _templated(family) for name, family in _KUBE.items()},
 }
 """What `code` of a spec may say, for this module."""

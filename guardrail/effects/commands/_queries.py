@@ -71,6 +71,8 @@ def etcd(call: Call, parsed: Parsed) -> Stream:
         call.emit("copy", source, where, flow=("argument",))
     verb = call.name.rpartition(" ")[2]
     call.emit("read" if verb == "get" else "write" if verb == "put" else "api_delete", where)
+    if verb == "put":
+        call.told(operands[1:])  # who takes it out of the store may go by it
     return Stream(sources=(where,)) if verb == "get" else SOMETHING
 
 

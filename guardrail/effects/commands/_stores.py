@@ -67,6 +67,7 @@ def _redis(call: Call, store: Resource, words: Sequence[Field], given: tuple[Res
         call.opaque("inline", reason=f"{name} of redis")
     else:
         call.put("write", store, given)
+        call.told(words[1:])  # who takes it out of the store may go by it
 
 
 _MONGO_LOOK = lazy(

@@ -84,14 +84,31 @@ _HUBS: Final = re.compile(
 """Addresses, on the web or of a git server, of things that also have an address of their own."""
 
 
+_MIRRORED: Final = lazy(
+    r"https?://[^/]*/(?:.*?/)??(?:(?P<kind>models|datasets|spaces)/)?(?P<rest>[\w.-]+/[\w.-]+/resolve/[^?#]+)"
+    r"|https?://[^/]*/(?:.*?/)??api/(?P<asked>models|datasets|spaces)/(?P<named>[\w.-]+/[\w.-]+)(?:[/?#].*)?"
+    r"|(?:(?:https?|ssh|git)://|git:)(?:[^/@]*@)?(?:[\w.-]{0,253}[.-])?(?:hf|huggingface|modelscope)[.-][\w.-]{0,253}"
+    r"(?::\d+/|[/:])/?"
+    r"(?:(?P<held>models|datasets|spaces)/)?(?P<whole>(?!api/)[\w.-]+/[\w.-]+(?:/[^?#]*)?)",
+    re.IGNORECASE,
+)
+"""Addresses of the shape that a hub gives to its files and its answers, on any host; and any at all where the host is
+called after a hub. Repositories of code on other hosts often have the name of the model that they are about.
+"""
+
+
 def is_of_hub(text: str) -> bool:
     """Whether the address of a hub or a store may stand in a text: asked often, and so without a pattern."""
-    if "." not in text:
+    if "." not in text and "/resolve/" not in text and "/api/" not in text:
         return False
     low = text.lower()
     return (
-        "hf.co" in low
-        or "huggingface.co" in low
+        "/resolve/" in low
+        or "/api/" in low
+        or "hf." in low
+        or "hf-" in low
+        or "modelscope" in low
+        or "huggingface" in low
         or ".amazonaws.com" in low
         or "storage.googleapis.com" in low
         or ".blob.core." in low
@@ -103,6 +120,7 @@ def aliases(resource: Resource) -> Iterator[Resource]:
     uri = resource.uri or ""
     match = _HUBS.match(uri) if is_of_hub(uri) else None
     if match is None:
+        yield from _mirrored(resource)
         return
     rest = match["rest"].strip("/").removesuffix(".git")
     host = match["host"].lower()
@@ -118,7 +136,23 @@ def aliases(resource: Resource) -> Iterator[Resource]:
     yield Resource(kind="object", uri=name, recursive=resource.recursive)
 
 
-_STANDS: Final = lazy(r"(?:^|(?<=[\s+=,\"']))(?:(?:https?|ssh|git)://|git:|git@|huggingface\.co/|hf\.co/)\S+")
+def _mirrored(resource: Resource) -> Iterator[Resource]:
+    """What a mirror of a hub has, by the address that it has at the hub."""
+    uri = resource.uri or ""
+    match = _MIRRORED.fullmatch(uri) if is_of_hub(uri) else None
+    if match is None:
+        return
+    rest = (match["rest"] or match["named"] or match["whole"]).strip("/").removesuffix(".git")
+    kind = (match["kind"] or match["asked"] or match["held"] or "models").lower()
+    prefix = "" if kind == "models" else f"{kind}/"
+    hub = "modelscope" if "modelscope." in uri.lower() else "hf"
+    yield Resource(kind="object", uri=f"{hub}://{prefix}{rest}", recursive=resource.recursive)
+
+
+_STANDS: Final = lazy(
+    r"(?:^|(?<=[\s+=,\"']))(?:(?:https?|ssh|git)://|git:|git@"
+    r"|(?:[\w.-]{0,64}[.-])?(?:hf|huggingface|modelscope)\.[\w.-]{1,64}/|(?:hf|huggingface)-[\w.-]{1,64}/)\S+"
+)
 
 
 def aliases_in(word: str) -> Iterator[Resource]:

@@ -41,6 +41,9 @@ _SETTING: Final = lazy(
 )
 """Options whose value is a number, or the name of a mode, of an environment or a host; `-run` is a pattern of `go`."""
 
+_ROOTED: Final = lazy(r"(?:^|(?<=[=:,\"'\s\[({]))(?:~|/[\w.-]+)/[^\"',\s]*")
+"""A path from the root or the home with a name in it, where a word or a value in it begins."""
+
 _COUNT: Final = lazy(r"-[jnpwctkNPJ]")
 """Options of one letter that often take a number."""
 
@@ -313,6 +316,15 @@ class Call(Invocation):
                 self._name(text, seen)
             if whole[:1] == "-" and _CLUSTER.match(whole) is not None:
                 self._name_glued(whole, seen)
+
+    def told(self, words: Iterable[Field]) -> None:
+        """Paths in parameters for what runs elsewhere or later; a value of which nothing is known is no path."""
+        for word in words:
+            if is_known(word.text):
+                self.mention((word,))
+                continue
+            for match in _ROOTED.finditer(word.text):
+                self.name_text(match[0])
 
     def _name_plain(self, text: str, seen: set[Resource | str]) -> None:
         """As `_name`, of letters and digits alone: in a directory that is known they are a path as they stand."""

@@ -1,6 +1,7 @@
 """Addresses in the words of a command that reaches somewhere, or that nobody knows: it may do anything to them.
 
-Not concerned with addresses that the command is known to ask, to read or to write.
+Not concerned with addresses that the command is known to ask, to read or to write, nor with paths here: which
+words may be some is what the specs say.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ REACHING: Final[frozenset[Op]] = frozenset(
 )
 """What a command does to something that has an address of its own, and may do by what its other words say."""
 
+ASKING: Final[frozenset[Op]] = REACHING | {"net_recv", "exec_opaque"}
+"""The same, and what else makes an address among the words of a command more than a text."""
+
 _CLIENTS: Final = frozenset("curl wget wget2 http https xh httpie hurl grpcurl websocat ab wrk hey k6 vegeta".split())
 """Programs whose words are for a server, which is asked about a model by its address all day."""
 
@@ -40,7 +44,9 @@ def mention_addresses(call: Call, effects: Sequence[Effect]) -> None:
         call: the command.
         effects: what it is known to do.
     """
-    words = [field.text for field in call.args]
+    words = [text for field in call.args if "/" in (text := field.text) or ":" in text]
+    if not words:
+        return
     text = " ".join(words)
     if is_of_hub(text):
         for word in words:

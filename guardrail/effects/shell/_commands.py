@@ -27,7 +27,7 @@ from guardrail.effects.domain._paths import place
 from guardrail.effects.domain._state import State, join_values
 from guardrail.effects.domain._values import NOTHING, SOMETHING, UNKNOWN, Field, Stream, Value, merge
 from guardrail.effects.shell._activation import of_environment
-from guardrail.effects.shell._addressed import REACHING, mention_addresses
+from guardrail.effects.shell._addressed import ASKING, mention_addresses
 from guardrail.effects.shell._builtins import BUILTINS
 from guardrail.effects.shell._passing import by_variables, passed
 from guardrail.effects.shell._programs import TRUSTED, run_file, search, tampered
@@ -106,10 +106,12 @@ def _fetched(call: Call, before: int, out: Stream) -> Stream:
     reaching = False
     for effect in effects[before:]:
         op = effect.op
+        if op not in ASKING:
+            continue
         if op == "net_recv":
             reaching = True
             found += aliases(effect.resource)
-        elif op == "exec_opaque" or (op in REACHING and effect.resource.uri is not None):
+        elif op == "exec_opaque" or effect.resource.uri is not None:
             reaching = True
     if not found:
         if reaching:
