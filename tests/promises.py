@@ -604,6 +604,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/adapters/test_langgraph_hazards.py::test_instrument_reaches_the_tools_of_subagents",
             "tests/adapters/test_langgraph_hazards.py::test_a_middleware_does_not_reach_subagents",
+            "tests/adapters/test_examples.py::test_the_example_of_an_agent_checks_itself",
         ),
     ),
     Promise(
@@ -2443,6 +2444,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_docs.py::test_every_python_block_in_a_page_is_python",
             "tests/test_house.py::test_documents_link_only_to_files_that_exist",
             "tests/test_docs.py::test_the_batch_page_shows_what_is_read_and_written",
+            "tests/test_docs.py::test_every_example_is_named_in_a_page_by_the_command_that_runs_it",
             "tests/test_demo.py::test_the_demo_shows_every_end_state_off_none_on_and_a_flipped_bit_found",
         ),
     ),

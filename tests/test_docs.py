@@ -104,3 +104,12 @@ def test_the_runbook_says_what_to_do_about_every_alert() -> None:
     )
     headings = re.findall(r"^## (Guardrail\w+)$", (ROOT / "docs/runbook.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(headings) == sorted(alerts)
+
+
+def test_every_example_is_named_in_a_page_by_the_command_that_runs_it() -> None:
+    """Whoever reads about an adapter finds its example, and each command in a page is one that is there."""
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    commands = set(re.findall(r"python -m (examples(?:\.\w+)+)", pages))
+    assert all((ROOT / f"{command.replace('.', '/')}.py").is_file() for command in commands), commands
+    shown = {command.split(".")[1] for command in commands}
+    assert shown == {path.parent.name for path in ROOT.glob("examples/*/__init__.py")}

@@ -1,0 +1,1 @@
+"""A deep agent that delegates, and whose subagent is behind the same guard."""

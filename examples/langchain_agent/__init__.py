@@ -1,0 +1,1 @@
+"""A maintenance agent of LangChain, `create_agent`, behind the guard."""
