@@ -37,9 +37,17 @@ def serve(port: int) -> None:
 
     @server.tool()
     async def slow(steps: int, context: Context) -> str:
-        """Report progress."""
+        """Report progress, on the stream of the call that it is about.
+
+        `report_progress` of this line names no request, so it goes out on the session's other stream, beside which the
+        answer may be first: the client then has forgotten whom to tell, without a relay too.
+        """
+        meta = context.request_context.meta
         for step in range(steps):
-            await context.report_progress(step, steps)
+            if meta is not None and meta.progressToken is not None:
+                await context.session.send_progress_notification(
+                    meta.progressToken, step, steps, related_request_id=context.request_id
+                )
         return "done"
 
     server.run(transport="streamable-http")

@@ -582,6 +582,9 @@ def test_the_command_line_shows_asks_and_writes(
     (finding,) = hook_findings(config)
     assert (finding.state, finding.detail[:42]) == ("note", "advised: claude-code asks before each call")
     assert run("check", f"rm {place}")[0] == 3
+    assert f"removed: {place}" in run("hook", "install", "claude-code", "--project", "--undo", said="y\n")[1]
+    assert not place.exists()
+    assert f"written: {place}" in run("hook", "install", "claude-code", "--project", said="y\n")[1]
     place.write_text("{}")
     (finding,) = hook_findings(config)
     assert (finding.state, finding.detail[:16]) == ("problem", "the hook is gone")

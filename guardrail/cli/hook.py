@@ -127,7 +127,7 @@ def install(args: argparse.Namespace) -> int:
         print("guardrail: nothing was written", file=sys.stderr)
         return EXIT_ALLOW
     planned.write()
-    print(f"written: {planned.path}")
+    print(f"{'removed' if planned.after is None else 'written'}: {planned.path}")
     return EXIT_ALLOW
 
 
