@@ -24,7 +24,7 @@ _STORES: Final = ("s3", "gs", "az", "r2", "b2", "oss", "obs", "cos")
 _REGISTRY: Final = re.compile(
     r"https?://(?P<host>[^/]+)/v2/(?P<name>.+?)"
     r"(?:/manifests/(?P<tag>[^/:?]+)|/(?:manifests|blobs|tags|referrers)(?:/.*)?)?/?",
-    re.IGNORECASE,
+    re.IGNORECASE | re.DOTALL,
 )
 """What a registry of images answers about one of them: the protocol of the OCI has its addresses begin so."""
 
