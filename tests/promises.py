@@ -2782,6 +2782,8 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_assets_addresses.py::test_an_address_belongs_to_the_asset_at_or_above_it",
             "tests/test_assets_addresses.py::test_policy_judges_an_address_like_a_path",
+            "tests/test_assets_addresses.py::test_an_image_is_the_same_by_every_address_that_its_registry_has_for_it",
+            "tests/test_assets_addresses.py::test_what_may_be_an_asset_in_some_store_is_named",
         ),
     ),
     Promise(

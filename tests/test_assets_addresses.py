@@ -162,3 +162,65 @@ def test_what_is_called_like_an_asset_is_a_mention_of_it(tmp_path: Path, op: Op,
     found = inventory.resolve([Effect(op=op, resource=Resource(kind="object", uri=uri))])
     assert [e.op for e in found] == ([op, "mention"] if named else [op])
     assert all(e.resource.asset for e in found if e.op == "mention")
+
+
+ELSEWHERE = """
+[[asset]]
+id = "model:x1"
+class = "weights"
+uris = ["s3://store/7f", "hf://acme/x1", "https://registry.acme.example/v2/ml/w1"]
+[[asset]]
+id = "model:x2"
+class = "weights"
+uris = ["oci://registry.acme.example/ml/w2:v3"]
+"""
+
+
+def _named(uri: str, op: Op = "copy") -> set[tuple[str, str | None]]:
+    effect = Effect(op=op, resource=Resource(kind="object", uri=uri))
+    inventory = Inventory(config_module.parse(ELSEWHERE))
+    return {(found.op, found.resource.asset) for found in inventory.resolve([effect]) if found.resource.asset}
+
+
+@pytest.mark.parametrize(
+    ("uri", "asset"),
+    [
+        ("rclone:any:store/7f", "model:x1"),
+        ("rclone:any:store/7f/w", "model:x1"),
+        ("rclone:any:store", "model:x1"),
+        ("rclone://s3,provider=Minio:store/7f", "model:x1"),
+        ("mc://alias/store/7f/w", "model:x1"),
+        ("mc:alias/store", "model:x1"),
+        ("docker:registry.acme.example/ml/w1:v1", "model:x1"),
+        ("docker:registry.acme.example/ml/w1:v1:/weights", "model:x1"),
+        ("modelscope://acme/x1", "model:x1"),
+        ("rclone:store:7f", None),
+        ("rclone:any:store/8", None),
+        ("mc:store/7f", None),
+        ("docker:ml/w1", None),
+        ("modelscope://other/x1", None),
+    ],
+)
+def test_what_may_be_an_asset_in_some_store_is_named(uri: str, asset: str | None) -> None:
+    """A remote, an alias, an image of an engine, a model of another hub: by the path that an asset has in any store."""
+    assert _named(uri) == ({("mention", asset)} if asset else set())
+
+
+@pytest.mark.parametrize(
+    ("uri", "asset"),
+    [
+        ("oci:registry.acme.example/ml/w1", "model:x1"),
+        ("oci:registry.acme.example/ml/w1:v1", "model:x1"),
+        ("oci://registry.acme.example/ml/w1@sha256:0f", "model:x1"),
+        ("https://registry.acme.example/v2/ml/w1/manifests/v1", "model:x1"),
+        ("oci:registry.acme.example/ml/w2:v3", "model:x2"),
+        ("https://registry.acme.example/v2/ml/w2/manifests/v3", "model:x2"),
+        ("https://registry.acme.example/v2/ml/w2/manifests/v4", None),
+        ("oci:registry.acme.example/ml/w2:v4", None),
+        ("oci:registry.acme.example/ml/w10", None),
+        ("oci:registry.acme.example:5000/ml/w1", None),
+    ],
+)
+def test_an_image_is_the_same_by_every_address_that_its_registry_has_for_it(uri: str, asset: str | None) -> None:
+    """Of the registry's protocol and of its clients, with a tag or a digest; an asset with a tag is that one alone."""
+    assert _named(uri, "api_copy") == ({("api_copy", asset)} if asset else set())

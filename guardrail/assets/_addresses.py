@@ -22,7 +22,9 @@ _STORES: Final = ("s3", "gs", "az", "r2", "b2", "oss", "obs", "cos")
 """Schemes of stores in which a path begins with a bucket."""
 
 _REGISTRY: Final = re.compile(
-    r"https?://(?P<host>[^/]+)/v2/(?P<name>.+?)(?:/(?:manifests|blobs|tags|referrers)(?:/.*)?)?/?", re.IGNORECASE
+    r"https?://(?P<host>[^/]+)/v2/(?P<name>.+?)"
+    r"(?:/manifests/(?P<tag>[^/:?]+)|/(?:manifests|blobs|tags|referrers)(?:/.*)?)?/?",
+    re.IGNORECASE | re.DOTALL,
 )
 """What a registry of images answers about one of them: the protocol of the OCI has its addresses begin so."""
 
@@ -76,9 +78,9 @@ class Addresses:
             if asset_id not in below[-1:]:
                 below.append(asset_id)
 
-        image = _image_of(uri)
-        if image is not None and image != name and (scheme != "oci" or "@" in name):
-            self.add(image, asset_id)  # a digest may be that of any tag; a tag is one of many
+        for image in _images(uri):
+            if image != name and (scheme != "oci" or "@" in name):
+                self.add(image, asset_id)  # a digest may be that of any tag; a tag is one of many
 
     def name(self, name: str, asset_id: str) -> None:
         """An asset goes by this name, wherever it is."""
@@ -126,11 +128,10 @@ class Addresses:
             Their ids, and whether the address could mean any asset of its kind.
         """
         found, anything = self._at(normal(uri), downward)
-        image = _image_of(uri)
-        if image is None:
-            return found, anything
-        more, any_image = self._at(image, downward)
-        return list(dict.fromkeys([*found, *more])), anything or any_image
+        for image in _images(uri):
+            more, any_image = self._at(image, downward)
+            found, anything = list(dict.fromkeys([*found, *more])), anything or any_image
+        return found, anything
 
     def _at(self, name: str, downward: bool) -> tuple[list[str], bool]:
         scheme = scheme_of(name)
@@ -211,14 +212,19 @@ def normal(uri: str) -> str:
     return f"{scheme}{colon}{rest.strip('/') if scheme == 'oci' else rest.rstrip('/')}"
 
 
-def _image_of(uri: str) -> str | None:
-    """The image that an address of a registry is about, without its tag or digest; None if it is about none."""
+def _images(uri: str) -> Iterator[str]:
+    """The image that an address of a registry is about: with its tag if there is one, and of any."""
     head = uri[:4].lower()
     if head == "oci:":
         place, slash, last = normal(uri)[4:].rpartition("/")
-        return f"oci:{place}{slash}{last.partition('@')[0].partition(':')[0]}"
+        yield f"oci:{place}{slash}{last.partition('@')[0].partition(':')[0]}"
+        return
     match = _REGISTRY.fullmatch(uri) if head == "http" and "/v2/" in uri else None
-    return f"oci:{match['host']}/{match['name']}" if match is not None else None
+    if match is None:
+        return
+    yield f"oci:{match['host']}/{match['name']}"
+    if match["tag"]:
+        yield f"oci:{match['host']}/{match['name']}:{match['tag']}"
 
 
 def scheme_of(uri: str) -> str:

@@ -35,6 +35,7 @@ _ROLES: Final[Mapping[str, str]] = {
     "into": "where files are put",
     "opaque": "not looked into",
     "mention": "named to the command, which may do anything with it",
+    "told": "a parameter for what runs elsewhere or later; a path in it is named",
     "from": "a source, here or at an address",
     "to": "a destination, here or at an address",
     "url": "an address that is fetched",

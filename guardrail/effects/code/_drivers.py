@@ -437,7 +437,8 @@ _HEEDING: Final = frozenset((*_SETTINGS, *_POINTING, *_HOSTS, *_PROVISIONING))
 
 def _heeded(call: Call, name: str, folders: Sequence[str], home: str) -> None:
     """What such a program heeds of the session's."""
-    _settings(call, name, folders, home)
+    if name in _SETTINGS or name in _PROVISIONING:
+        _settings(call, name, folders, home)
     _pointed(call, name)
     _modules(call, name)
 

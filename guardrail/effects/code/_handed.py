@@ -80,8 +80,8 @@ _FILLED: Final = lazy(r"[*?\[\]{}$%`]")
 
 _PROSE: Final = (".md", ".markdown", ".txt", ".rst", ".html")
 _RUN: Final = lazy(
-    r"^[ \t]*(?:```+|~~~+)[ \t]*\{.*?(?:^[ \t]*(?:```|~~~)|\Z)|`r [^`]*`|!\[[^\]\n]*\]\([^)\n]*\)"
-    r"|<[a-z][^>]*\b(?:src|href|data)=[^>]*>",
+    r"^[ \t]*(?:```+|~~~+)[ \t]*\{.*?(?:^[ \t]*(?:```|~~~)|\Z)|`r [^`]*`|!\[[^\[\]\n]*\]\([^()\n]*\)"
+    r"|<[a-z][^<>]*>",
     re.DOTALL | re.MULTILINE | re.IGNORECASE,
 )
 """Parts of a document that are code, or name what is put into it."""

@@ -51,6 +51,17 @@ def image_build(call: Call, parsed: Parsed) -> Stream:
     return apply_spec(call, parsed)
 
 
+def image_tag(call: Call, parsed: Parsed) -> Stream:
+    """`docker tag IMAGE NAME…`: what has another name is pushed, and saved, by that."""
+    go_values(parsed)
+    image, *names = [at("docker", field.text) for field in parsed.operands] or [at("docker", "*")]
+    call.emit("read", image)
+    for name in names:
+        call.emit("copy", image, name)
+        call.emit("write", name)
+    return SOMETHING
+
+
 def buildah_copy(call: Call, parsed: Parsed) -> Stream:
     """`buildah copy CONTAINER SOURCE… [TARGET]`: with two or more names the last one is the container's."""
     if not parsed.operands:
@@ -64,5 +75,10 @@ def buildah_copy(call: Call, parsed: Parsed) -> Stream:
     return SOMETHING
 
 
-FAMILIES: Final[Mapping[str, Family]] = {"buildah_copy": buildah_copy, "image_build": image_build, "images": images}
+FAMILIES: Final[Mapping[str, Family]] = {
+    "buildah_copy": buildah_copy,
+    "image_build": image_build,
+    "image_tag": image_tag,
+    "images": images,
+}
 """What `code` of a spec may say, for this module."""

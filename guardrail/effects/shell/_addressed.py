@@ -26,7 +26,7 @@ REACHING: Final[frozenset[Op]] = frozenset(
 )
 """What a command does to something that has an address of its own, and may do by what its other words say."""
 
-ASKING: Final[frozenset[Op]] = REACHING | frozenset[Op](("net_recv", "exec_opaque"))
+ASKING: Final[frozenset[Op]] = REACHING.union(("net_recv", "exec_opaque"))
 """The same, and what else makes an address among the words of a command more than a text."""
 
 _CLIENTS: Final = frozenset("curl wget wget2 http https xh httpie hurl grpcurl websocat ab wrk hey k6 vegeta".split())
