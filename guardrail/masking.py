@@ -63,9 +63,10 @@ _PATTERNS: Final = tuple(
             re.DOTALL,
             MASK,
         ),
-        # user:password@ and token@ in an address; a bare name before the host is no secret.
-        (r"\b([a-z][a-z0-9+.-]{0,20}://)[^\s/@:'\"]*:[^\s/@'\"]+@", re.IGNORECASE, rf"\1{MASK}@"),
-        (r"\b(https?://)[^\s/@:'\"]{16,}@", re.IGNORECASE, rf"\1{MASK}@"),
+        # user:password@ and token@ in an address; a bare name before the host is no secret. One slash is an address
+        # that was taken for the name of a file, and whose path was put in order.
+        (r"\b([a-z][a-z0-9+.-]{0,20}:/{1,2})[^\s/@:'\"]*:[^\s/@'\"]+@", re.IGNORECASE, rf"\1{MASK}@"),
+        (r"\b(https?:/{1,2})[^\s/@:'\"]{16,}@", re.IGNORECASE, rf"\1{MASK}@"),
         (
             (
                 r"\b((?:proxy-)?authorization\s{0,8}[:=]\s{0,8}[\"']?\s{0,8}(?:(?:bearer|basic|token|digest|apikey)\s{1,8})?)"
@@ -110,7 +111,7 @@ Looking for them is much cheaper than the patterns.
 
 
 def _may_hold(low: str) -> bool:
-    return any(word in low for word in _MAY) or ("://" in low and "@" in low)
+    return any(word in low for word in _MAY) or (":/" in low and "@" in low)
 
 
 @functools.lru_cache(4096)
@@ -227,7 +228,7 @@ def _is_worth_a_look(data: bytes) -> bool:
     for sign in _SIGNS:
         if sign in data:
             return True
-    if (b"@" in data and b"://" in data) or (b" " in data and (b"earer " in data or b"asic " in data)):
+    if (b"@" in data and b":/" in data) or (b" " in data and (b"earer " in data or b"asic " in data)):
         return True
     words = data.translate(_IN_A_WORD)
     return _LONG_WORD in words or (_LONG_KEY in words and any(sign in data for sign in _KEY_SIGNS))

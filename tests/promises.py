@@ -403,6 +403,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_review_cli.py::test_an_escalation_is_listed_shown_approved_and_used",
             "tests/test_review_cli.py::test_a_running_guard_takes_a_vote_in",
+            "tests/test_review_cli.py::test_arguments_that_can_be_redacted_are_shown_by_the_trail",
             "tests/test_review_cli.py::test_what_an_agent_wrote_cannot_repaint_or_imitate",
             "tests/test_review_cli.py::test_wrong_usage_exits_with_2_and_says_how_to_mend_it",
             "tests/test_review_guard.py::test_a_vote_in_the_inbox_is_taken_in_before_the_next_call_is_held",
@@ -3312,6 +3313,7 @@ PROMISES: tuple[Promise, ...] = (
         behaviour="a refusal or an omission is in the trail, in telemetry and before people, and nothing is held against whoever is still at it",
         tests=(
             "tests/test_telemetry.py::test_what_is_wrong_with_what_is_owed_is_counted_and_told",
+            "tests/test_obligations_discharge.py::test_an_order_that_no_guard_has_taken_up_is_told_of",
             "tests/test_obligations_discharge.py::test_a_session_that_ends_without_the_deletion_is_an_event",
             "tests/test_obligations_discharge.py::test_a_claim_that_is_true_is_no_false_claim",
             "tests/test_obligations_discharge.py::test_a_deletion_that_waits_for_a_person_is_not_omitted",

@@ -79,6 +79,28 @@ def test_a_session_that_ends_without_the_deletion_is_an_event(tmp_path: Path, cl
     assert main(["obligations", "list", "--config", str(place.toml)]) == 4
 
 
+def test_an_order_that_no_guard_has_taken_up_is_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """While there is time it is a note, afterwards something that was not done; taken up, it is a duty like others."""
+    place = Retirement(tmp_path)
+    options = ["--config", str(place.toml)]
+    with place.guard():
+        pass
+    for action in ("list", "verify"):
+        assert main(["obligations", action, *options]) == 0
+        printed = capsys.readouterr()
+        assert f"note: {DUTY}: delete model:beta, due " in printed.err
+        assert printed.out == "nothing was taken up\n"
+    with place.guard() as guard:
+        guard.begin(AGENT)
+    assert main(["obligations", "list", *options]) == 0
+    assert "was not taken up" not in capsys.readouterr().err
+    late = {"effect": "delete", "asset": "model:beta", "id": "late", "due": "2026-11-02T00:00:00Z"}
+    place.order(id="other", not_before="2026-11-01T00:00:00Z", obligations=[late])
+    for action in ("list", "verify"):
+        assert main(["obligations", action, *options]) == 3
+        assert "note: other/late: delete model:beta, due 2026-11-02" in capsys.readouterr().err
+
+
 def test_a_claim_that_is_true_is_no_false_claim(tmp_path: Path) -> None:
     """What is gone is gone, whoever says so."""
     place = Retirement(tmp_path)

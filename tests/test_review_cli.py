@@ -146,8 +146,22 @@ def test_a_scoped_grant_is_issued_used_and_revoked(place: Place, capsys: pytest.
     (grant,) = [json.loads(line) for line in run(capsys, "grants", "list", "--json")[1].splitlines()]
     assert (grant["state"], grant["grant"]["scope"]["uses"]) == ("active", 3)
     assert outcome(place, f"{OPAQUE} -s 1") is Outcome.ALLOW
-    assert run(capsys, "grants", "revoke", grant["grant"]["id"], "--key", "eve.pem")[0] == 0
+    code, said = run(capsys, "grants", "revoke", grant["grant"]["id"], "--key", "eve.pem")
+    assert (code, f"its grant {grant['grant']['id']} is revoked" in said) == (0, True)
     assert outcome(place, f"{OPAQUE} -s 2") is Outcome.ESCALATE
+
+
+def test_arguments_that_can_be_redacted_are_shown_by_the_trail(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The escalation has none, says where they are, and they are there."""
+    settings = place.toml.read_text()
+    assert "[trail]" in settings
+    place.toml.write_text(settings.replace("[trail]", '[trail]\ndisclose = ["args"]'))
+    name = hold(place)
+    shown = run(capsys, "escalations", "show", name)[1]
+    assert "`guardrail audit show --id ID --open` shows those" in shown
+    assert "/call/args/command = rm models/beta.safetensors" in run(capsys, "audit", "show", "--id", name, "--open")[1]
 
 
 def test_glass_is_broken_by_two_and_reviewed_by_a_third(place: Place, capsys: pytest.CaptureFixture[str]) -> None:

@@ -183,7 +183,8 @@ def taken(case: Case) -> Answer:
     if open_still:
         says += ": others have to approve it as well"
     elif grant is not None and case.state == "approved":
-        says += f", grant {grant}"
+        withdrawn = case.grants[-1].withdrawn
+        says += f", grant {grant}" if withdrawn is None else f", its grant {grant} is {withdrawn}"
     facts = {"escalation": case.held.id, "state": case.state, "grant": grant, "says": says}
     return (EXIT_ESCALATE if open_still else EXIT_ALLOW), facts
 

@@ -7,6 +7,7 @@ import datetime as dt
 import hashlib
 import json
 import sys
+from collections.abc import Container
 from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.cli import EXIT_ALLOW, EXIT_DENY, EXIT_ESCALATE, _duty_certificate
@@ -96,9 +97,21 @@ def _list(args: argparse.Namespace) -> int:
     from guardrail.obligations import status_of
     from guardrail.obligations._reading import read_duties
 
-    duties = read_duties(configuration(args))
+    config = configuration(args)
+    duties = read_duties(config)
     wanted = [duty for duty in duties.values() if args.all or not duty.has_ended]
-    return _print([status_of(duty) for duty in wanted], as_json=args.json)
+    return _print_all(config, duties, [status_of(duty) for duty in wanted], as_json=args.json)
+
+
+def _print_all(config: Config, known: Container[str], statuses: list[ObligationStatus], *, as_json: bool) -> int:
+    """Print what is owed, and say what nobody has taken up."""
+    from guardrail.cli._duty_unseen import unseen
+
+    told, late = unseen(config, known)
+    for line in told:
+        print(visible(f"note: {line}"), file=sys.stderr)
+    code = _print(statuses, as_json=as_json, nothing="nothing was taken up" if told else "nothing is owed")
+    return EXIT_DENY if late and code == EXIT_ALLOW else code
 
 
 def _show(args: argparse.Namespace) -> int:
@@ -123,8 +136,8 @@ def _verify(args: argparse.Namespace) -> int:
         find_duty(config, args.id)
     statuses = _settled(config, args.id)
     if args.id:
-        statuses = [status for status in statuses if status.id == args.id]
-    return _print(statuses, as_json=args.json)
+        return _print([status for status in statuses if status.id == args.id], as_json=args.json)
+    return _print_all(config, [status.id for status in statuses], statuses, as_json=args.json)
 
 
 def _settled(config: Config, only: str) -> list[ObligationStatus]:
@@ -193,7 +206,7 @@ _SAID: Final = {
 # -- printing
 
 
-def _print(statuses: list[ObligationStatus], *, as_json: bool) -> int:
+def _print(statuses: list[ObligationStatus], *, as_json: bool, nothing: str = "nothing is owed") -> int:
     import msgspec
 
     if as_json:
@@ -202,7 +215,7 @@ def _print(statuses: list[ObligationStatus], *, as_json: bool) -> int:
         for status in statuses:
             _print_one(status)
         if not statuses:
-            print("nothing is owed")
+            print(nothing)
     return _code(statuses)
 
 

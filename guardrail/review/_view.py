@@ -17,6 +17,12 @@ from guardrail.review._machine import subject_of
 WIDTH: Final = 12
 """Width of the names of lines, in characters."""
 
+NOT_HERE: Final = (
+    "not in this record, because `trail.documents` is false or `trail.disclose` has `args` "
+    "(`guardrail audit show --id ID --open` shows those): the digest covers them"
+)
+"""What is said of the arguments where the escalation has none."""
+
 
 def plain(text: object) -> str:
     """Text of an agent in which no letter can pass for another: whatever is not ASCII becomes its number.
@@ -136,7 +142,7 @@ def _call(view: dict[str, Any]) -> Iterator[str]:
         cut = "" if size <= len(text.encode()) else f" … cut, {size} bytes in all: the digest covers them"
         yield _line("arguments", plain(text) + cut)
     elif "tool" in view:
-        yield _line("arguments", "not recorded (`trail.documents` is false): the digest covers them")
+        yield _line("arguments", NOT_HERE)
 
 
 def _effect(effect: dict[str, Any]) -> str:
