@@ -94,7 +94,7 @@ policy: $(VENV)/.test tools ## rebuild the shipped WebAssembly policy from polic
 
 .PHONY: conformance
 conformance: $(VENV)/.test $(FRAMEWORKS_VENV)/.ready ## which adapter keeps what: every case with every adapter of ours, as a table
-	$(BIN)/python -m guardrail_adapters.testing langgraph hooks mcp python $(CONFORMANCE)
+	$(BIN)/python -m guardrail_adapters.testing langgraph deepagents hooks mcp python control-arena $(CONFORMANCE)
 	PYTHONPATH=$(CURDIR):$(CURDIR)/adapters $(FRAMEWORKS_VENV)/bin/python -W ignore -m guardrail_adapters.testing \
 		openai-agents pydantic-ai inspect $(CONFORMANCE)
 
@@ -103,7 +103,7 @@ adapters: $(VENV)/.test $(ENDS:%=.venv-%/.ready) $(FRAMEWORKS:%=%/.ready) $(MCP_
 	@set -e; export PYTHONPATH=$(CURDIR):$(CURDIR)/adapters; for end in $(ENDS); do echo "adapters: $$end versions"; \
 		.venv-$$end/bin/python -m pytest tests/adapters \
 			--ignore-glob 'tests/adapters/test_mcp_*.py' --ignore tests/adapters/test_frameworks.py; \
-		.venv-$$end/bin/python -W ignore -m guardrail_adapters.testing langgraph; done; \
+		.venv-$$end/bin/python -W ignore -m guardrail_adapters.testing langgraph deepagents; done; \
 	for there in $(FRAMEWORKS); do echo "adapters: $$there"; \
 		$$there/bin/python -W ignore -m pytest -W ignore tests/frameworks; \
 		$$there/bin/python -W ignore -m guardrail_adapters.testing openai-agents pydantic-ai inspect; done; \

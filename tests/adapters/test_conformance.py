@@ -24,6 +24,7 @@ from guardrail_adapters.testing import (
     Unable,
     conforms,
 )
+from guardrail_adapters.testing import _deepagents as deepagents
 from guardrail_adapters.testing import _hooks as hooks
 from guardrail_adapters.testing import _langgraph as langgraph
 from guardrail_adapters.testing import _mcp as mcp
@@ -31,8 +32,9 @@ from guardrail_adapters.testing import _python as python
 from guardrail_adapters.testing._ours import ours
 from guardrail_adapters.testing._table import page, stale
 
-WHOLE = (*(langgraph.adapters()[at] for at in (0, 5, 8)), python.adapters()[1])
-"""A node; an instrumented agent, async; the middleware, per call; a guarded coroutine. `make conformance` runs all."""
+WHOLE = (*(langgraph.adapters()[at] for at in (0, 5, 8)), python.adapters()[1], deepagents.adapters()[1])
+"""A node; an instrumented agent, async; the middleware, per call; a guarded coroutine; a backend. `make conformance`
+runs all."""
 
 IN_PART = ("deny", "approve", "changed", "parallel", "trail", "one-record")
 """Cases for a harness hook and for the MCP relay over HTTP, which have tests of their own as well."""

@@ -15,12 +15,14 @@ from guardrail_adapters.testing._protocol import Adapter
 
 OURS: Final[Mapping[str, str]] = {
     "langgraph": "guardrail_adapters.testing._langgraph:adapters",
+    "deepagents": "guardrail_adapters.testing._deepagents:adapters",
     "hooks": "guardrail_adapters.testing._hooks:adapters",
     "inspect": "guardrail_adapters.testing._inspect:adapters",
     "openai-agents": "guardrail_adapters.testing._openai_agents:adapters",
     "pydantic-ai": "guardrail_adapters.testing._pydantic_ai:adapters",
     "python": "guardrail_adapters.testing._python:adapters",
     "mcp": "guardrail_adapters.testing._mcp:adapters",
+    "control-arena": "guardrail_adapters.testing._control_arena:MonitorAdapter",
 }
 """Name of a family -> `MODULE:NAME` of a function that gives its adapters."""
 

@@ -81,8 +81,11 @@ def as_text(lines: Iterable[Line]) -> str:
             + (f"  {absent} not installed" if absent else "")
         )
     for name, cells in rows.items():
-        others = [cell for cell in cells.values() if cell.result != "yes"]
-        out += [f"{name}: {cell.case}: {cell.result}: {cell.why}" for cell in others]
+        others: dict[tuple[str, str], list[str]] = {}
+        for cell in cells.values():
+            if cell.result != "yes":
+                others.setdefault((cell.result, cell.why), []).append(cell.case)
+        out += [f"{name}: {', '.join(cases)}: {result}: {why}" for (result, why), cases in others.items()]
     return "\n".join(out)
 
 
@@ -92,7 +95,10 @@ def page(adapters: Sequence[Adapter]) -> str:
     out += [f"| `{case.name}` | {case.demand} |" for case in CASES]
     out += ["", "| adapter | conforms in | cannot |", "| --- | --- | --- |"]
     for adapter in adapters:
-        cannot = "; ".join(f"`{name}`: {why}" for name, why in adapter.cannot.items()) or "–"
+        reasons: dict[str, list[str]] = {}
+        for name, why in adapter.cannot.items():
+            reasons.setdefault(why, []).append(f"`{name}`")
+        cannot = "; ".join(f"{', '.join(names)}: {why}" for why, names in reasons.items()) or "–"
         out.append(f"| {adapter.name} | {len(CASES) - len(adapter.cannot)} of {len(CASES)} | {cannot} |")
     return "\n".join([*out, "", END])
 
