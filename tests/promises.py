@@ -3405,6 +3405,8 @@ PROMISES: tuple[Promise, ...] = (
         behaviour="what is to be kept is there unchanged, and what is to be brought somewhere lies there with its content, the source as was ordered",
         tests=(
             "tests/test_obligations_upkeep.py::test_what_is_still_there_when_it_is_due_was_kept_and_nothing_is_held_against_anybody",
+            "tests/test_obligations_upkeep.py::test_an_order_of_whose_agent_nothing_was_heard_is_omitted_when_it_is_due",
+            "tests/test_obligations_upkeep.py::test_what_is_nobodys_omission_here_is_not_taken_up",
             "tests/test_obligations_upkeep.py::test_what_was_to_be_kept_and_is_gone_or_another_is_put_before_people_at_once",
             "tests/test_obligations_upkeep.py::test_a_transfer_is_done_when_the_content_is_there_and_the_source_is_as_was_ordered",
             "tests/test_obligations_upkeep.py::test_a_transfer_that_leaves_the_source_or_takes_it_elsewhere_is_not_done",

@@ -28,6 +28,50 @@ def _home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
 
 
+# -- nobody came
+
+
+def _ordered(tmp_path: Path, hours: float, **changes: Any) -> tuple[Retirement, dt.datetime]:
+    due = dt.datetime.now(dt.UTC).replace(microsecond=0) + dt.timedelta(hours=hours)
+    return Retirement(tmp_path / "place", due=due.isoformat().replace("+00:00", "Z"), **changes), due
+
+
+def test_an_order_of_whose_agent_nothing_was_heard_is_omitted_when_it_is_due(tmp_path: Path) -> None:
+    """Not a call, not a beginning: an agent that is never started leaves the model where it is, and people hear."""
+    place, due = _ordered(tmp_path, 1)
+    with place.guard() as guard:
+        clock = Clock(guard)
+        assert (guard.attend(), guard.obligations.statuses()) == (False, ())
+        clock.now_us = int(due.timestamp() * 1_000_000)
+        assert guard.attend()
+        status = only(guard.obligations.statuses())
+        assert (status.kinds, status.waits_for_person) == (("omitted",), True)
+        assert "obligation.omitted" in {rule for case in guard.desk.cases() for rule, _ in case.held.shown}
+        assert not guard.attend()
+    with place.guard() as again:
+        Clock(again).now_us = clock.now_us + HOUR_US
+        again.attend()
+        assert place.events().count("opened") == 1
+
+
+@pytest.mark.parametrize("why", ["due before the trail began", "revoked", "of an asset that is not known here"])
+def test_what_is_nobodys_omission_here_is_not_taken_up(tmp_path: Path, why: str) -> None:
+    """Orders of before are for the trail of before; those of another guard's assets for that guard."""
+    changes = {"asset": "model:elsewhere"} if why.startswith("of an asset") else {}
+    place, due = _ordered(tmp_path, -1 if why.startswith("due") else 1, **changes)
+    if why == "revoked":
+        key = tmp_path / "dana.key"
+        key.write_bytes(place.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        key.chmod(0o600)
+        order = str(place.root / "orders/retire.mandate.json")
+        done = ["mandates", "revoke", order, "--key", str(key), "--reason", "x"]
+        assert main([*done, "--config", str(place.toml)]) == 0
+    with place.guard() as guard:
+        Clock(guard).now_us = max(int(due.timestamp() * 1_000_000), guard.obligations.clock()) + 1
+        guard.attend()
+        assert guard.obligations.statuses() == ()
+
+
 # -- retain
 
 

@@ -237,6 +237,10 @@ class DutyBook:
         """Every duty and how it stands; of those that were withdrawn before this process began nothing is said."""
         return tuple(status_of(duty) for name, duty in self._duties.items() if name not in self._hidden)
 
+    def is_about(self, asset_id: str) -> bool:
+        """Whether an asset is one of those that are known here."""
+        return self._verifier.knows(asset_id)
+
     def get(self, name: str) -> Duty | None:
         """One duty, with everything that is known of it."""
         return self._duties.get(name)

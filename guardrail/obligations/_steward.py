@@ -22,6 +22,7 @@ from guardrail.obligations._keys import certifier
 from guardrail.obligations._ledger import Obligations
 from guardrail.obligations._orders import OrderNote
 from guardrail.obligations._status import Note
+from guardrail.obligations._terms import terms_of
 from guardrail.review import Holder, ReviewDesk
 from guardrail.telemetry import Telemetry
 
@@ -61,6 +62,7 @@ class Steward:
         self._telemetry = telemetry
         seconds = config.obligations.attend_seconds if attend and trail is not None else 0
         self._attendant = Attendant(self.attend, telemetry.fault, seconds)
+        self._began_us: int | None = None
 
     def begin(self, subject: Subject, session: str) -> tuple[str, ...]:
         """Take up what people have ordered of an agent; ids of the duties it owes."""
@@ -83,7 +85,7 @@ class Steward:
         given, _ = self._mandates.words()
         self._obligations.words(given)
         self._obligations.revoked(self._mandates.kept_revocations())
-        self.keep_notes()
+        self.keep_notes(self._left_lying())
         self._obligations.settle(self._mandates.revoked, only=only)
         self.keep_notes()
         if self._trail is not None:
@@ -98,10 +100,41 @@ class Steward:
         """Settle if time alone may have changed something, or somebody has said a word; whether it was necessary."""
         self.remind()
         given, _ = self._mandates.words()
-        if not self._obligations.is_due and not self._obligations.has_news(given):
+        if not (self._obligations.is_due or self._obligations.has_news(given) or self._left_lying()):
             return False
         self.settle()
         return True
+
+    def _left_lying(self) -> list[Mandate]:
+        """Orders whose time came and of whose agent nothing was heard: doing nothing at all is seen as well.
+
+        Of what was due before the trail began another trail may tell, and of an asset that is not known here another
+        guard.
+        """
+        now = self._obligations.clock()
+        return [
+            mandate
+            for mandate in self._mandates.mandates
+            if mandate.obligations and self._mandates.ended(mandate) is None and self._is_left_lying(mandate, now)
+        ]
+
+    def _is_left_lying(self, mandate: Mandate, now: int) -> bool:
+        subject, separation = Subject(id=mandate.subject), self._mandates.separation
+        if self._trail is None or separation.why_not(mandate.issuer, subject) is not None:
+            return False  # this person may not order anything of whoever it is for
+        for terms in (terms_of(mandate, owed, now) for owed in mandate.obligations):
+            unheard = terms.due_us <= now and self._obligations.get(terms.id) is None
+            here = unheard and self._obligations.is_about(terms.asset) and terms.due_us > self._begun_us()
+            if here and not separation.barred(mandate.issuer, subject, (terms.asset,)):
+                return True
+        return False
+
+    def _begun_us(self) -> int:
+        """When the trail began, in microseconds since 1970."""
+        if self._began_us is None:
+            _, first = next(trail_records(self._config, 0), (0, {"t_us": self._obligations.clock()}))
+            self._began_us = int(first["t_us"])
+        return self._began_us
 
     def start(self) -> None:
         """Attend by itself from now on; it begins by itself as soon as anything is owed."""
@@ -141,7 +174,7 @@ class Steward:
         first = self._obligations.behind(trail.size)
         if first is not None:
             self._obligations.catch_up(trail_records(self._config, first))
-        if self._obligations.open:
+        if self._obligations.open or any(mandate.obligations for mandate in self._mandates.mandates):
             self._attendant.start()
 
     def close(self) -> None:

@@ -353,6 +353,10 @@ class Verifier:
             uris=tuple(dict.fromkeys((*asset.uris, *uris))),
         )
 
+    def knows(self, asset_id: str) -> bool:
+        """Whether the inventory has an asset."""
+        return self._asset(asset_id) is not None
+
     def places(self, asset_id: str) -> tuple[str, ...]:
         """The paths and addresses of an asset, as the inventory has them now."""
         asset = self._asset(asset_id)
