@@ -1,4 +1,4 @@
-"""Names of people and agents: when two of them may be one, and when they certainly are.
+"""Names of people and agents: when two of them may be one, and when they certainly are. And of kinds of records.
 
 INVARIANT: `alike` is for keeping somebody out and for counting heads, where two spellings must not make two people;
 `same` is for letting somebody in, where a look-alike must not pass for another.
@@ -11,6 +11,12 @@ from typing import Final
 
 _KINDS: Final = ("config:", "server:", "unverified:", "user:", "human:", "person:", "agent:", "mailto:", "acct:")
 """Words before a name that say what it is or how it is known, and not whose it is."""
+
+RECORD_KINDS: Final = (
+    "config", "intent", "decision", "kernel", "result", "obligation", "escalation", "vote", "grant", "redemption",
+    "order", "asset", "key", "retention", "redaction", "checkpoint", "gap", "clock",
+)  # fmt: skip
+"""What kinds of records a trail may hold."""
 
 
 def alike(name: str) -> str:

@@ -102,10 +102,12 @@ async def test_a_route_that_no_document_names_needs_the_token_too(app: Service, 
 
 async def test_a_method_that_a_route_does_not_take_names_those_that_it_takes(app: Service) -> None:
     """RFC 9110 section 15.5.6, for every route, whoever answers it."""
-    for method, path, schemes in operations(app):
+    found = operations(app)
+    for _, path, schemes in found:
         token = PEOPLE if {"reviewers": []} in schemes else AGENTS
         answer = await ask(app, "DELETE", path, token)
-        assert (answer.status_code, answer.headers["allow"]) == (405, method), path
+        taken = ", ".join(method for method, other, _ in found if other == path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, taken), path
         assert answer.json()["outcome"] == "deny"
 
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from guardrail.cli._mandates_text import EXIT_OK, EXITS, goes_nowhere, read_file, summary
+from guardrail.cli._mandates_text import EXIT_OK, EXITS, read_file
 from guardrail.cli._output import put
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def _new(args: argparse.Namespace) -> int:
     import datetime as dt
 
     from guardrail.mandates import Mandate
+    from guardrail.mandates._listing import summary
     from guardrail.printing import visible
 
     now = dt.datetime.now(dt.UTC).replace(microsecond=0)
@@ -139,6 +140,7 @@ def _sign(args: argparse.Namespace) -> int:
     from guardrail.errors import ConfigError
     from guardrail.mandates import Mandate, sign
     from guardrail.mandates._directory import SUFFIX
+    from guardrail.mandates._listing import summary
     from guardrail.mandates._signing import load_key
     from guardrail.printing import visible
 
@@ -158,5 +160,7 @@ def _sign(args: argparse.Namespace) -> int:
 
 
 def _print_without_target(mandate: Mandate) -> None:
+    from guardrail.mandates._listing import goes_nowhere
+
     for effect in mandate.without_target():
         print(f"note: {goes_nowhere(effect)}: add `--target`, or `targets` to the grant", file=sys.stderr)

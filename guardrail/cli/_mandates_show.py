@@ -7,7 +7,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from guardrail.cli._mandates_text import EXIT_OK, EXIT_REFUSED, goes_nowhere, open_ledger, read_file, summary
+from guardrail.cli._mandates_text import EXIT_OK, EXIT_REFUSED, open_ledger, read_file
 from guardrail.cli._options import where
 
 if TYPE_CHECKING:
@@ -61,40 +61,19 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _list(args: argparse.Namespace) -> int:
+    import msgspec
+
     from guardrail.central import TakeUp
     from guardrail.cli import find_config
     from guardrail.config import load
     from guardrail.mandates import MandateBook
-    from guardrail.mandates._directory import SUFFIX
+    from guardrail.mandates._listing import listed
 
     config = TakeUp(load(find_config(args.config)), keep=False).merged()
-    book = MandateBook(config, open_ledger(config, readonly=True))
-    now_us = time.time_ns() // 1000
-    known = {asset.id for asset in config.assets}
-    refused = (*book.problems, *book.words()[1])
-    rows: list[dict[str, Any]] = [
-        {"file": problem.file, "ok": False, "state": f"refused: {problem.reason}"} for problem in refused
-    ]
-    for mandate in book.mandates:
-        reason = book.why_nobody(mandate, now_us)
-        notes = [f"no asset is called `{name}`" for name in mandate.unknown_assets(known)]
-        notes += [f"no zone is called `{name}`" for name in mandate.unknown_zones(config.zones)]
-        notes += [goes_nowhere(effect) for effect in mandate.without_target()]
-        notes += [
-            f"{left} of {grant.uses} uses left"
-            for grant, left in zip(mandate.grants, book.left(mandate), strict=True)
-            if grant.uses is not None
-        ]
-        operated = [agent.id for agent in config.agents if agent.operator.casefold() == mandate.issuer.casefold()]
-        if book.separation.required and operated:
-            agents = ", ".join(f"`{agent}`" for agent in operated)
-            notes.append(f"its issuer operates {agents}: it does not count for those where separation is required")
-        rows.append({"ok": reason is None, "state": reason or "counts", "notes": notes, **_fields(mandate)})
-    unread = f"not read: its name does not end in `{SUFFIX}`"
-    rows += [{"file": name, "ok": False, "state": unread} for name in book.unread]
-    _print(rows, as_json=args.json)
+    rows = listed(config, MandateBook(config, open_ledger(config, readonly=True)), time.time_ns() // 1000)
+    _print([msgspec.to_builtins(row) for row in rows], as_json=args.json)
     # A mandate that is over is no fault; one that cannot be read is.
-    return EXIT_REFUSED if refused else EXIT_OK
+    return EXIT_REFUSED if any(row.stands == "refused" for row in rows) else EXIT_OK
 
 
 def _print(rows: list[dict[str, Any]], *, as_json: bool) -> int:
@@ -115,5 +94,7 @@ def _print(rows: list[dict[str, Any]], *, as_json: bool) -> int:
 
 def _fields(mandate: Mandate) -> dict[str, Any]:
     import msgspec
+
+    from guardrail.mandates._listing import summary
 
     return {"id": mandate.id, "summary": summary(mandate), "mandate": msgspec.to_builtins(mandate)}

@@ -12,6 +12,7 @@ from typing import Any, Final
 from guardrail.cli import positive
 from guardrail.cli._trail_options import add_selection, selection_of
 from guardrail.cli._words import counted
+from guardrail.names import RECORD_KINDS
 
 LAST: Final = 10
 """How many records `tail` begins with, unless told otherwise."""
@@ -63,12 +64,11 @@ def add(actions: Any, where: Any, kinds: tuple[str, ...]) -> None:
 
 
 def _check_kinds(args: argparse.Namespace) -> None:
-    from guardrail.cli import audit
     from guardrail.errors import ConfigError
 
-    unknown = next((kind for kind in args.kind or () if kind not in audit.KINDS), None)
+    unknown = next((kind for kind in args.kind or () if kind not in RECORD_KINDS), None)
     if unknown is not None:
-        known = ", ".join(f"`{kind}`" for kind in audit.KINDS)
+        known = ", ".join(f"`{kind}`" for kind in RECORD_KINDS)
         raise ConfigError(f"no record is of the kind `{unknown}`: use one of {known}")
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from guardrail.cli import _trail_case, _trail_export, _trail_keep, _trail_prove, _trail_show, _trail_witness, positive
 from guardrail.cli._input import read_text, vkeys
 from guardrail.cli._words import counted
+from guardrail.names import RECORD_KINDS
 
 if TYPE_CHECKING:
     from guardrail.audit._report import Report
@@ -18,12 +19,6 @@ if TYPE_CHECKING:
 EXIT_OK: Final = 0
 EXIT_DAMAGED: Final = 1
 EXIT_USAGE: Final = 2
-
-KINDS: Final = (
-    "config", "intent", "decision", "kernel", "result", "obligation", "escalation", "vote", "grant", "redemption",
-    "order", "asset", "key", "retention", "redaction", "checkpoint", "gap", "clock",
-)  # fmt: skip
-"""What kinds of records a trail may hold."""
 
 
 def add(verbs: Any) -> None:
@@ -37,7 +32,7 @@ def add(verbs: Any) -> None:
     actions = audit.add_subparsers(dest="action", metavar="ACTION", required=True)
     _add_verify(actions)
     for module in (_trail_show, _trail_prove, _trail_export):
-        module.add(actions, _where, KINDS)
+        module.add(actions, _where, RECORD_KINDS)
     _trail_case.add(actions, _where)
     _add_migrate(actions)
     _trail_keep.add(actions, _where, run)

@@ -185,7 +185,7 @@ def _orders(guard: Guard, call: ToolCall) -> list[str]:
     """The mandates that count for this call, and why the others do not."""
     import time
 
-    from guardrail.cli._mandates_text import summary
+    from guardrail.mandates._listing import summary
     from guardrail.printing import visible
 
     lines = [visible(f"mandate {m.id} of {m.issuer}: {m.text or summary(m)}") for m in _mandates(guard, call)]

@@ -115,13 +115,13 @@ def _print_all(config: Config, known: Container[str], statuses: list[ObligationS
 
 
 def _show(args: argparse.Namespace) -> int:
-    from guardrail.obligations import status_of
+    from guardrail.obligations import facts_of, status_of
     from guardrail.obligations._reading import find_duty
 
     duty = find_duty(configuration(args), args.id)
     status = status_of(duty)
     if args.json:
-        print(json.dumps(_fields(duty), indent=2))
+        print(json.dumps(facts_of(duty), indent=2))
     else:
         _print_one(status)
         _print_facts(duty)
@@ -247,13 +247,6 @@ def _print_facts(duty: Duty) -> None:
         print(visible(f"  on hold    by {hold.by} since {moment(hold.at_us)} {hold.why}"))
     if duty.certificate:
         print(f"  certificate sha256:{duty.certificate}")
-
-
-def _fields(duty: Duty) -> dict[str, Any]:
-    import msgspec
-
-    fields: dict[str, Any] = msgspec.to_builtins(duty)
-    return {**fields, "state": duty.state, "stage": duty.stage, "waits_for_person": duty.waits_for_person}
 
 
 def _code(statuses: list[ObligationStatus]) -> int:

@@ -17,7 +17,7 @@ import msgspec
 from guardrail.canonical import canonical
 from guardrail.errors import ConfigError
 from guardrail.mandates._mandate import MANDATE_ID, MAX_MANDATE_BYTES, MAX_TEXT_CHARS, Mandate, Moment
-from guardrail.mandates._signing import open_envelope, seal, unseal
+from guardrail.mandates._signing import WrongSigner, open_envelope, seal, unseal
 from guardrail.model import MAX_NAME_CHARS
 
 if TYPE_CHECKING:
@@ -102,7 +102,8 @@ def open_revocation(data: bytes, people: Mapping[str, bytes], revokers: Collecti
         revokers: names of those who may revoke any mandate.
 
     Raises:
-        ConfigError: if it is malformed, or not signed by the issuer or a revoker.
+        WrongSigner: if it is not signed by the issuer or a revoker.
+        ConfigError: if it is malformed.
     """
     sealed = unseal(data, REVOCATION_TYPE, most=MAX_REVOCATION_BYTES, what="revocation")
     revocation = sealed.read(_decoder, "revocation")
@@ -117,7 +118,7 @@ def open_revocation(data: bytes, people: Mapping[str, bytes], revokers: Collecti
     if order.id != revocation.mandate:
         raise ConfigError(f"it revokes `{revocation.mandate}`, but the order in it is `{order.id}`")
     if order.issuer != revocation.by:
-        raise ConfigError(
+        raise WrongSigner(
             f"`{order.issuer}` issued `{order.id}`, so `{revocation.by}` cannot revoke it: "
             "let the issuer sign, or name the signer in `mandates.revokers`"
         )

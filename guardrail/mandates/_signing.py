@@ -45,6 +45,10 @@ class _Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 _decoder: Final = msgspec.json.Decoder(_Envelope)
 
 
+class WrongSigner(ConfigError):
+    """Who signed it is not known here, is not whom it names, or may not say it."""
+
+
 def pae(payload_type: str, payload: bytes) -> bytes:
     """DSSE's pre-authentication encoding: lengths keep type and payload apart."""
     kind = payload_type.encode()
@@ -209,15 +213,15 @@ class Sealed(msgspec.Struct, frozen=True, kw_only=True):
             people: public keys by the name of who owns them.
 
         Raises:
-            ConfigError: if they are unknown, or the signature is not theirs.
+            WrongSigner: if they are unknown, or the signature is not theirs.
         """
         public = people.get(name)
         if public is None:
-            raise ConfigError(f"its {role} `{name}` is no [[person]] of the configuration")
+            raise WrongSigner(f"its {role} `{name}` is no [[person]] of the configuration")
         if self.signature.keyid != key_id(public):
-            raise ConfigError(f"it is signed with a key that is not the one of its {role} `{name}`")
+            raise WrongSigner(f"it is signed with a key that is not the one of its {role} `{name}`")
         if not _verifies(public, _unbase64(self.signature.sig), pae(self.payload_type, self.payload)):
-            raise ConfigError(f"the signature is not that of its {role} `{name}`")
+            raise WrongSigner(f"the signature is not that of its {role} `{name}`")
 
 
 def open_envelope(data: bytes, people: Mapping[str, bytes]) -> Mandate:
@@ -228,7 +232,8 @@ def open_envelope(data: bytes, people: Mapping[str, bytes]) -> Mandate:
         people: public keys by the name of who owns them.
 
     Raises:
-        ConfigError: if it is malformed, its issuer is unknown, or its signature is not the issuer's.
+        WrongSigner: if its issuer is unknown, or its signature is not the issuer's.
+        ConfigError: if it is malformed.
     """
     sealed = unseal(data, PAYLOAD_TYPE, most=MAX_MANDATE_BYTES, what="mandate")
     # INVARIANT: the payload is parsed before its signature is known to be good only to learn who should have signed;
@@ -236,6 +241,14 @@ def open_envelope(data: bytes, people: Mapping[str, bytes]) -> Mandate:
     mandate = Mandate.from_json(sealed.payload)
     sealed.check(mandate.issuer, "issuer", people)
     return mandate
+
+
+def payload_type_of(data: bytes) -> str:
+    """What an envelope says it is, unchecked; empty if it is none."""
+    try:
+        return _decoder.decode(data).payload_type
+    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
 
 
 def unseal(data: bytes, payload_type: str, *, most: int, what: str) -> Sealed:

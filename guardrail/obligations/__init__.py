@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from guardrail.obligations._keys import trail_key
 from guardrail.obligations._ledger import Obligations
-from guardrail.obligations._status import Alarm, Note, ObligationStatus, status_of
+from guardrail.obligations._status import Alarm, Note, ObligationStatus, facts_of, status_of
 from guardrail.obligations._steward import Steward
 from guardrail.obligations.world._lookback import Lookback
 from guardrail.obligations.world._stores import stores_of
@@ -18,6 +18,7 @@ __all__ = [
     "Obligations",
     "Steward",
     "World",
+    "facts_of",
     "status_of",
     "stores_of",
     "trail_key",

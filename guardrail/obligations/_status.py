@@ -80,6 +80,12 @@ def status_of(duty: Duty) -> ObligationStatus:
     )
 
 
+def facts_of(duty: Duty) -> dict[str, Any]:
+    """Everything that is known of a duty, as plain values."""
+    facts: dict[str, Any] = msgspec.to_builtins(duty)
+    return {**facts, "state": duty.state, "stage": duty.stage, "waits_for_person": duty.waits_for_person}
+
+
 class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     """Something that people have to hear of.
 

@@ -19,6 +19,7 @@ from guardrail.service._hooks import PREFIX as HOOKS
 from guardrail.service._http import Problem, problem_document
 from guardrail.service._metrics import METRICS
 from guardrail.service._openapi import HEALTH, READING, SECURITY, describe
+from guardrail.service._openapi_records import with_records
 from guardrail.service._openapi_review import with_review
 from guardrail.service._readiness import Readiness
 from guardrail.service._tokens import TOKEN
@@ -99,7 +100,7 @@ def build(guard: Guard, turns: Turns, background: Background, *, review: bool = 
                 hooks=HOOKS,
                 metrics=METRICS,
             )
-            described.update(with_review(document) if review else document)
+            described.update(with_records(with_review(document)) if review else document)
         return described
 
     api.openapi = openapi  # type: ignore[method-assign]

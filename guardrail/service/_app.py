@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from guardrail.guard import Guard
     from guardrail.service._metrics import MetricsRoute
+    from guardrail.service._records import RecordRoutes
     from guardrail.service._review import ReviewRoutes
     from guardrail.service._webhooks import Webhooks
     from guardrail.service.console import Console
@@ -99,12 +100,16 @@ class People:
     Args:
         api: says whether the service is ready.
         review: their routes.
+        records: what they read and lay down besides.
         console: their pages, if there are any.
     """
 
-    def __init__(self, api: FastAPI, review: ReviewRoutes, console: Console | None = None) -> None:
+    def __init__(
+        self, api: FastAPI, review: ReviewRoutes, records: RecordRoutes, console: Console | None = None
+    ) -> None:
         self._api = api
         self._review = review
+        self._records = records
         self._console = console
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -116,6 +121,8 @@ class People:
             await self._console(scope, receive, send)
         elif self._review.owns(scope["path"]) and not self._review.enforces(scope["path"]):
             await self._review(scope, receive, send)
+        elif self._records.owns(scope["path"]):
+            await self._records(scope, receive, send)
         elif scope["path"] in HEALTH:
             await self._api(scope, receive, send)
         else:
@@ -151,8 +158,8 @@ def create_app(guard: Guard, settings: ServiceConfig | None = None, *, insecure_
         raise ConfigError(f"`{missing.name}` is not installed: install `guardrail-runtime[service]`") from None
     turns, running = Turns(Limits.of_judging(wanted)), Turns(Limits.of_execution(guard.config.execute, wanted))
     judging = Judging(guard, turns)
-    review, console = _review_routes(guard, wanted, token, callers), _console(guard)
-    api = build(guard, turns, Background(guard.desk, _webhooks(guard)), review=review is not None)
+    people, console = _people_routes(guard, wanted, token, callers), _console(guard)
+    api = build(guard, turns, Background(guard.desk, _webhooks(guard)), review=people is not None)
     routes = (
         DecisionRoutes(judging, wanted),
         HookRoutes(guard, turns),
@@ -160,11 +167,11 @@ def create_app(guard: Guard, settings: ServiceConfig | None = None, *, insecure_
         TokenRoutes(guard, judging),
     )
     metrics = _metrics(guard, wanted, (turns, running), callers)
-    if review is not None and (wanted.review_socket or wanted.review_host):
+    if people is not None and (wanted.review_socket or wanted.review_host):
         # INVARIANT: what only people may do is not to be found where agents ask, if people have a place of their own.
-        people = People(api, review, console)
-        return Service(api, callers, routes, (metrics, review.enforcing), people)
-    doors = tuple(door for door in (console, review, metrics) if door is not None)
+        own = (metrics, people[0].enforcing)
+        return Service(api, callers, routes, own, People(api, *people, console))
+    doors = tuple(door for door in (console, *(people or ()), metrics) if door is not None)
     return Service(api, callers, routes, doors)
 
 
@@ -195,7 +202,9 @@ def _webhooks(guard: Guard) -> Webhooks | None:
     return Webhooks(guard.desk, endpoints) if endpoints else None
 
 
-def _review_routes(guard: Guard, wanted: ServiceConfig, token: str, callers: Callers) -> ReviewRoutes | None:
+def _people_routes(
+    guard: Guard, wanted: ServiceConfig, token: str, callers: Callers
+) -> tuple[ReviewRoutes, RecordRoutes] | None:
     reviewers = secret(wanted.reviewer_token, "service.reviewer_token")
     if not reviewers:
         return None
@@ -204,9 +213,10 @@ def _review_routes(guard: Guard, wanted: ServiceConfig, token: str, callers: Cal
     if hmac.compare_digest(reviewers.encode(), token.encode()):
         # Whoever may ask for a decision could otherwise read, and answer, what people are asked.
         raise ConfigError("`service.reviewer_token` must be another than `service.token`: agents hold that one")
+    from guardrail.service._records import RecordRoutes
     from guardrail.service._review import ReviewRoutes
 
-    return ReviewRoutes(guard, reviewers, callers)
+    return ReviewRoutes(guard, reviewers, callers), RecordRoutes(guard, reviewers)
 
 
 def check_access(wanted: ServiceConfig, *, insecure_no_token: bool) -> str:

@@ -29,6 +29,7 @@ PROBLEM_TYPES: Final[Mapping[str, int]] = {
     "not-found": 404,
     "method-not-allowed": 405,
     "too-slow": 408,
+    "already-there": 409,
     "already-decided": 409,
     "already-voted": 409,
     "not-redeemable": 409,

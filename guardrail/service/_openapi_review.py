@@ -29,30 +29,39 @@ _MODELS: Final[dict[str, Any]] = {
 }
 
 
-def _parameter(name: str, place: str, kind: str, description: str) -> dict[str, Any]:
+def parameter(name: str, place: str, kind: str, description: str, **bounds: Any) -> dict[str, Any]:
+    """One parameter of an operation.
+
+    Args:
+        name: of the parameter.
+        place: where it stands: `path`, `query` or `header`.
+        kind: type of its schema.
+        description: what it says.
+        bounds: further members of its schema.
+    """
     return {
         "name": name,
         "in": place,
         "required": place == "path",
-        "schema": {"type": kind},
+        "schema": {"type": kind, **bounds},
         "description": description,
     }
 
 
-_ID: Final = _parameter("id", "path", "string", "Id of the escalation or grant")
-_KEY: Final = _parameter("idempotency-key", "header", "string", "The same key and body are the same request")
-_MATCH: Final = _parameter("if-match", "header", "string", "Entity tag of what was read; another one is `stale`")
+_ID: Final = parameter("id", "path", "string", "Id of the escalation or grant")
+_KEY: Final = parameter("idempotency-key", "header", "string", "The same key and body are the same request")
+_MATCH: Final = parameter("if-match", "header", "string", "Entity tag of what was read; another one is `stale`")
 _LIST: Final = (
-    _parameter("state", "query", "string", "pending (default), approved, denied, expired, cancelled, superseded, all"),
-    _parameter("cursor", "query", "string", "`next` of the page before"),
-    _parameter("origin", "query", "string", "Those of another guard, by its trail, or of all others: `*`"),
+    parameter("state", "query", "string", "pending (default), approved, denied, expired, cancelled, superseded, all"),
+    parameter("cursor", "query", "string", "`next` of the page before"),
+    parameter("origin", "query", "string", "Those of another guard, by its trail, or of all others: `*`"),
 )
 _ONE: Final = (
     _ID,
-    _parameter("if-none-match", "header", "string", "Entity tag that is known: 304 while it is the same"),
-    _parameter("prefer", "header", "string", "`wait=N`: wait for a change, at most 60 seconds"),
+    parameter("if-none-match", "header", "string", "Entity tag that is known: 304 while it is the same"),
+    parameter("prefer", "header", "string", "`wait=N`: wait for a change, at most 60 seconds"),
 )
-_SINCE: Final = (_parameter("last-event-id", "header", "string", "Go on after this event"),)
+_SINCE: Final = (parameter("last-event-id", "header", "string", "Go on after this event"),)
 _SAID: Final = (_ID, _KEY, _MATCH)
 _FAULTS: Final = {
     "400": "Malformed",

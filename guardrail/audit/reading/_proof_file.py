@@ -41,7 +41,7 @@ def prove(directory: Path | str, seq: int) -> Proof:
         TrailError: if there is no such record, it is not signed yet, or the trail is damaged.
         OSError: if the trail cannot be read.
     """
-    source = _Rows(str(directory)) if is_store(directory) else _Files(Path(directory))
+    source = _source(directory)
     note, size = _checkpoint(source, seq)
     if seq >= size:
         last = f"the last signed one is {size - 1}" if size else "none is"
@@ -52,6 +52,20 @@ def prove(directory: Path | str, seq: int) -> Proof:
     path = inclusion_proof(directory, seq, size)
     lines = [HEADER, f"extra {_base64(leaf)}", f"index {seq}", *map(_base64, path)]
     return Proof("\n".join(lines) + "\n\n" + note, seq, size)
+
+
+def newest_checkpoint(directory: Path | str) -> str:
+    """The newest signed checkpoint of a trail, as a C2SP note, with what witnesses have said of it.
+
+    Args:
+        directory: the trail.
+
+    Raises:
+        TrailError: if it has none.
+        OSError: if the trail cannot be read.
+    """
+    source = _source(directory)
+    return _checkpoint(source, max(source.note("cosigned")[1], source.note("checkpoints")[1]) - 1)[0]
 
 
 def proven(text: str, vkeys: str) -> tuple[dict[str, Any], Proof]:
@@ -121,6 +135,10 @@ class _Rows:
 
         with Reader.open(self._store) as reader:
             return reader.leaf(seq)
+
+
+def _source(directory: Path | str) -> _Files | _Rows:
+    return _Rows(str(directory)) if is_store(directory) else _Files(Path(directory))
 
 
 def _checkpoint(source: _Files | _Rows, seq: int) -> tuple[str, int]:

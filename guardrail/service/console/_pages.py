@@ -16,14 +16,16 @@ from guardrail import __version__
 from guardrail.analysis import Parity
 from guardrail.audit.reading import Selection, fields
 from guardrail.errors import GuardrailError, TrailError
+from guardrail.mandates import microseconds
+from guardrail.mandates._listing import stands_of
 from guardrail.policy import refusal
 from guardrail.review import Case
 from guardrail.review._machine import subject_of
 from guardrail.review._statements import shown_of
 from guardrail.review._view import grant_state, lifted_too
 from guardrail.service._elsewhere import Others
+from guardrail.service._reading import WINDOW, Line, Reading
 from guardrail.service.console._drawing import drawing
-from guardrail.service.console._reading import WINDOW, Line, Reading
 
 if TYPE_CHECKING:
     from guardrail.guard import Guard
@@ -166,12 +168,8 @@ class Pages:
         Raises:
             Missing: if there is no such record, or none can be made for a trail of this kind.
         """
-        from guardrail.audit.reading._proof_file import prove
-
         try:
-            if self._guard.trail is not None:
-                self._guard.trail.checkpoint()  # what no checkpoint covers yet is signed first
-            return prove(self._reading.place, seq).text
+            return self._reading.proof(seq, self._guard.trail)
         except (GuardrailError, OSError) as error:
             raise Missing(f"record {seq} cannot be proven: {error}") from None
 
@@ -183,20 +181,17 @@ class Pages:
     def orders(self) -> Values:
         """Mandates with their clocks and uses, and what is owed."""
         now = time.time_ns() // 1000
-        rows: list[Values] = []
-        for mandate in self._guard.mandates.mandates[:MAX_LISTED]:
-            ended = self._guard.mandates.ended(mandate)
-            begin, end = (int(moment.timestamp() * 1_000_000) for moment in (mandate.not_before, mandate.not_after))
-            state = "revoked" if ended is not None else "not yet" if now < begin else "over" if now >= end else "holds"
-            rows.append(
-                {
-                    "mandate": mandate,
-                    "state": state,
-                    "not_before_us": begin,
-                    "not_after_us": end,
-                    "left": self._guard.mandates.left(mandate),
-                }
-            )
+        book = self._guard.mandates
+        rows: list[Values] = [
+            {
+                "mandate": mandate,
+                "state": stands_of(mandate, book, now),
+                "not_before_us": microseconds(mandate.not_before),
+                "not_after_us": microseconds(mandate.not_after),
+                "left": book.left(mandate),
+            }
+            for mandate in book.mandates[:MAX_LISTED]
+        ]
         return {
             "mandates": rows,
             "problems": self._guard.mandates.problems,

@@ -1,4 +1,4 @@
-"""What pages read of the trail: its last records, and those of a search, without reading all of a long one."""
+"""What pages and routes read of the trail: some of its records and their proofs, without reading all of a long one."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from guardrail.audit import is_store, trail_place
-from guardrail.audit.reading import Chooser, Selection, fields, read_leaves, search
+import msgspec
+
+from guardrail.audit import AnyTrail, is_store, trail_place
+from guardrail.audit.reading import Chooser, Selection, fields, prove, read_leaves, search
 from guardrail.audit.reading import Place as LeafPlace
 from guardrail.audit.reading._index import index_path
 from guardrail.config import Config
@@ -26,6 +28,13 @@ class Line(NamedTuple):
 
     seq: int
     record: dict[str, Any]
+
+
+class Stretch(NamedTuple):
+    """Records in the order of the trail, and the number after which the next ones come; None if there are none."""
+
+    lines: tuple[Line, ...]
+    following: int | None
 
 
 class Reading:
@@ -77,6 +86,55 @@ class Reading:
             chooser = Chooser(selection)
             kept.extend(line for line in self._from(size - WINDOW) if chooser.wants(*line))
         return list(reversed(kept))
+
+    def stretch(self, selection: Selection, after: int, size: int, count: int = SHOWN) -> Stretch:
+        """The records that are asked for from a number on; of a trail without an index at most `WINDOW` are looked at.
+
+        Args:
+            selection: what is asked for.
+            after: the number before the first one.
+            size: how many records the trail has.
+            count: most that are wanted.
+
+        Raises:
+            OSError: if the trail cannot be read.
+            TrailError: if its database cannot be read.
+        """
+        first, lines = after + 1, list[Line]()
+        if self.is_indexed and selection.by_content:
+            # What is behind the durable records may become visible in any order, and would be passed over.
+            known = msgspec.structs.replace(selection, first=first, last=size - 1)
+            for found, record in search(self.place, known):
+                lines.append(Line(found.seq, record))
+                if len(lines) == count:
+                    return Stretch(tuple(lines), found.seq)
+            return Stretch(tuple(lines), None)
+        last, chooser = min(first + WINDOW, size) - 1, Chooser(selection)
+        # A result is known by its intent, which is some records before it.
+        for line in self._from(first - WINDOW if selection.by_content else first):
+            if line.seq > last:
+                break
+            if chooser.wants(*line) and line.seq >= first:
+                lines.append(line)
+                if len(lines) == count:
+                    last = line.seq
+                    break
+        return Stretch(tuple(lines), last if last < size - 1 else None)
+
+    def proof(self, seq: int, trail: AnyTrail | None) -> str:
+        """The proof that a record is in the signed trail, as a C2SP tlog-proof.
+
+        Args:
+            seq: number of the record.
+            trail: signs what no checkpoint covers yet.
+
+        Raises:
+            TrailError: if there is no such record, or it cannot be proven.
+            OSError: if the trail cannot be read.
+        """
+        if trail is not None:
+            trail.checkpoint()
+        return prove(self.place, seq).text
 
     def one(self, seq: int) -> Line | None:
         """One record."""
