@@ -518,6 +518,42 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="service.records.orders",
+        source="issue 8",
+        behaviour="people lay down signed mandates and revocations over HTTP: verified like those in the directory, over no other file, and nothing else is taken",
+        tests=(
+            "tests/test_service_records.py::test_agents_neither_read_nor_lay_down_what_people_do",
+            "tests/test_service_records.py::test_where_people_have_a_listener_of_their_own_records_are_there_alone",
+            "tests/test_service_records.py::test_a_mandate_that_is_posted_counts_for_the_next_call_until_its_revocation_is",
+            "tests/test_service_records.py::test_a_revocation_that_is_posted_holds_when_its_file_is_gone",
+            "tests/test_service_records.py::test_what_is_not_signed_as_it_has_to_be_is_not_laid_down",
+            "tests/test_service_records.py::test_an_order_takes_no_place_that_another_has",
+            "tests/test_service_records.py::test_without_a_directory_no_order_is_taken",
+            "tests/test_service_records.py::test_the_list_of_mandates_is_that_of_the_command_line",
+        ),
+    ),
+    Promise(
+        id="service.records.duties",
+        source="issue 8",
+        behaviour="what is owed is read over HTTP as on the command line, and looked for one at a time",
+        tests=(
+            "tests/test_service_records.py::test_an_obligation_is_seen_and_looked_for_over_http",
+            "tests/test_service_records.py::test_only_one_obligation_is_looked_for_at_a_time",
+        ),
+    ),
+    Promise(
+        id="service.records.trail",
+        source="issue 8",
+        behaviour="records, their proofs and the checkpoint are read over HTTP as on the command line; odd questions are refused, and what is kept apart stays apart",
+        tests=(
+            "tests/test_service_records.py::test_a_record_is_found_and_its_proof_holds_for_whoever_has_the_key",
+            "tests/test_service_records.py::test_pages_of_records_are_the_whole_trail_in_its_order",
+            "tests/test_service_records.py::test_odd_numbers_and_questions_are_refused",
+            "tests/test_service_records.py::test_what_the_trail_keeps_apart_is_not_shown",
+            "tests/test_service_records.py::test_the_document_describes_what_these_routes_give",
+        ),
+    ),
+    Promise(
         id="review.no_override",
         source="design",
         behaviour="a grant lifts an escalation and never a denial, and a forged one lifts nothing",

@@ -41,7 +41,7 @@ class NotLaid(GuardrailError):
 
     def __init__(self, code: Why, text: str) -> None:
         super().__init__(text)
-        self.code = code
+        self.code: Why = code
 
 
 class Laid(NamedTuple):

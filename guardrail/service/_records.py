@@ -33,6 +33,7 @@ from guardrail.service._respond import Request, respond
 if TYPE_CHECKING:
     from guardrail.guard import Guard
     from guardrail.mandates._laying import Laid
+    from guardrail.obligations._duty import Duty
 
 MAX_RECORDS: Final = SHOWN
 """Most records in one answer."""
@@ -158,16 +159,16 @@ class RecordRoutes:
         return _json(ObligationList(obligations=tuple(statuses)))
 
     def _show(self, name: str) -> Answer:
-        self._need_duty(name)
-        duty = self._guard.obligations.get(name)
-        return Answer(body=orjson.dumps(None if duty is None else facts_of(duty)))
+        return Answer(body=orjson.dumps(facts_of(self._duty(name))))
 
-    def _need_duty(self, name: str) -> None:
-        if self._guard.obligations.get(name) is None:
+    def _duty(self, name: str) -> Duty:
+        duty = self._guard.obligations.get(name)
+        if duty is None:
             raise Problem("not-found", f"there is no obligation `{name[:64]}`: `{_OBLIGATIONS}?all=true` has all")
+        return duty
 
     async def _verify(self, name: str) -> Answer:
-        self._need_duty(name)
+        self._duty(name)  # only what is owed can be looked for
         if self._looking:
             # Each look searches disks, and there are threads for few.
             raise Problem("overloaded", "somebody has another obligation looked for: ask again")
