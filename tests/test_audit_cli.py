@@ -13,6 +13,7 @@ from guardrail.config import parse as parse_config
 from guardrail.errors import ConfigError
 from guardrail.guard import Guard
 from guardrail.model import Subject, ToolCall
+from guardrail.names import RECORD_KINDS
 from tests.audit_support import denial, flip, intent, make_trail, open_trail, segments
 
 
@@ -240,7 +241,7 @@ def test_a_call_without_a_result_does_not_read_like_a_crash(tmp_path: Path, caps
     assert "signed      1 record by " in text
 
 
-@pytest.mark.parametrize("kind", audit.KINDS)
+@pytest.mark.parametrize("kind", RECORD_KINDS)
 def test_every_kind_can_be_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str) -> None:
     """Those that the guard writes are those that are offered."""
     with open_trail(tmp_path / "t") as trail:
