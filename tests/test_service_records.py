@@ -222,8 +222,13 @@ async def _owed_and_gone(guard: Guard, place: Place, capsys: pytest.CaptureFixtu
     """Everything about one obligation, from the order to the look that sees the deletion."""
     async with client(guard) as http:
         assert (await http.post("/v1/mandates", content=place.signed(**DELETE))).status_code == 201
+        unseen = (await http.get("/v1/obligations")).json()
+        assert (unseen["obligations"], len(unseen["notes"])) == ([], 1)
+        assert unseen["notes"][0].startswith("m1/gone: delete model:beta")
         guard.check(place.bash("ls models"))  # the order is taken up with the first call of its subject
-        (owed,) = (await http.get("/v1/obligations")).json()["obligations"]
+        listed = (await http.get("/v1/obligations")).json()
+        ((owed,), notes) = listed["obligations"], listed["notes"]
+        assert not notes
         assert (owed["id"], owed["state"], owed["stage"]) == ("m1/gone", "open", "open")
         assert (await http.post("/v1/obligations/m1/gone:verify")).json()["stage"] == "open"
         shutil.rmtree(place.root / "models")

@@ -24,6 +24,7 @@ from guardrail.mandates._revocation import MAX_REVOCATION_BYTES
 from guardrail.mandates._signing import WrongSigner
 from guardrail.names import RECORD_KINDS
 from guardrail.obligations import facts_of
+from guardrail.obligations._unseen import unseen
 from guardrail.service._bearer import Bearer
 from guardrail.service._http import Answer, Problem, Receive, Scope, Send, read_body
 from guardrail.service._reading import SHOWN, Reading
@@ -154,9 +155,10 @@ class RecordRoutes:
         return await asyncio.to_thread(self._owed, ended=query.get("all") == "true")
 
     def _owed(self, *, ended: bool) -> Answer:
-        book = self._guard.obligations
-        statuses = (one for one in book.statuses() if ended or not _has_ended(self._guard, one.id))
-        return _json(ObligationList(obligations=tuple(statuses)))
+        duties, statuses = self._guard.obligations, self._guard.obligations.statuses()
+        told, _ = unseen(self._guard.mandates, [one.id for one in statuses], _now_us())
+        wanted = (one for one in statuses if ended or not _has_ended(duties.get(one.id)))
+        return _json(ObligationList(obligations=tuple(wanted), notes=tuple(told)))
 
     def _show(self, name: str) -> Answer:
         return Answer(body=orjson.dumps(facts_of(self._duty(name))))
@@ -215,8 +217,7 @@ _FILTERS: Final = ("kind", "agent", "asset", "rule", "call")
 """By what records are chosen; each is a field of `Selection` with an `s` at its end."""
 
 
-def _has_ended(guard: Guard, name: str) -> bool:
-    duty = guard.obligations.get(name)
+def _has_ended(duty: Duty | None) -> bool:
     return duty is None or duty.has_ended
 
 

@@ -35,9 +35,15 @@ class LaidDown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ObligationList(msgspec.Struct, frozen=True, kw_only=True):
-    """What is owed, and how it stands."""
+    """What is owed, and how it stands.
+
+    Args:
+        obligations: what was taken up.
+        notes: a sentence for each duty of an order that this guard has not taken up.
+    """
 
     obligations: tuple[ObligationStatus, ...]
+    notes: tuple[str, ...] = ()
 
 
 class Records(msgspec.Struct, frozen=True, kw_only=True):
