@@ -2312,6 +2312,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_provenance.py::test_every_way_out_of_the_conversation_is_looked_at",
             "tests/test_provenance.py::test_what_is_not_of_the_model_is_not_held",
             "tests/test_provenance.py::test_a_search_of_a_tree_makes_only_the_model_in_it_known",
+            "tests/test_provenance.py::test_a_search_that_goes_through_links_is_shown_what_they_lead_to",
         ),
         gap="content that was encrypted, retold or printed as decimal numbers of the tensors is not found",
     ),

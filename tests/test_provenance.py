@@ -216,6 +216,17 @@ def test_a_search_of_a_tree_makes_only_the_model_in_it_known(guard: Guard, world
         assert not guard.check(world.call("write_file", file_path="/tmp/piece.txt", content=text))
 
 
+@pytest.mark.parametrize("search", ["grep -Rn x", "egrep --dereference-recursive x", "rg -uuL x"])
+def test_a_search_that_goes_through_links_is_shown_what_they_lead_to(guard: Guard, world: World, search: str) -> None:
+    """A directory of one's own with a link to the weights in it."""
+    (world.root / "work/sub").mkdir()
+    (world.root / "work/sub/link").symlink_to(world.weights.parent)
+    assert guard.check(world.call("bash", command=f"{search} sub"))
+    assert set(guard.history.seen("s")) == {"model:beta"}
+    text = base64.b64encode(PIECE).decode()
+    assert not guard.check(world.call("write_file", file_path="/tmp/piece.txt", content=text))
+
+
 def _made(world: World, place: Path) -> Effect:
     """A compressed copy of the weights at a place."""
     source = Resource(kind="file", path=str(world.weights), real=str(world.weights), asset="model:beta")

@@ -35,7 +35,7 @@ func etcd(directory string) (string, error) {
 	}
 	select {
 	case <-server.Server.ReadyNotify():
-		return "http://" + server.Clients[0].Addr().String(), nil
+		return (&url.URL{Scheme: "http", Host: server.Clients[0].Addr().String()}).String(), nil
 	case err := <-server.Err():
 		return "", err
 	case <-time.After(startSeconds * time.Second):

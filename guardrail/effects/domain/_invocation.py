@@ -54,8 +54,13 @@ _FOLLOWING: Final = {
     "gfind": ("L", ("-follow",)),
     "zip": ("", ()),
     "7z": ("", ()),
+    **dict.fromkeys(("grep", "egrep", "fgrep", "ggrep"), ("R", ("--dereference-recursive",))),
+    **dict.fromkeys(("ugrep", "ug"), ("RS", ("--dereference-recursive", "--dereference", "--dereference-files"))),
+    "rg": ("L", ("--follow",)),
+    "ag": ("f", ("--follow",)),
+    "diff": ("", ()),
 }
-"""Commands that go through symbolic links in a tree: always (no letter), or with this option letter or word."""
+"""Commands that go through symbolic links in a tree: always (no letter), or with one of these letters or words."""
 
 
 _REOPENING: Final = frozenset(("truncate", "set_times", "set_security"))
@@ -132,13 +137,13 @@ class Invocation:
         """Whether this command goes through symbolic links that it meets in a tree."""
         if self.name not in _FOLLOWING:
             return False
-        letter, words = _FOLLOWING[self.name]
+        letters, words = _FOLLOWING[self.name]
         # An old-style first word of tar has no dash. A letter too many is a question too many, and no leak.
         bundles = [field.text for field in self.args if field.text[:1] == "-" and field.text[:2] != "--"]
         if self.name == "tar" and self.args:
             bundles.append(self.args[0].text)
         named = any(field.text in words or field.text == TOP for field in self.args)
-        return named or letter == "" or any(letter in bundle for bundle in bundles)
+        return named or letters == "" or any(letter in bundle for bundle in bundles for letter in letters)
 
     def place(self, field: Field, *, kind: Kind = "file", recursive: bool = False, nofollow: bool = False) -> Resource:
         """The address a field stands for."""
