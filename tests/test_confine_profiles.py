@@ -290,9 +290,15 @@ def test_best_effort_holds_what_it_can_or_starts_nothing(made: Arena, lacks: str
 
 def test_no_race_reaches_what_is_protected(made: Arena) -> None:
     """Bytes behind a pointer are flipped while calls are made; `scripts/confine_race.py` does 20,000 of each."""
-    assert race(made, "open", 4000, bare=True)["hits"] > 0, "a race that cannot be won shows nothing"
+    rounds = range(40)  # how often the two processes meet is the scheduler's affair
+    assert any(race(made, "open", 4000, bare=True)["hits"] for _ in rounds), "a race that cannot be won shows nothing"
     for how in ("open", "times"):
-        counts = race(made, how, 1500)
-        assert counts["hits"] == 0
-        assert counts["ok"] > 0
-        assert counts["refused"] > 0
+        seen = {"hits": 0, "ok": 0, "refused": 0}
+        for _ in rounds:
+            counts = race(made, how, 1500)
+            seen = {name: seen[name] + counts[name] for name in seen}
+            if seen["ok"] and seen["refused"]:
+                break
+        assert seen["hits"] == 0
+        assert seen["ok"] > 0
+        assert seen["refused"] > 0
