@@ -6,7 +6,8 @@ Not concerned with what lies there by its own name, which `_index` knows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -19,6 +20,12 @@ from guardrail.model import Effect, Resource
 
 if TYPE_CHECKING:
     from guardrail.assets._recognition import Recognition
+
+MAX_FEW: Final = 1024
+"""Most names below a directory that are looked at before the files of assets are."""
+
+MAX_KNOWN_MANY: Final = 1024
+"""Most directories of which it is kept that there are more."""
 
 _ANYBODY: Final = "?"
 """Whose a file is that cannot be read; no asset has such an id."""
@@ -37,6 +44,7 @@ class Beneath:
         self.trees = trees
         self._index = index
         self._recognition = recognition
+        self._many: set[str] = set()
 
     def strays(self, look: Look) -> frozenset[int] | None:
         """Inode numbers of the assets' files that may have a name outside their place; None if any file may."""
@@ -68,7 +76,7 @@ class Beneath:
             return
         known: set[str] = set()
         try:
-            for there in self._candidates(place.real, self.strays(look)):
+            for there in self._candidates(place.real, look):
                 asset = self._index.at(there)
                 whose = asset if asset is not None else _ANYBODY if self._index.is_unread(there) else None
                 if whose is None or whose in known:
@@ -88,25 +96,66 @@ class Beneath:
         except Unseen:
             yield _anything(effect, place, target, attrs)
 
-    def _candidates(self, real: str, strays: frozenset[int] | None) -> Iterator[Place]:
+    def _candidates(self, real: str, look: Look) -> Iterator[Place]:
         """Files below a directory that may be other names or copies of assets.
 
         Raises:
             Unseen: if a file of an asset has a name somewhere, and there is more here than is looked at.
         """
         large = self._recognition.least() if self._recognition is not None else None
-        if large is None and strays is not None and not strays:
+        if large is None:
+            yield from (found_at(path, status) for path, status in self.strayed(real, look))
             return
         try:
-            for path, status in self.trees.files(real, strays if large is None else None):
-                several = status.st_nlink > 1 or (status.st_dev, status.st_ino) in self._index.inodes
-                stray = several and (strays is None or status.st_ino in strays)
-                if stray or (large is not None and status.st_size >= large):
+            for path, status in self.trees.files(real):
+                if status.st_size >= large or self._is_stray(status, look):
                     yield found_at(path, status)
         except Unseen:
             # Copies are looked for as well as they can be: what makes one is an effect of its own.
+            strays = self.strays(look)
             if strays is None or strays:
                 raise
+
+    def strayed(self, real: str, look: Look) -> Iterator[tuple[str, os.stat_result]]:
+        """Files below a directory that have another name, or were moved there, and may be those of assets.
+
+        Args:
+            real: the directory.
+            look: what is known of the call's paths.
+
+        Raises:
+            Unseen: if a file of an asset has a name somewhere, and there is more here than is looked at.
+        """
+        files: Iterable[tuple[str, os.stat_result]] | None = self._few(real)
+        if files is None:
+            strays = self.strays(look)
+            files = () if strays is not None and not strays else self.trees.files(real, strays)
+        for path, status in files:
+            if self._is_stray(status, look):
+                yield path, status
+
+    def _is_stray(self, status: os.stat_result, look: Look) -> bool:
+        """The files of assets are looked at only for one that has several names, or was an asset's: few have."""
+        if status.st_nlink < 2 and (status.st_dev, status.st_ino) not in self._index.inodes:
+            return False
+        strays = self.strays(look)
+        return strays is None or status.st_ino in strays
+
+    def _few(self, real: str) -> list[tuple[str, os.stat_result]] | None:
+        """The files below a directory, None if there are many.
+
+        To look at a few costs less than at all those of assets, and what follows is the same: what is kept of a
+        directory only says which is tried first.
+        """
+        if real in self._many:
+            return None
+        try:
+            return list(self.trees.files(real, most=MAX_FEW))
+        except Unseen:
+            if len(self._many) >= MAX_KNOWN_MANY:
+                self._many.clear()
+            self._many.add(real)
+            return None
 
     def followed(
         self, effect: Effect, place: Resource, target: Resource | None, attrs: dict[str, Any], look: Look

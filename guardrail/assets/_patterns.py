@@ -106,10 +106,8 @@ class Patterns:
         if links is None:
             return Found([resource], True)
         hits.update(dict.fromkeys(self._by_links(links, name)))
-        strays = self._beneath.strays(look)
         try:
-            if strays is None or strays:
-                hits.update(dict.fromkeys(self._by_names(place.real, name, strays, recursive=resource.recursive)))
+            hits.update(dict.fromkeys(self._by_names(place.real, name, look, recursive=resource.recursive)))
         except Unseen:
             return Found([resource], True)
         return split(msgspec.structs.replace(resource, real=place.real), list(hits))
@@ -123,15 +121,13 @@ class Patterns:
                 reached = [self._index.at(there), *(self._index.below(there.real) if there.directory else ())]
                 yield from (asset for asset in reached if asset is not None)
 
-    def _by_names(self, real: str, name: str, strays: frozenset[int] | None, *, recursive: bool) -> Iterator[str]:
+    def _by_names(self, real: str, name: str, look: Look, *, recursive: bool) -> Iterator[str]:
         """Assets whose files have such a name below a directory as well, or were moved there.
 
         Raises:
             Unseen: if there is more than is looked at.
         """
-        for path, status in self._beneath.trees.files(real, strays):
-            if status.st_nlink < 2 and (status.st_dev, status.st_ino) not in self._index.inodes:
-                continue
+        for path, status in self._beneath.strayed(real, look):
             fits = fnmatch.fnmatchcase(path.rpartition("/")[2], name)
             if fits or (recursive and _leads(real, path, name)):
                 asset = self._index.at(found_at(path, status))

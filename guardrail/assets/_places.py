@@ -285,12 +285,22 @@ def _walk(root: str) -> Iterator[tuple[str, os.stat_result]]:
     if stat.S_ISREG(status.st_mode):
         yield root, status
         return
-    for folder, _, names in os.walk(root):
-        for name in names:
-            path = os.path.join(folder, name)
-            try:
-                status = os.lstat(path)
-            except OSError:
-                continue
-            if stat.S_ISREG(status.st_mode):
-                yield path, status
+    folders = [root]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    elif (found := _regular(entry)) is not None:
+                        yield entry.path, found
+        except OSError:
+            continue  # not for us to read, or gone
+
+
+def _regular(entry: os.DirEntry[str]) -> os.stat_result | None:
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except OSError:
+        return None
+    return status if stat.S_ISREG(status.st_mode) else None

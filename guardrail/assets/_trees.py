@@ -105,17 +105,20 @@ class Trees:
             for name in folder.links:
                 yield f"{path}/{name}"
 
-    def files(self, root: str, numbers: Container[int] | None = None) -> Iterator[tuple[str, os.stat_result]]:
+    def files(
+        self, root: str, numbers: Container[int] | None = None, *, most: int = MAX_LOOKED
+    ) -> Iterator[tuple[str, os.stat_result]]:
         """Regular files below a directory as they are now; links are not followed.
 
         Args:
             root: the directory.
             numbers: only files of these inode numbers; None is all.
+            most: names that are looked at.
 
         Raises:
             Unseen: if there are more names than are looked at.
         """
-        clock = _Clock(MAX_LOOKED)
+        clock = _Clock(most)
         folders = [root]
         while folders:
             try:

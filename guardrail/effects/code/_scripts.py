@@ -109,7 +109,7 @@ def written_files(call: Call, suffix: str) -> Generator[str] | None:
     if before is None:
         return None
     if call.shell.written_before:
-        more = _resolved(call, before)
+        more = _brought(call, before)
         if more is None:
             return None
         before = (*before, *more)
@@ -118,7 +118,15 @@ def written_files(call: Call, suffix: str) -> Generator[str] | None:
     return (path for path in sorted({path for path in found if path.endswith(suffix)}))
 
 
-def _resolved(call: Call, paths: Iterable[str]) -> tuple[str, ...] | None:
+def _brought(call: Call, paths: Iterable[str]) -> tuple[str, ...] | None:
+    """`_resolved`, which is the same for all parts of the analysis of a call that ask of the same places."""
+    places, known = tuple(_loaded_from(call)), call.shell.brought
+    if places not in known:
+        known[places] = _resolved(call, paths, places)
+    return known[places]
+
+
+def _resolved(call: Call, paths: Iterable[str], places: Sequence[str]) -> tuple[str, ...] | None:
     """The files that names known in part, and directories that were brought, stand for now."""
     shell = call.shell
     found: list[str] = []
@@ -127,7 +135,6 @@ def _resolved(call: Call, paths: Iterable[str]) -> tuple[str, ...] | None:
         if matching is None:
             return None
         found += map(shell.view.real, matching)
-    places = _loaded_from(call)
     tops = [path for path in (*paths, *found) if "." not in path.rpartition("/")[2] and _meets(path, places)]
     files = _below(shell.view, [top for top in tops if shell.view.kind(top) == "dir"])
     return None if files is None else (*found, *files)

@@ -20,7 +20,7 @@ class SeenFiles:
         view: the live filesystem.
     """
 
-    __slots__ = ("_identities", "_kinds", "_missing", "_reals", "_view")
+    __slots__ = ("_globs", "_identities", "_kinds", "_listings", "_missing", "_reals", "_view")
 
     def __init__(self, view: FileView) -> None:
         self._view = view
@@ -28,6 +28,8 @@ class SeenFiles:
         self._missing: dict[str, bool] = {}
         self._identities: dict[str, str] = {}
         self._reals: dict[str, str] = {}
+        self._globs: dict[str, tuple[str, ...] | None] = {}
+        self._listings: dict[str, tuple[tuple[str, ...], tuple[str, ...]] | None] = {}
 
     def kind(self, path: str) -> Literal["file", "dir", "other"] | None:
         """As the view has it."""
@@ -70,11 +72,17 @@ class SeenFiles:
 
     def glob(self, pattern: str) -> tuple[str, ...] | None:
         """As the view has it."""
-        return self._view.glob(pattern)
+        globs = self._globs
+        if pattern not in globs:
+            globs[pattern] = self._view.glob(pattern)
+        return globs[pattern]
 
     def listing(self, folder: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
         """As the view has it."""
-        return self._view.listing(folder)
+        listings = self._listings
+        if folder not in listings:
+            listings[folder] = self._view.listing(folder)
+        return listings[folder]
 
     def enterable(self, path: str) -> bool:
         """As the view has it."""
