@@ -40,6 +40,8 @@ MAX_COUNTED: Final = 10_000
 MAX_STRANGERS: Final = 100_000
 """Most files with several names that are remembered as no asset's."""
 
+MAX_COVERED: Final = 4096
+"""Most directories of which it is remembered in which asset they lie by their name."""
 
 _MODELS: Final = frozenset({"weights", "checkpoint", "adapter"})
 
@@ -54,6 +56,7 @@ class AssetIndex:
     def __init__(self, recognition: Recognition | None = None) -> None:
         self.assets: dict[str, Asset] = {}
         self.roots: dict[str, str] = {}  # real path -> the asset that is there with all below it
+        self._covered: dict[str, str | None] = {}  # directory -> the asset that it is, or lies in, by its name
         self.nested: dict[str, list[str]] = {}  # directory -> the assets somewhere below it
         self.children: dict[str, dict[str, None]] = {}  # directory -> the names in it that lead to assets
         self.inodes: dict[tuple[int, int], tuple[str, int, int]] = {}  # -> asset, size, date
@@ -82,6 +85,7 @@ class AssetIndex:
             places: where those lead now.
         """
         self.assets[asset.id] = asset
+        self._covered.clear()
         for control in asset.controls.names if asset.controls else ():
             if (variable := watched_name(control)) is not None:
                 self.variables.setdefault(variable, (asset.id, control))
@@ -148,19 +152,29 @@ class AssetIndex:
 
     def at(self, place: Place) -> str | None:
         """The asset that is at a place, or that the place lies in."""
-        real = place.real
-        while True:
-            asset_id = self.roots.get(real)
-            if asset_id is not None:
-                return asset_id
-            if real == "/":
-                break
-            real = real.rpartition("/")[0] or "/"
+        asset_id = self.roots.get(place.real)
+        if asset_id is None:
+            asset_id = self._covering(place.real.rpartition("/")[0] or "/")
+        if asset_id is not None:
+            return asset_id
         if self.mounts.several and (asset_id := self._asset_mounted(place.real)) is not None:
             return asset_id
         if place.dev is None or place.ino is None or place.directory:
             return None
         return self._by_inode(place, (place.dev, place.ino)) or self.by_content(place)
+
+    def _covering(self, folder: str) -> str | None:
+        """The asset that a directory is, or lies in, by its name: that changes only where assets are taken in."""
+        known = self._covered
+        if folder in known:
+            return known[folder]
+        here = folder
+        while (asset_id := self.roots.get(here)) is None and here != "/":
+            here = here.rpartition("/")[0] or "/"
+        if len(known) >= MAX_COVERED:
+            known.clear()
+        known[folder] = asset_id
+        return asset_id
 
     def below(self, real: str) -> Sequence[str]:
         """The assets somewhere below a directory, also by mounts."""

@@ -78,8 +78,8 @@ class Look:
 
     def _found(self, path: str, nofollow: bool) -> Place | None:
         place = self._located(path, nofollow)
-        # A path that is its own resolution has crossed no link, and so no process.
-        if place.real == path and "/proc/" not in path and not path.startswith("/dev/"):
+        # A path that is its own resolution has crossed no link, and so no process. `ls` lists `/w/.`.
+        if place.real == path.removesuffix("/.") and "/proc/" not in path and not path.startswith("/dev/"):
             return place
         inside = of_process(path, nofollow=nofollow)
         if inside is None:

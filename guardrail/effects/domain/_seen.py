@@ -50,6 +50,10 @@ class SeenFiles:
         found = self._identities.get(path)
         if found is None:
             found = self._identities[path] = self.real(path) if self.missing(path) else self._view.identity(path)
+            if found == path and self._kinds.get(path) is not None:
+                # No link was on the way to what is there, so none is on the way to the directory that it lies in.
+                self._reals.setdefault(path, path)
+                self._reals.setdefault(path.rpartition("/")[0] or "/", path.rpartition("/")[0] or "/")
         return found
 
     def real(self, path: str) -> str:
@@ -61,14 +65,22 @@ class SeenFiles:
         while here not in self._reals:
             folder, _, name = here.rpartition("/")
             # `..` behind what is missing leads to wherever that will be, which may be behind a link.
-            if name in _NO_NAMES or "/../" in here or not self.missing(here):
+            if name in _NO_NAMES or "/../" in here:
                 self._reals[here] = self._view.real(here)
+                break
+            if not self.missing(here):
+                self._reals[here] = self._really(here)
                 break
             here, below = folder or "/", f"/{name}{below}"
         real = self._reals[here]
         if below:
             real = self._reals[path] = real.rstrip("/") + below
         return real
+
+    def _really(self, path: str) -> str:
+        """Where something lies that is there: its identity says so, unless it has several names."""
+        found = self.identity(path)
+        return found if found[:1] == "/" else self._view.real(path)
 
     def glob(self, pattern: str) -> tuple[str, ...] | None:
         """As the view has it."""

@@ -6,7 +6,7 @@ import ast
 from typing import Final
 
 from guardrail.effects.code.python._carried import base_of, can_act, carried, part_of
-from guardrail.effects.code.python._changes import names_bound, parsed
+from guardrail.effects.code.python._changes import constants, names_bound, parsed
 from guardrail.effects.code.python._defined import ClassMethod, Function, Instance, Klass, Property, Scope
 from guardrail.effects.code.python._escaping import Late
 from guardrail.effects.code.python._imports import MAX_CODE_BYTES, Importing
@@ -165,13 +165,11 @@ class Machine(Importing):
     def account_for(self, tree: ast.AST) -> None:
         """INVARIANT: every text in the code that names something and took no role is mentioned."""
         left: set[str] = set()
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Constant):
-                value: object = node.value
-                if isinstance(value, bytes):
-                    value = value.decode("utf-8", "surrogateescape")
-                if isinstance(value, str) and 1 < len(value) <= 4096 and value not in self.accounted:
-                    left.add(value)
+        for value in constants(tree):
+            if isinstance(value, bytes):
+                value = value.decode("utf-8", "surrogateescape")
+            if isinstance(value, str) and 1 < len(value) <= 4096 and value not in self.accounted:
+                left.add(value)
         if not left:
             return
         # Code that is run as text is not spoken for by its being known: its own texts are looked at in turn.
