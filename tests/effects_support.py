@@ -62,6 +62,10 @@ class NoFiles:
         """No links."""
         return posixpath.normpath(path)
 
+    def single(self, path: str) -> bool:
+        """No file has a second name."""
+        return self.kind(path) == "file"
+
     def enterable(self, path: str) -> bool:
         """Every directory that was given."""
         return self.kind(path) == "dir"
@@ -120,6 +124,10 @@ class RealFiles:
     def real(self, path: str) -> str:
         """As the kernel has it."""
         return os.path.realpath(path)
+
+    def single(self, path: str) -> bool:
+        """As the guard itself does it."""
+        return LiveFiles().single(path)
 
     def enterable(self, path: str) -> bool:
         """Those of everybody."""

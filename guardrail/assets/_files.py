@@ -152,6 +152,14 @@ class LiveFiles:
         """The path without links; of a missing file, where it would be."""
         return locate(path).real
 
+    def single(self, path: str) -> bool:
+        """Whether a regular file is there, by no link at the end of the path, which has no other name."""
+        try:
+            status = os.lstat(path)
+        except (OSError, ValueError):
+            return False
+        return stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+
     def enterable(self, path: str) -> bool:
         """Whether a path is a directory that every user may go to: the guard's own rights are not the agent's."""
         try:

@@ -41,6 +41,9 @@ class _NoFiles:
     def real(self, path: str) -> str:
         return posixpath.normpath(path)
 
+    def single(self, path: str) -> bool:  # noqa: ARG002
+        return False
+
     def enterable(self, path: str) -> bool:  # noqa: ARG002
         return False
 

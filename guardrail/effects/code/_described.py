@@ -86,19 +86,18 @@ def _told(call: Call, *, around: bool, texts: bool = False) -> Iterator[str]:
     yield from (path for path in own if call.shell.view.kind(path) != "dir")
     tops = [path for path in named if call.shell.view.kind(path) == "dir"] if around else []
     here = (call.cwd or "").rstrip("/")
-    home = call.shell.expand.lookup("HOME", call.state, {})[0]
+    home = call.shell.expand.lookup("HOME", call.state, {})[0].rstrip("/")
     for path in written_files(call, "") or () if around or texts else ():
         folder = path.rpartition("/")[0]
-        prose = _PROSE.search(path) is not None
-        near = folder == here or folder in tops or _is_hidden(path, here) or _is_hidden(path, home)
-        chosen = texts and f"{folder}/".startswith(f"{here}/") if prose else around and near
-        if chosen and path not in own:
+        near = around and (folder == here or folder in tops or _is_hidden(path, here) or _is_hidden(path, home))
+        inside = texts and f"{folder}/".startswith(f"{here}/")
+        if (near or inside) and (inside if _PROSE.search(path) is not None else near) and path not in own:
             yield path
 
 
 def _is_hidden(path: str, top: str) -> bool:
     """A file of settings in a directory, by its name or that of the directory in which it lies."""
-    return path.startswith(f"{top.rstrip('/')}/.") and not path.startswith(f"{top.rstrip('/')}/.git/")
+    return path.startswith(f"{top}/.") and not path.startswith(f"{top}/.git/")
 
 
 def _named(call: Call, field: Field) -> Iterator[str]:

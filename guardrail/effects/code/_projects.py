@@ -5,7 +5,6 @@ Not concerned with what the session did not write. Of what it wrote, each file t
 
 from __future__ import annotations
 
-import fnmatch
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
@@ -46,7 +45,7 @@ _RUN_BY_NAME: Final = frozenset(("conf.py", "hooks.py", "noxfile.py", "fabfile.p
 
 _SETTINGS: Final = ("pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
 _CHOOSING = lazy(r"python_(files|functions|classes)")
-_TEST_FILES: Final = ("test_*.py", "*_test.py", "tests.py", "test.py")
+_TEST_FILE: Final = lazy(r"test_.*\.py|.*_test\.py|tests?\.py", re.DOTALL)
 _DOCUMENTS: Final = (".py", ".txt", ".rst", ".md")
 """Endings of files in which examples may be run."""
 
@@ -125,8 +124,9 @@ def _load(call: Call, name: str, args: Sequence[Field], folders: Sequence[str]) 
     done = _tests(call, args, folders) if name in TESTERS else []
     words = [*_words(call, args), *_DEFAULTS.get(name, ())]
     may_import(call, folders, done=done, words=words)
+    tops = _tops(call, folders)
     for path in written_files(call, ".py") or ():
-        found = path.rpartition("/")[2] in _RUN_BY_NAME and _below(call, path, folders)
+        found = path.rpartition("/")[2] in _RUN_BY_NAME and path.startswith(tops)
         if path not in done and (found or any(_names(call, word, path) for word in words)):
             check_module(call, module_name(call, path), path)
 
@@ -162,7 +162,8 @@ def _names(call: Call, word: str, path: str) -> bool:
 
 def _tests(call: Call, args: Sequence[Field], folders: Sequence[str]) -> list[str]:
     """The tests, and the files with their fixtures."""
-    files = [path for path in written_files(call, ".py") or () if _below(call, path, folders)]
+    tops = _tops(call, folders)
+    files = [path for path in written_files(call, ".py") or () if path.startswith(tops)]
     settings = "\n".join(_setting(call, folder, name) for folder in folders for name in _SETTINGS)
     if "doctest" in settings or any("doctest" in word for word in (call.name, *_words(call, args))):
         _examples(call, folders)
@@ -172,7 +173,7 @@ def _tests(call: Call, args: Sequence[Field], folders: Sequence[str]) -> list[st
     done: list[str] = []
     for path in files:
         name = path.rpartition("/")[2]
-        test = any(fnmatch.fnmatchcase(name, pattern) for pattern in _TEST_FILES)
+        test = _TEST_FILE.fullmatch(name) is not None
         if path in named or name == "conftest.py" or test or (every and "python_files" in settings):
             done.append(path)
             above = [each for each in shared if each != path and path.startswith(each.removesuffix("conftest.py"))]
@@ -225,15 +226,16 @@ _MAGIC: Final = lazy(r"^\s*[!%?]|\?\s*$|get_ipython|=\s*[!%]", re.MULTILINE)
 
 def _examples(call: Call, folders: Sequence[str]) -> None:
     """Examples in texts are run: those of the session's are not followed."""
+    tops = _tops(call, folders)
     for path in written_files(call, "") or ():
-        data = call.content(place(path, None)) if path.endswith(_DOCUMENTS) and _below(call, path, folders) else b""
+        data = call.content(place(path, None)) if path.endswith(_DOCUMENTS) and path.startswith(tops) else b""
         if data is None or b">>>" in data:
             hold(call, path)
 
 
-def _below(call: Call, path: str, folders: Sequence[str]) -> bool:
-    tops = [f"{folder.rstrip('/')}/" for each in folders for folder in (each, call.shell.view.identity(each))]
-    return path.startswith(tuple(tops))
+def _tops(call: Call, folders: Sequence[str]) -> tuple[str, ...]:
+    """How the paths begin of what lies below some folders."""
+    return tuple(f"{folder.rstrip('/')}/" for each in folders for folder in (each, call.shell.view.identity(each)))
 
 
 def _setting(call: Call, folder: str, name: str) -> str:

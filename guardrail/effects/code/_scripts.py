@@ -105,25 +105,24 @@ def written_files(call: Call, suffix: str) -> Generator[str] | None:
 
     A directory that was brought as a whole stands for its files where programs of this call load some from.
     """
-    before = call.shell.wrote.files()
+    before = _written_before(call)
     if before is None:
         return None
-    if call.shell.written_before:
-        more = _brought(call, before)
-        if more is None:
-            return None
-        before = (*before, *more)
-    found = (*before, *(made for made in call.shell.emit.made if "*" not in made))
+    made = [path for path in call.shell.emit.made if "*" not in path]
     # What was written is kept in sets: in order, so that two processes say the same of one call.
-    return (path for path in sorted({path for path in found if path.endswith(suffix)}))
+    found = sorted({*before, *made}) if made else before
+    return (path for path in found if path.endswith(suffix))
 
 
-def _brought(call: Call, paths: Iterable[str]) -> tuple[str, ...] | None:
-    """`_resolved`, which is the same for all parts of the analysis of a call that ask of the same places."""
-    places, known = tuple(_loaded_from(call)), call.shell.brought
-    if places not in known:
-        known[places] = _resolved(call, paths, places)
-    return known[places]
+def _written_before(call: Call) -> Sequence[str] | None:
+    """What it wrote in earlier calls, in order: the same for all parts of the analysis that ask of the same places."""
+    shell = call.shell
+    places = tuple(_loaded_from(call)) if shell.written_before else ()
+    if places not in shell.brought:
+        paths = shell.wrote.files()
+        more = _resolved(call, paths, places) if paths is not None and shell.written_before else ()
+        shell.brought[places] = None if paths is None or more is None else tuple(sorted({*paths, *more}))
+    return shell.brought[places]
 
 
 def _resolved(call: Call, paths: Iterable[str], places: Sequence[str]) -> tuple[str, ...] | None:

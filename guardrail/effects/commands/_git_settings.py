@@ -165,11 +165,13 @@ def _note_file(call: Call, place: Resource, aliases: dict[str, str], *, given: b
     shell = call.shell
     if place.path is None:
         return []
+    data = call.content(place)
+    if data is None and not shell.emit.changed(place.path) and shell.view.kind(place.path) is None:
+        return []  # so it is of most of them, whoever would have written it
     before = shell.wrote.wrote(shell.view.identity(place.path)) or shell.wrote.wrote(place.path)
     own = given or before or put_there(call, place)
-    data = call.content(place)
     if data is None:
-        if own and (shell.emit.changed(place.path) or shell.view.kind(place.path) is not None):
+        if own:
             call.opaque("dynamic", reason="a setting of git may name a program")
         return []
     settings = parse_settings(data.decode("utf-8", "replace"))

@@ -49,11 +49,20 @@ class SeenFiles:
         """As the view has it."""
         found = self._identities.get(path)
         if found is None:
-            found = self._identities[path] = self.real(path) if self.missing(path) else self._view.identity(path)
-            if found == path and self._kinds.get(path) is not None:
-                # No link was on the way to what is there, so none is on the way to the directory that it lies in.
-                self._reals.setdefault(path, path)
-                self._reals.setdefault(path.rpartition("/")[0] or "/", path.rpartition("/")[0] or "/")
+            found = self._identities[path] = self._identified(path)
+        return found
+
+    def _identified(self, path: str) -> str:
+        if self.missing(path):
+            return self.real(path)
+        folder, _, name = path.rpartition("/")
+        if folder in self._reals and name not in _NO_NAMES and self._view.single(path):
+            return f"{self._reals[folder].rstrip('/')}/{name}"
+        found = self._view.identity(path)
+        if found == path and self._kinds.get(path) is not None:
+            # No link was on the way to what is there, so none is on the way to the directory that it lies in.
+            self._reals.setdefault(path, path)
+            self._reals.setdefault(folder or "/", folder or "/")
         return found
 
     def real(self, path: str) -> str:
@@ -112,9 +121,14 @@ class SeenFiles:
         """As the view has it."""
         return self._view.writable(path)
 
-    def stale(self, path: str) -> bool:
+    def single(self, path: str) -> bool:
         """As the view has it."""
-        return self._view.stale(path)
+        return self._view.single(path)
+
+    def stale(self, path: str) -> bool:
+        """As the view has it: what nothing was compiled of that lies in its directory is not."""
+        compiled = path.rpartition("/")[0] + "/__pycache__"
+        return not self.missing(compiled) and self._view.stale(path)
 
     def read(self, path: str, limit: int) -> bytes | None:
         """As the view has it."""

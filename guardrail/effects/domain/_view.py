@@ -32,6 +32,10 @@ class FileView(Protocol):
         """The path without links; of a missing file, where it would be."""
         ...
 
+    def single(self, path: str) -> bool:
+        """Whether a regular file is there, by no link at the end of the path, which has no other name."""
+        ...
+
     def enterable(self, path: str) -> bool:
         """Whether a path is a directory that every user may go to."""
         ...

@@ -54,6 +54,10 @@ class Nowhere:
         """No links are known."""
         return path
 
+    def single(self, path: str) -> bool:  # noqa: ARG002 - as above
+        """Not known."""
+        return False
+
     def plain(self, path: str) -> bool:  # noqa: ARG002 - as above
         """Not known."""
         return False

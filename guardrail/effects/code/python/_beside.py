@@ -153,10 +153,12 @@ def _importable(call: Call, path: str, folders: Sequence[str], words: Sequence[s
         return True
     if not last.isidentifier():
         return False
-    named = re.compile(rf"\b{re.escape(last)}\b")
-    if any(named.search(word) is not None for word in words):
+    named = rf"\b{re.escape(last)}\b"
+    # Most texts are without it, and to find that out costs less than to make the pattern.
+    if any(last in word and re.search(named, word) is not None for word in words):
         return True
-    return any(named.search(text) is not None for text in _texts(call, (*folders, folder), path, last))
+    texts = _texts(call, (*folders, folder), path, last)
+    return any(last in text and re.search(named, text) is not None for text in texts)
 
 
 def _texts(call: Call, folders: Sequence[str], but: str, name: str) -> Iterator[str]:
