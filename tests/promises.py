@@ -2567,6 +2567,7 @@ PROMISES: tuple[Promise, ...] = (
         behaviour="a path is looked at once for one call, and what was seen of it is what the live filesystem says",
         tests=(
             "tests/test_effects_live.py::test_what_was_seen_of_a_path_is_what_the_live_filesystem_has_there",
+            "tests/test_effects_live.py::test_what_was_seen_of_a_path_does_not_depend_on_what_was_asked_before",
             "tests/test_effects_live.py::test_a_call_looks_at_each_path_once",
         ),
     ),
@@ -3104,6 +3105,17 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_large_trees.py::test_a_name_that_a_shell_would_cut_could_be_any_path",
             "tests/test_large_trees.py::test_a_tree_over_the_bound_is_a_question_while_a_file_of_the_model_has_a_second_name",
             "tests/test_large_trees.py::test_a_directory_too_deep_for_a_path_is_not_taken_for_empty",
+        ),
+    ),
+    Promise(
+        id="assets.looked_at_first",
+        source="issue 4",
+        behaviour="the files of assets are looked at for other names only where a tree may hold one; what is tried first changes no answer",
+        tests=(
+            "tests/test_large_trees.py::test_the_files_of_assets_are_looked_at_only_for_a_tree_that_may_hold_one",
+            "tests/test_large_trees.py::test_a_tree_that_once_held_more_is_looked_at_as_well_as_any",
+            "tests/test_large_trees.py::test_files_are_walked_as_the_standard_library_walks_them",
+            "tests/test_large_trees.py::test_in_which_asset_a_directory_lies_is_asked_anew_when_one_is_taken_in",
         ),
     ),
     Promise(

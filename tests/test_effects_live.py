@@ -183,6 +183,27 @@ def test_what_was_seen_of_a_path_is_what_the_live_filesystem_has_there(tmp_path:
         assert (path, seen.missing(path)) == (path, live.missing(path))
 
 
+@pytest.mark.parametrize("first", range(8))
+def test_what_was_seen_of_a_path_does_not_depend_on_what_was_asked_before(tmp_path: Path, first: int) -> None:
+    """Where a path leads says where its directory does only if no link was on the way."""
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/f").write_text("x")
+    (tmp_path / "d/one").write_text("x")
+    os.link(tmp_path / "d/one", tmp_path / "d/two")
+    (tmp_path / "to").symlink_to("d")
+    (tmp_path / "d/out").symlink_to("../d/f")
+    names = ["d/f", "to/f", "d/one", "to/two", "d/out", "to/out", "to/new", "d/new"]
+    names = names[first:] + names[:first]
+    for asked in ("identity", "real"):
+        live, seen = LiveFiles(), SeenFiles(LiveFiles())
+        for path in [f"{tmp_path}/{name}" for name in names]:
+            seen.kind(path)
+            assert (path, getattr(seen, asked)(path)) == (path, getattr(live, asked)(path))
+        for path in [f"{tmp_path}/{name}" for name in names]:
+            assert (path, seen.real(path), seen.identity(path)) == (path, live.real(path), live.identity(path))
+            assert (path, seen.stale(path), seen.single(path)) == (path, live.stale(path), live.single(path))
+
+
 def test_a_call_looks_at_each_path_once() -> None:
     """However many of its commands, and parts of the analysis, ask what is there."""
     asked: Counter[tuple[str, str]] = Counter()

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from guardrail.assets import LiveFiles
+from guardrail.assets._asset import own_asset
+from guardrail.assets._index import AssetIndex
 from guardrail.assets._mounts import Mounts, _parsed
-from guardrail.assets._places import locate
+from guardrail.assets._places import locate, walk_files
 from guardrail.assets._trees import Trees, Unseen
 from guardrail.guard import Guard
 from guardrail.model import Outcome, ToolCall
@@ -269,6 +271,86 @@ def test_a_directory_too_deep_for_a_path_is_not_taken_for_empty(guard: Guard, wo
         os.close(here)
     assert outcome(guard, world, "find . -name '*.txt' -exec truncate -s 0 {} +") is Outcome.ESCALATE
     assert outcome(guard, world, "git ls-files -o | xargs rm -f") is Outcome.ESCALATE
+
+
+def test_the_files_of_assets_are_looked_at_only_for_a_tree_that_may_hold_one(
+    guard: Guard, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few files with one name each are no asset's; a second name of the model, or the model itself, is found."""
+    looked: list[str] = []
+    look = AssetIndex.strays
+
+    def counted(index: AssetIndex) -> frozenset[int] | None:
+        looked.append("")
+        return look(index)
+
+    monkeypatch.setattr(AssetIndex, "strays", counted)
+    few, other = world / "project/src", world / "project/docs"
+    other.mkdir()
+    (few / "app.js").touch()
+    line = "cp -r src docs /tmp/out"
+    assert (outcome(guard, world, line), len(looked)) == (Outcome.ALLOW, 0)
+    os.link(few / "app.js", other / "twin.js")
+    assert (outcome(guard, world, line), len(looked)) == (Outcome.ALLOW, 1)  # once for both directories
+    os.link(world / "models/beta.safetensors", other / "notes.txt")
+    assert outcome(guard, world, line) is not Outcome.ALLOW
+    (other / "notes.txt").unlink()
+    assert outcome(guard, world, line) is Outcome.ALLOW
+    os.rename(world / "models/beta.safetensors", few / "notes.txt")
+    assert outcome(guard, world, line) is not Outcome.ALLOW
+
+
+def test_a_tree_that_once_held_more_is_looked_at_as_well_as_any(
+    guard: Guard, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How many files there were says only what is tried first."""
+    monkeypatch.setattr("guardrail.assets._beneath.MAX_FEW", 3)
+    monkeypatch.setattr("guardrail.assets._beneath.MAX_KNOWN_MANY", 1)
+    few, other = world / "project/src", world / "project/docs"
+    other.mkdir()
+    for number in range(5):
+        (few / f"f{number}").touch()
+        (other / f"f{number}").touch()
+    line = "cp -r src docs /tmp/out"
+    assert outcome(guard, world, line) is Outcome.ALLOW
+    os.link(world / "models/beta.safetensors", few / "notes.txt")
+    assert outcome(guard, world, line) is not Outcome.ALLOW
+    for number in range(5):
+        (few / f"f{number}").unlink()
+    assert outcome(guard, world, line) is not Outcome.ALLOW
+    (few / "notes.txt").unlink()
+    assert outcome(guard, world, line) is Outcome.ALLOW
+
+
+def test_files_are_walked_as_the_standard_library_walks_them(tmp_path: Path) -> None:
+    """In its order, which says which are looked at where there are too many; links are not followed."""
+    for name in ("b/c", "a/d/e", "a/f"):
+        (tmp_path / name).mkdir(parents=True)
+        for number in range(3):
+            (tmp_path / name / f"x{number}").touch()
+    (tmp_path / "a/link").symlink_to(tmp_path / "b")
+    (tmp_path / "a/gone").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "a/pipe")
+    paths = [os.path.join(folder, name) for folder, _, names in os.walk(tmp_path) for name in names]
+    plain = [path for path in paths if os.path.isfile(path) and not os.path.islink(path)]
+    assert len(plain) == 9
+    assert [path for path, _ in walk_files(str(tmp_path), 100)] == plain
+    assert [path for path, _ in walk_files(str(tmp_path), 4)] == plain[:4]
+    assert [path for path, _ in walk_files(plain[0], 4)] == plain[:1]
+    assert list(walk_files(f"{tmp_path}/nothing", 4)) == []
+
+
+def test_in_which_asset_a_directory_lies_is_asked_anew_when_one_is_taken_in(tmp_path: Path) -> None:
+    """It is kept by name, and only what is declared changes it."""
+    index = AssetIndex()
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "a/b/f").touch()
+    place, deep = locate(str(tmp_path / "a/b/f")), locate(str(tmp_path / "a/b/new/er"))
+    assert [index.at(place), index.at(deep)] == [None, None]
+    for number, name in enumerate(("a", "a/b")):
+        root = str(tmp_path / name)
+        index.add(own_asset(f"asset:{number}", [root]), [root], [locate(root)])
+        assert [index.at(place), index.at(deep)] == [f"asset:{number}"] * 2
 
 
 def changed(folder: Path, change: Callable[[], object]) -> None:

@@ -287,15 +287,17 @@ def _walk(root: str) -> Iterator[tuple[str, os.stat_result]]:
         return
     folders = [root]
     while folders:
+        inner: list[str] = []
         try:
             with os.scandir(folders.pop()) as entries:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)
+                        inner.append(entry.path)
                     elif (found := _regular(entry)) is not None:
                         yield entry.path, found
         except OSError:
-            continue  # not for us to read, or gone
+            pass  # not for us to read, or gone
+        folders.extend(reversed(inner))
 
 
 def _regular(entry: os.DirEntry[str]) -> os.stat_result | None:

@@ -106,19 +106,19 @@ class Trees:
                 yield f"{path}/{name}"
 
     def files(
-        self, root: str, numbers: Container[int] | None = None, *, most: int = MAX_LOOKED
+        self, root: str, numbers: Container[int] | None = None, *, most: int | None = None
     ) -> Iterator[tuple[str, os.stat_result]]:
         """Regular files below a directory as they are now; links are not followed.
 
         Args:
             root: the directory.
             numbers: only files of these inode numbers; None is all.
-            most: names that are looked at.
+            most: names that are looked at; None is `MAX_LOOKED`.
 
         Raises:
             Unseen: if there are more names than are looked at.
         """
-        clock = _Clock(most)
+        clock = _Clock(MAX_LOOKED if most is None else most)
         folders = [root]
         while folders:
             try:
