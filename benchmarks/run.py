@@ -36,6 +36,12 @@ WARMUP = 200
 SESSION_CALLS = 10_000
 """Calls of one session, each recorded, before its late decisions are measured."""
 
+SESSION_FILES = 4000
+"""Files that those calls write, again and again."""
+
+PROGRAM_SHARE = 20
+"""Of how many decisions one is of a program, late in such a session."""
+
 AGENT_SESSIONS = 10_000
 """Sessions of one agent, of one recorded call each, before its late decisions are measured."""
 
@@ -156,18 +162,26 @@ def _usual(root: Path) -> list[dict[str, Any]]:
 
 
 def _growth(root: Path, rounds: int) -> list[dict[str, Any]]:
-    """Whether a decision costs more late in a long session with its trail; `benchmarks.inventory` has the inventory."""
+    """Whether a decision costs more late in a long session with its trail; `benchmarks.inventory` has the inventory.
+
+    A program that is not looked into may load what the session wrote: what that costs grows with it.
+    """
     rows: list[dict[str, Any]] = []
-    call = calls(root)["exact, no asset"][0]
+    kinds = {"exact, no asset": rounds, "opaque, no asset": max(rounds // PROGRAM_SHARE, 1)}
+    known = calls(root)
     toml = root / "growth.toml"
     toml.write_text((root / "guardrail.toml").read_text().replace("trail-wasm", "trail-growth"))
+
+    def late(label: str) -> None:
+        for kind, count in kinds.items():
+            rows.append(_measure(label, kind, lambda call=known[kind][0]: guard.check(call), count))
+
     with Guard.open(toml) as guard:
-        rows.append(_measure("growth: a new session", "exact, no asset", lambda: guard.check(call), rounds))
+        late("growth: a new session")
         for number in range(SESSION_CALLS):
-            made = {"command": f"cp data.txt made-{number % 4000}.txt"}
+            made = {"command": f"cp data.txt made-{number % SESSION_FILES}.txt"}
             guard.check(ToolCall(tool="bash", args=made, cwd=str(root)))
-        label = f"growth: after {SESSION_CALLS} calls"
-        rows.append(_measure(label, "exact, no asset", lambda: guard.check(call), rounds))
+        late(f"growth: {SESSION_CALLS} calls, {SESSION_FILES} files")
     return rows + _agent_growth(root, rounds)
 
 

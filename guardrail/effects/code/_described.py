@@ -89,7 +89,8 @@ def _told(call: Call, *, around: bool, texts: bool = False) -> Iterator[str]:
     home = call.shell.expand.lookup("HOME", call.state, {})[0].rstrip("/")
     for path in written_files(call, "") or () if around or texts else ():
         folder = path.rpartition("/")[0]
-        near = around and (folder == here or folder in tops or _is_hidden(path, here) or _is_hidden(path, home))
+        hidden = "/." in path and (_is_hidden(path, here) or _is_hidden(path, home))
+        near = around and (folder == here or folder in tops or hidden)
         inside = texts and f"{folder}/".startswith(f"{here}/")
         if (near or inside) and (inside if _PROSE.search(path) is not None else near) and path not in own:
             yield path

@@ -58,6 +58,8 @@ def note_start(call: Call) -> None:
     for path in files if files is not None else ():
         if path.endswith(".py") and call.shell.view.stale(path):
             hold(call, path)
+        if not (path.endswith(".pyc") or "-packages/" in path or "customize" in path):
+            continue  # so it is of nearly every file
         folder, _, name = path.rpartition("/")
         special = name.partition(".")[0] in ("sitecustomize", "usercustomize")
         compiled = name.endswith(".pyc") and "*" not in path

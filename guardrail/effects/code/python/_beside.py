@@ -84,7 +84,9 @@ def may_import(call: Call, folders: Sequence[str], *, done: Collection[str] = ()
     view = call.shell.view
     tops = [f"{folder.rstrip('/')}/" for folder in dict.fromkeys((*folders, *(view.identity(f) for f in folders)))]
     known = {view.identity(path) for path in done}
-    found = [path for path in files if path.startswith(tuple(tops)) and view.identity(path) not in known]
+    found = [path for path in files if path.startswith(tuple(tops))]
+    if known:
+        found = [path for path in found if view.identity(path) not in known]
     found = [path for path in found if _importable(call, path, folders, words)]
     for path in found[:MAX_BESIDE]:
         check_module(call, module_name(call, path), path)
