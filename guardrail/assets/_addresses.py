@@ -137,6 +137,9 @@ class Addresses:
         scheme = scheme_of(name)
         if scheme == "name" and scheme not in self._schemes:
             return self._by_tail(name.partition(":")[2]), False
+        if scheme == "called":
+            named = self.by_name(name)
+            return [*self._by_tail(name.partition(":")[2]), *([named] if named is not None else [])], False
         if scheme not in self._schemes:
             return [], False
         if scheme == "process":

@@ -123,6 +123,8 @@ def handed(call: Call, parsed: Parsed, where: Resource) -> None:
                 bound(call, part, field)
         elif name in _MOUNTS and name == "--mount":
             mount_option(call, field)
+        elif name == "--env" and "/" in field.text:
+            named_inside(call, (field,))
         elif role == "read":
             for source in call.read(field):
                 call.emit("copy", source, where)

@@ -8,6 +8,7 @@ from typing import Final
 
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._apply import apply_spec
+from guardrail.effects.commands._buckets import bucket_of, mounts
 from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._addresses import REMOTE, URL, at, remote
 from guardrail.effects.domain._call import Call
@@ -47,9 +48,24 @@ def mount(call: Call, parsed: Parsed) -> Stream:
     point = parsed.value("--target") or (operands[-1] if operands else Field(text=TOP))
     first = operands[0] if len(operands) > (0 if parsed.value("--target") is not None else 1) else None
     source = parsed.value("--source") or first
+    store = _bucket(parsed, source)
+    if store is not None:
+        mounts(call, store, point)
+        return SOMETHING
     sources = [*layers, *([source] if source is not None else [])]
     _mounted(call, sources, point, image=not parsed.has("--bind", "--rbind", "--move"))
     return SOMETHING
+
+
+def _bucket(parsed: Parsed, source: Field | None) -> Resource | None:
+    """What `-t fuse.s3fs BUCKET` mounts, also as `-t fuse s3fs#BUCKET`; None if it is no bucket."""
+    kind = parsed.value("--types")
+    if kind is None or source is None:
+        return None
+    program, mark, rest = source.text.partition("#")
+    if kind.text == "rclone":
+        return at("rclone", source.text)
+    return bucket_of(program, rest) if mark else bucket_of(kind.text, source.text)
 
 
 def _remounted(parsed: Parsed, layers: Sequence[Field]) -> bool:
@@ -85,6 +101,8 @@ def _mounted(call: Call, sources: Sequence[Field], point: Field, *, image: bool)
         far = _far(call, source)
         if far is not None:
             call.emit("net_recv", far)
+            call.emit("mount", far, where)
+            _named_there(call, source)
             continue
         place = call.place(source, recursive=True)
         if image and call.kind(place) != "dir":
@@ -93,6 +111,12 @@ def _mounted(call: Call, sources: Sequence[Field], point: Field, *, image: bool)
     call.emit("mount", where)
     if where.path is not None:
         call.shell.directories |= {where.path.rstrip("/")}
+
+
+def _named_there(call: Call, field: Field) -> None:
+    """The other host may be this one, or hold what is here: its path may be that of an asset."""
+    if not URL.fullmatch(field.text) and not _FAR.fullmatch(field.text):
+        call.name_text(field.text.partition(":")[2])
 
 
 def _far(call: Call, field: Field) -> Resource | None:

@@ -69,10 +69,13 @@ def rclone(call: Call, parsed: Parsed) -> Stream:
 
 
 def _mounted(call: Call, parsed: Parsed) -> None:
-    """A directory here under another name."""
-    if len(parsed.operands) == 2 and elsewhere(parsed.operands[0], "from", parsed.spec.entry) is None:
-        source, target = parsed.operands
-        call.emit("mount", call.place(source, kind="dir", recursive=True), call.place(target, kind="dir"))
+    """A directory here under another name, or a remote under a name here."""
+    if len(parsed.operands) != 2:
+        return
+    source, target = parsed.operands
+    far = elsewhere(source, "from", parsed.spec.entry)
+    where = call.place(target, kind="dir", recursive=far is not None)
+    call.emit("mount", far if far is not None else call.place(source, kind="dir", recursive=True), where)
 
 
 def _backend(field: Field) -> Field:

@@ -29,7 +29,7 @@ REACHING: Final[frozenset[Op]] = frozenset(
 ASKING: Final[frozenset[Op]] = REACHING.union(("net_recv", "exec_opaque"))
 """The same, and what else makes an address among the words of a command more than a text."""
 
-_CLIENTS: Final = frozenset("curl wget wget2 http https xh httpie hurl grpcurl websocat ab wrk hey k6 vegeta".split())
+CLIENTS: Final = frozenset("curl curlie curl.exe curl-impersonate wget wget2 http https xh xhs httpie hurl grpcurl websocat ab wrk hey k6 vegeta".split())
 """Programs whose words are for a server, which is asked about a model by its address all day."""
 
 _ADDRESS: Final = lazy(r"(?:\b[a-z][a-z0-9+]*://|\barn:aws[\w-]*:s3:::)[^\s\"'`<>,;|()\[\]{}\\]+", re.IGNORECASE)
@@ -55,7 +55,7 @@ def mention_addresses(call: Call, effects: Sequence[Effect]) -> None:
     if "://" not in text and ":s3:::" not in text:
         return
     head = call.name.partition(" ")[0].rpartition("/")[2]
-    if head in _CLIENTS or head in RUNNERS or interpreter_of(head) is not None:
+    if head in CLIENTS or head in RUNNERS or interpreter_of(head) is not None:
         return
     said = {place.uri for effect in effects for place in (effect.resource, effect.target) if place is not None}
     for count, match in enumerate(_ADDRESS.finditer(text)):

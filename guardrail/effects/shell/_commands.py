@@ -27,10 +27,11 @@ from guardrail.effects.domain._paths import place
 from guardrail.effects.domain._state import State, join_values
 from guardrail.effects.domain._values import NOTHING, SOMETHING, UNKNOWN, Field, Stream, Value, merge
 from guardrail.effects.shell._activation import of_environment
-from guardrail.effects.shell._addressed import ASKING, mention_addresses
+from guardrail.effects.shell._addressed import ASKING, CLIENTS, mention_addresses
 from guardrail.effects.shell._builtins import BUILTINS
 from guardrail.effects.shell._passing import by_variables, passed
 from guardrail.effects.shell._programs import TRUSTED, run_file, search, tampered
+from guardrail.effects.shell._requests import SENDING, mention_request
 from guardrail.model import Resource
 from guardrail.parse.ir import Group, Simple, Statement, Text
 
@@ -103,7 +104,7 @@ def _fetched(call: Call, before: int, out: Stream) -> Stream:
     """What comes from a web address that is one of a hub or a store is what lies there by its own address."""
     effects = call.shell.emit.effects
     found: list[Resource] = []
-    reaching = False
+    reaching = sends = False
     for effect in effects[before:]:
         op = effect.op
         if op not in ASKING:
@@ -113,6 +114,9 @@ def _fetched(call: Call, before: int, out: Stream) -> Stream:
             found += aliases(effect.resource)
         elif op == "exec_opaque" or effect.resource.uri is not None:
             reaching = True
+            sends = sends or op in SENDING
+    if sends and call.name in CLIENTS:
+        mention_request(call, effects[before:])
     if not found:
         if reaching:
             mention_addresses(call, effects[before:])

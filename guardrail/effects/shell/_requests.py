@@ -1,0 +1,110 @@
+"""What a request tells a server to work on: paths, addresses and names of models in what is sent.
+
+Not concerned with content of files, which is copied to the server, nor with the address of the request itself. Asking
+a model for its answer is no work on it, so what is sent to where answers come from may name any.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._values import starred
+from guardrail.model import Effect, Op, Resource
+from guardrail.patterns import lazy
+
+SENDING: Final[frozenset[Op]] = frozenset(("net_send", "api_delete"))
+"""What a request is that has something to say."""
+
+MAX_NAMES: Final = 64
+"""Most names and addresses in one request; beyond, they could be any."""
+
+_ANSWERING: Final = lazy(
+    r"(?:^|/)(?:completions?|chat|responses|messages|embed(?:ding)?s?(?:_sparse|_all)?|generate(?:_stream|_content)?"
+    r"|predict(?:ions?)?|infer(?:ence)?|invocations|invoke|rerank|scores?|classif(?:y|ications?)|pooling|tokeni[sz]e"
+    r"|detokeni[sz]e|transcriptions|translations|speech|moderations|count_tokens|search|show|query|ask|v1/models)/?$"
+    r"|:(?:predict|rawPredict|streamRawPredict|generateContent|streamGenerateContent|countTokens|classify|regress)$",
+    re.IGNORECASE,
+)
+"""The end of an address where a model answers, is described or is found."""
+
+_ACTING: Final = lazy(
+    r"(?<![a-z])(?:cop(?:y|ies)|duplicat\w*|clon(?:e|es|ing)|fork|delet(?:e|es|ion|ions)|remov\w*|destroy|purge|erase"
+    r"|wipe|drop|export\w*|push|upload\w*|transfers?|mov(?:e|es)|rename|replicat\w*|publish\w*|shar(?:e|es)|sends?"
+    r"|backups?|snapshots?|archive|migrat\w*|mirror|sync|dump|save|download\w*|retire|deprecate|unregister|deregister"
+    r"|visibility|permissions?|overwrite|replace|restore|promote|rollback)(?![a-z])",
+    re.IGNORECASE,
+)
+"""A word of an address that says that something is done to what the request names."""
+
+_ADDRESS: Final = lazy(r"\b[a-z][a-z0-9+]*://[^\s\"'`<>,;|()\[\]{}\\]+", re.IGNORECASE)
+_COPIED: Final = lazy(r"copy-source:\s*/?(?P<object>[^\s:/?]+/[^\s?]+)", re.IGNORECASE)
+"""`x-amz-copy-source: /bucket/key`, and the same of other stores."""
+
+_NAME: Final = lazy(r"[A-Za-z0-9][\w.-]{2,95}(?:/[A-Za-z0-9][\w.-]{0,95})?")
+_ESCAPED: Final = lazy(r"\\(?:/|u00([2-7][0-9a-fA-F]))")
+_ABOUT_US: Final = frozenset(
+    "-u --user -A --user-agent -b --cookie -o --output -c --cookie-jar -w --write-out -x --proxy -e --referer -K -m "
+    "--max-time --connect-timeout --retry --cacert --cert --key -a --auth --session --resolve --interface".split()
+)
+"""Options whose value is about who asks, or what becomes of the answer."""
+
+
+def mention_request(call: Call, effects: Sequence[Effect]) -> None:
+    """Name what a request speaks of, unless it only asks a model.
+
+    Args:
+        call: the command that sends it.
+        effects: what the command is known to do.
+    """
+    sent = [effect for effect in effects if effect.op in SENDING and effect.resource.uri is not None]
+    places = [urlsplit(_plain(effect.resource.uri or "")).path for effect in sent]
+    deletes = any(word.text.upper().endswith("DELETE") for word in call.args)
+    if not sent or (not deletes and all(map(_ANSWERING.search, places))):
+        return
+    texts = list(_texts(call, {effect.resource.uri for effect in sent}))
+    said: set[str] = {place.uri for e in effects for place in (e.resource, e.target) if place and place.uri}
+    for text in texts:
+        call.mention_text(text)
+    found = [*_addresses(texts)]
+    if deletes or any(effect.op == "api_delete" for effect in sent) or any(map(_ACTING.search, places)):
+        found += [f"called:{match[0]}" for text in texts for match in _NAME.finditer(text)]
+    for count, address in enumerate(dict.fromkeys(found)):
+        if count == MAX_NAMES:
+            call.emit("mention", Resource(kind="any", pattern="**"), precision="opaque", may=True)
+            return
+        if address not in said:
+            call.emit("mention", Resource(kind="object", uri=address), precision="opaque", may=True)
+
+
+def _texts(call: Call, places: set[str | None]) -> Iterator[str]:
+    """What is sent besides content of files: words of the command, and the text that comes in."""
+    skip = False
+    for field in call.args:
+        text = field.text
+        if skip or text in _ABOUT_US or text in places or f"http://{text}" in places:
+            skip = text in _ABOUT_US and not skip
+            continue
+        if text[:1] != "-" or "=" in text or "{" in text:
+            yield _plain(text)
+    for text in (call.stdin.text, *call.stdin.said):
+        if text:
+            yield _plain(text)
+
+
+def _plain(text: str) -> str:
+    """A text without the escapes of an address and of JSON."""
+    if "\\" in text:
+        text = _ESCAPED.sub(lambda match: chr(int(match[1], 16)) if match[1] else "/", text)
+    return unquote(text, errors="surrogateescape") if "%" in text else text
+
+
+def _addresses(texts: Sequence[str]) -> Iterator[str]:
+    for text in texts:
+        for match in _ADDRESS.finditer(text) if "://" in text else ():
+            yield starred(match[0]).rstrip(".:!?/")
+        for match in _COPIED.finditer(text) if "opy-" in text or "OPY-" in text else ():
+            yield from (f"{scheme}://{match['object']}" for scheme in ("s3", "gs", "oss", "obs", "cos"))
