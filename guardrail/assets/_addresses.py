@@ -82,6 +82,10 @@ class Addresses:
             if image != name and (scheme != "oci" or "@" in name):
                 self.add(image, asset_id)  # a digest may be that of any tag; a tag is one of many
 
+    def has(self, scheme: str) -> bool:
+        """Whether any asset lives at an address of this scheme."""
+        return scheme in self._schemes
+
     def name(self, name: str, asset_id: str) -> None:
         """An asset goes by this name, wherever it is."""
         if len(name) >= MIN_NAME and name.lower() not in _COMMON:

@@ -17,6 +17,7 @@ from guardrail.assets._asset import CODE, NAME, PACKAGE, PROCESS, Asset, declare
 from guardrail.assets._beneath import Beneath
 from guardrail.assets._controls import returned, variable_effect
 from guardrail.assets._edits import Edits
+from guardrail.assets._fetched import fetched
 from guardrail.assets._files import LiveFiles
 from guardrail.assets._forged import ForgedDates
 from guardrail.assets._inclusions import taken_in
@@ -176,6 +177,8 @@ class Inventory:
                 resolved.extend(self._resolve_one(msgspec.structs.replace(effect, op="mention"), look))
             if self._index.by_key and effect.op == "exec_opaque" and (effect.resource.uri or "").startswith("tool:"):
                 resolved.extend(self._edits.named_in(effect, args))
+        if any(effect.op == "net_recv" for effect in resolved):
+            resolved = fetched(resolved, self._index.addresses)
         if any(effect.resource.asset is not None for effect in resolved):
             resolved = onward(_deleted(resolved), self._class_of)
         return returned(resolved)

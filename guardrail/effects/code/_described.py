@@ -15,6 +15,7 @@ from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.code._kinds import interpreter_of
 from guardrail.effects.code._running import operands
 from guardrail.effects.code._scripts import written_files
+from guardrail.effects.domain._addresses import stored_in
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import paths_in
 from guardrail.effects.domain._values import Field
@@ -128,6 +129,8 @@ def _name(call: Call, path: str, *, reads: bool, writes: bool) -> None:
         return
     for token in found:
         call.name_text(token)
+    for stored in (one for text in texts if "://" in text for one in stored_in(text)):
+        call.emit("mention", stored, precision="opaque", may=True)
 
 
 def _ways(path: str, token: str) -> tuple[str, ...]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._apply import apply_spec
+from guardrail.effects.commands._containers import content
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._places import exchange
 from guardrail.effects.domain._addresses import URL, at, remote
@@ -16,6 +17,9 @@ from guardrail.effects.domain._paths import basename, local_path
 from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
 from guardrail.patterns import lazy
+
+MAX_LISTED: Final = 256
+"""Most lines of a list of addresses that are fetched one by one; the rest is what a list that is not known is."""
 
 _ITEM: Final = lazy(r"[^@=:]*?(?::=@|=@|:@|==@|@)(?P<path>.+)", re.DOTALL)
 _METHOD: Final = lazy(r"[A-Z]+|get|post|put|patch|delete|head|options")
@@ -84,7 +88,7 @@ def download(call: Call, parsed: Parsed) -> Stream:
     folder = parsed.value("--dir")
     base = f"{folder.text.rstrip('/')}/" if folder is not None else ""
     output = parsed.value("--out")
-    for field in parsed.operands:
+    for field in (*parsed.operands, *_listed(call, parsed)):
         place = remote(field.text) if URL.fullmatch(field.text) else at("http", f"//{field.text}")
         if not URL.fullmatch(field.text) and ("." not in field.text or field.text.endswith((".torrent", ".metalink"))):
             call.read(field, reveals="some")
@@ -101,6 +105,14 @@ def download(call: Call, parsed: Parsed) -> Stream:
         call.opaque("program", reason="addresses come from a list")
         call.put("write", call.place(Field(text=base or ".", glob=None), recursive=True), ())
     return SOMETHING
+
+
+def _listed(call: Call, parsed: Parsed) -> Iterator[Field]:
+    """The addresses in the file that `--input-file` names, as far as it is known; the mirrors of one are on its line."""
+    for field in parsed.values_of("--input-file"):
+        text = call.stdin.text if field.text == "-" else content(call, field)
+        for line in (text or "").splitlines()[:MAX_LISTED]:
+            yield from (Field(text=word) for word in line.split("\t") if line[:1] not in ("", " ", "\t", "#") and word)
 
 
 def sender(call: Call, parsed: Parsed) -> Stream:

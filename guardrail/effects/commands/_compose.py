@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from guardrail.effects.catalogue._options import Parsed, parse_options
 from guardrail.effects.catalogue._spec import specs
-from guardrail.effects.commands._containers import content, go_values, handed, inside, mounted
+from guardrail.effects.commands._containers import content, go_values, handed, inside, mounted, named_inside
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._yaml import documents, items, table, text_of
 from guardrail.effects.domain._addresses import URL, at
@@ -114,7 +114,15 @@ def _compose_file(call: Call, document: Any, base: Field) -> None:
         if folder is not None and not URL.fullmatch(folder):
             place = call.place(Field(text=folder) if folder.startswith("/") else below(base, folder), recursive=True)
             call.emit("copy", place, at("docker", "image"), may=True, flow=("build",))
-        call.mention_text(str(table(service).get("command") or ""))
+        named_inside(call, (), "\n".join(_told(table(service))))
+
+
+def _told(service: Mapping[str, Any]) -> Iterator[str]:
+    """What a container is told: its words, and the values of its variables."""
+    for key in ("command", "entrypoint", "environment"):
+        value = service.get(key)
+        for one in (value, *items(value), *table(value).values()):
+            yield text_of(one) or ""
 
 
 def _is_plain(document: Any) -> bool:

@@ -128,6 +128,8 @@ def handed(call: Call, parsed: Parsed, where: Resource) -> None:
         elif role == "read":
             for source in call.read(field):
                 call.emit("copy", source, where)
+            if name == "--env-file" and (text := content(call, field)) is not None:
+                named_inside(call, (), text)
         elif role == "write":
             call.put("write", call.place(field), ())
         elif role == "mention":
@@ -147,6 +149,12 @@ def run(call: Call, parsed: Parsed) -> Stream:
     container, rest = container_command(parsed)
     if container is None:
         return SOMETHING
+    entry = parsed.value("--entrypoint")
+    if entry is not None and entry.text:
+        rest = (entry, *rest)
+    if call.name.endswith(" create"):
+        # It is not started: what is done with it then is to take files out of it.
+        call.emit("mention", at("oci", container.text), precision="opaque", may=True)
     where = at("docker", container.text)
     if parsed.has("--rootfs"):
         folder = container.text.partition(":")[0]
@@ -208,13 +216,13 @@ def _looked_into(call: Call, rest: Sequence[Field]) -> None:
                 call.emit("mention", Resource(kind="any", path=path), attrs=_INSIDE, precision="opaque", may=True)
 
 
-def named_inside(call: Call, words: Sequence[Field]) -> None:
-    """Paths in the words: of an asset or below one they count; that `/` is above each asset says nothing there."""
+def named_inside(call: Call, words: Sequence[Field], text: str = "") -> None:
+    """Paths in words and a text: of an asset or below one they count; that `/` is above each says nothing there."""
     effects = call.shell.emit.effects
     first = len(effects)
     call.mention(words)
-    for field in words:
-        call.mention_text(field.text)
+    for one in (*(field.text for field in words), text):
+        call.mention_text(one)
     for index in range(first, len(effects)):
         effect = effects[index]
         if effect.op == "mention":

@@ -7,7 +7,7 @@ from typing import Final
 
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._apply import apply_spec
-from guardrail.effects.commands._containers import go_values
+from guardrail.effects.commands._containers import content, go_values
 from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
@@ -36,6 +36,22 @@ def images(call: Call, parsed: Parsed) -> Stream:
     """`skopeo copy` and its like: images between registries, engines and files here."""
     go_values(parsed)
     parsed.operands = [located(field) for field in parsed.operands]
+    kind = parsed.value("--src")
+    if kind is not None and parsed.operands:
+        source = parsed.operands[0]
+        if kind.text == "docker":
+            parsed.operands[0] = Field(text=f"oci://{source.text}", sources=source.sources, span=source.span)
+        elif kind.text == "yaml":
+            call.mention_text(content(call, source) or "")
+            call.opaque("program", reason="which images are copied stands in a file", words=(source,))
+    return apply_spec(call, parsed)
+
+
+def images_named(call: Call, parsed: Parsed) -> Stream:
+    """`podman pull docker://…`: images of registries, by their names."""
+    go_values(parsed)
+    registry = ("docker://", "oci://", "oras://")
+    parsed.operands = [f.tail(f.text.index("//") + 2) if f.text.startswith(registry) else f for f in parsed.operands]
     return apply_spec(call, parsed)
 
 
@@ -80,5 +96,6 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "image_build": image_build,
     "image_tag": image_tag,
     "images": images,
+    "images_named": images_named,
 }
 """What `code` of a spec may say, for this module."""

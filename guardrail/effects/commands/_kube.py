@@ -328,7 +328,9 @@ def helm(call: Call, parsed: Parsed) -> Stream:
             filled(call, field, ())
         elif role == "read":
             for part in field.text.split(","):
-                take_in(call, Field(text=part.partition("=")[2] or part, sources=field.sources), places[0])
+                file = Field(text=part.partition("=")[2] or part, sources=field.sources)
+                take_in(call, file, places[0])
+                named_inside(call, (), (content(call, file) or "") if file.known else "")
     for field in chart if verb not in ("uninstall", "delete", "rollback", "test") else ():
         _chart(call, field, places[0])
     if verb in ("template", "lint") or _dry(parsed):

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from guardrail.effects.commands._containers import mounted
+from guardrail.effects.commands._containers import mounted, named_inside
 from guardrail.effects.commands._yaml import documents, items, table, text_of
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
@@ -159,8 +159,7 @@ def _content(call: Call, kind: str, place: Resource, one: Mapping[str, Any], fac
             keys(call, place, iter([(f"spec.{key}", spec[key])]), plain)
     for path, readonly in _host_paths(spec, 0):
         mounted(call, path, path, readonly=readonly, field=Field(text=path))
-    for command in _commands(spec, 0):
-        call.mention_text(command)
+    named_inside(call, (), "\n".join(_commands(spec, 0)))
 
 
 def _sources(kind: str, spec: Mapping[str, Any]) -> Iterator[Resource]:
@@ -191,12 +190,16 @@ def _host_paths(value: Any, depth: int) -> Iterator[tuple[str, bool]]:
 
 
 def _commands(value: Any, depth: int) -> Iterator[str]:
+    """What containers are told: their words, and the values of their variables."""
     if depth > MAX_DEPTH:
         return
     for key, item in table(value).items():
         if key in ("command", "args"):
             for word in items(item):
                 yield str(word)
+        elif key == "env":
+            for variable in items(item):
+                yield text_of(table(variable).get("value")) or ""
         else:
             yield from _commands(item, depth + 1)
     for item in items(value):

@@ -11,11 +11,13 @@ from typing import Final
 
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._apply import apply_role, apply_spec, operand_roles
+from guardrail.effects.commands._containers import content
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._places import elsewhere
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream
+from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream, merge
+from guardrail.model import Resource
 from guardrail.patterns import lazy
 
 _DELETING: Final = frozenset(
@@ -126,6 +128,82 @@ def bucket_mount(call: Call, _parsed: Parsed) -> Stream:
     return call.opaque("program", reason="a file system that another program serves")
 
 
+def swift_store(call: Call, parsed: Parsed) -> Stream:
+    """`swift VERB CONTAINER OBJECT…`: objects of a container, or all that are in it."""
+    verb = call.name.rpartition(" ")[2]
+    words = [field.text.strip("/") for field in parsed.operands] or [TOP]
+    if verb == "upload":
+        words = words[:1]
+    inside = parsed.value("--prefix")
+    names = words[1:] or ([inside.text] if inside is not None else [""])
+    places = [at("swift", f"//{words[0]}/{name}".rstrip("/")) for name in names]
+    if verb in ("stat", "list"):
+        return SOMETHING
+    for place, name in zip(places, names, strict=True):
+        if verb == "download":
+            _swift_got(call, parsed, place, name)
+        elif verb == "upload":
+            _swift_sent(call, parsed, place)
+        elif verb == "copy":
+            where = parsed.value("--destination")
+            far = f"//{where.text.strip('/')}" if where is not None else f"//{words[0]}/{TOP}"
+            call.emit("api_copy", place, at("swift", far))
+        else:
+            call.emit("api_delete" if verb == "delete" else "api_visibility", place)
+    return SOMETHING
+
+
+def _swift_got(call: Call, parsed: Parsed, place: Resource, name: str) -> None:
+    output, folder = parsed.value("--output"), parsed.value("--output-dir")
+    if output is not None and output.text == "-":
+        call.printed = merge(call.printed, (place,))
+        return
+    text = f"{folder.text.rstrip('/')}/{name}" if folder is not None else name or "."
+    where = call.place(output if output is not None else Field(text=text), recursive=not name)
+    call.put("write", where, (place,), flow=("download",))
+
+
+def _swift_sent(call: Call, parsed: Parsed, place: Resource) -> None:
+    for field in parsed.operands[1:]:
+        for source in call.read(field, recursive=True):
+            call.emit("copy", source, place, flow=("net",))
+    call.emit("net_send", place)
+
+
+def s5cmd_run(call: Call, parsed: Parsed) -> Stream:
+    """`s5cmd run FILE`: each line of a file, or of what comes in, is a command of its own."""
+    text = call.stdin.text
+    for field in parsed.operands[:1]:
+        call.read(field)
+        call.mention((field,))
+        text = content(call, field) if field.text != "-" else text
+    if text is None:
+        return call.opaque("program", reason="the commands stand in a file that is not known")
+    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    call.shell.run_text("\n".join(f"s5cmd {line.strip().removeprefix('s5cmd ')}" for line in lines), call.state.copy())
+    return SOMETHING
+
+
+def rclone_control(call: Call, parsed: Parsed) -> Stream:
+    """`rclone rc OPERATION NAME=VALUE…`: the same as a command, done by a process that waits for such orders."""
+    given = dict(field.text.partition("=")[::2] for field in parsed.operands[1:])
+    verb = parsed.operands[0].text.lower() if parsed.operands else ""
+    for stem in ("", "src", "dst"):
+        folder = next((value for key, value in given.items() if key.lower() == f"{stem}fs"), None)
+        if folder is None:
+            continue
+        name = next((value for key, value in given.items() if key.lower() == f"{stem}remote"), "")
+        field = _backend(Field(text=f"{folder}/{name}".rstrip("/") if not folder.endswith(":") else f"{folder}{name}"))
+        place = elsewhere(field, "from", parsed.spec.entry)
+        if place is None:
+            call.mention((field,))
+            continue
+        deletes = any(word in verb for word in ("delete", "purge", "rmdir", "cleanup"))
+        looks = any(word in verb for word in ("list", "stat", "about", "size", "hash", "check"))
+        call.emit("list" if looks else "api_delete" if deletes else "net_send", place, attrs={"verb": verb[:80]})
+    return call.opaque("program", reason="a process of rclone does it")
+
+
 def rclone_delete(call: Call, parsed: Parsed) -> Stream:
     """`rclone delete` and `purge`: of a remote, or of a directory here."""
     for _, role, field in parsed.values:
@@ -146,7 +224,10 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "bucket_mount": bucket_mount,
     "mirror": mirror,
     "rclone": rclone,
+    "rclone_control": rclone_control,
     "rclone_delete": rclone_delete,
+    "s5cmd_run": s5cmd_run,
     "serve": serve,
+    "swift_store": swift_store,
 }
 """What `code` of a spec may say, for this module."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from typing import Final
+from urllib.parse import unquote
 
 from guardrail.effects.domain._values import starred
 from guardrail.model import Kind, Resource
@@ -97,9 +98,19 @@ called after a hub. Repositories of code on other hosts often have the name of t
 """
 
 
+_ANSWERED: Final = lazy(
+    r"https?://(?:[^/@]*@)?(?:(?:www|storage)\.googleapis\.com/+(?:(?:download|upload|batch)/+)?storage/v1/b/"
+    r"(?P<bucket>[^/?#]+)(?:/o/(?P<object>[^/?#]+)(?:/(?P<done>copyTo|rewriteTo)/.*)?)?(?:[/?#].*)?"
+    r"|storage\.(?:cloud\.google|mtls\.cloud\.google)\.com/+(?P<seen>[^?#]+).*"
+    r"|(?P<registry>[^/@]+)/+v2/+(?P<image>[^?#]+?)/+blobs/+(?!uploads)[^/?#]+/*(?:[?#].*)?)",
+    re.IGNORECASE,
+)
+"""Addresses of the interfaces behind stores and registries: an object of a bucket, a part of an image."""
+
+
 def is_of_hub(text: str) -> bool:
     """Whether the address of a hub or a store may stand in a text: asked often, and so without a pattern."""
-    if "." not in text and "/resolve/" not in text and "/api/" not in text:
+    if "." not in text and "/resolve/" not in text and "/api/" not in text and "/blobs/" not in text:
         return False
     low = text.lower()
     return (
@@ -110,7 +121,9 @@ def is_of_hub(text: str) -> bool:
         or "modelscope" in low
         or "huggingface" in low
         or ".amazonaws.com" in low
-        or "storage.googleapis.com" in low
+        or "googleapis.com" in low
+        or "storage.cloud.google" in low
+        or "/blobs/" in low
         or ".blob.core." in low
     )
 
@@ -118,7 +131,12 @@ def is_of_hub(text: str) -> bool:
 def aliases(resource: Resource) -> Iterator[Resource]:
     """A thing that the address of a hub or a store leads to, by its own address."""
     uri = resource.uri or ""
-    match = _HUBS.match(uri) if is_of_hub(uri) else None
+    if not is_of_hub(uri):
+        return
+    if (match := _ANSWERED.fullmatch(uri)) is not None:
+        yield from _answered(resource, match)
+        return
+    match = _HUBS.match(uri)
     if match is None:
         yield from _mirrored(resource)
         return
@@ -136,10 +154,21 @@ def aliases(resource: Resource) -> Iterator[Resource]:
     yield Resource(kind="object", uri=name, recursive=resource.recursive)
 
 
+def _answered(resource: Resource, match: re.Match[str]) -> Iterator[Resource]:
+    """What the interface of a store or a registry is asked about."""
+    if match["image"]:
+        name = f"oci:{match['registry']}/{match['image']}"
+    elif match["seen"]:
+        name = f"gs://{match['seen'].strip('/')}"
+    else:
+        name = f"gs://{match['bucket']}/{unquote(match['object'] or '')}".rstrip("/")
+    yield Resource(kind="object", uri=name, recursive=resource.recursive)
+
+
 def _mirrored(resource: Resource) -> Iterator[Resource]:
     """What a mirror of a hub has, by the address that it has at the hub."""
     uri = resource.uri or ""
-    match = _MIRRORED.fullmatch(uri) if is_of_hub(uri) else None
+    match = _MIRRORED.fullmatch(uri)
     if match is None:
         return
     rest = (match["rest"] or match["named"] or match["whole"]).strip("/").removesuffix(".git")
@@ -147,6 +176,25 @@ def _mirrored(resource: Resource) -> Iterator[Resource]:
     prefix = "" if kind == "models" else f"{kind}/"
     hub = "modelscope" if "modelscope." in uri.lower() else "hf"
     yield Resource(kind="object", uri=f"{hub}://{prefix}{rest}", recursive=resource.recursive)
+
+
+MAX_STORED: Final = 64
+"""Most addresses of stores and hubs that one text names; beyond, they could be any."""
+
+_STORED: Final = lazy(
+    r"(?<![\w+])(?:s3[an]?|gs|az|abfss?|wasbs?|adl|hf|oci|r2|b2|oss|obs|cosn?|swift|modelscope|mlflow|dvc|ollama|docker)://"
+    r"[^\s\"'`<>,;|()\[\]{}\\]+",
+    re.IGNORECASE,
+)
+
+
+def stored_in(text: str) -> Iterator[Resource]:
+    """What of stores and hubs a piece of code or text names by its address."""
+    for count, match in enumerate(_STORED.finditer(text)):
+        if count == MAX_STORED:
+            yield Resource(kind="any", pattern="**")
+            return
+        yield Resource(kind="object", uri=starred(match[0]).rstrip(".:!?/"))
 
 
 _STANDS: Final = lazy(

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
 
+from guardrail.effects.domain._addresses import stored_in
 from guardrail.effects.domain._emit import Code, Emitter, as_code
 from guardrail.effects.domain._invocation import Invocation
 from guardrail.effects.domain._paths import STANDARD_OUTPUT, STREAMS, is_descriptor, paths_in, place, spellings
@@ -350,6 +351,9 @@ class Call(Invocation):
         for token in dict.fromkeys(paths_in(text)):
             if token.strip("/*"):  # a slash alone is punctuation, and `/**` begins a comment
                 self._name(token, seen)
+        if "://" in text:
+            for stored in stored_in(text):
+                self.emit("mention", stored, precision="opaque", may=True)
 
     def name_text(self, text: str) -> None:
         """The whole of a text as a path."""

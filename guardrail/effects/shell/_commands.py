@@ -31,7 +31,7 @@ from guardrail.effects.shell._addressed import ASKING, CLIENTS, mention_addresse
 from guardrail.effects.shell._builtins import BUILTINS
 from guardrail.effects.shell._passing import by_variables, passed
 from guardrail.effects.shell._programs import TRUSTED, run_file, search, tampered
-from guardrail.effects.shell._requests import SENDING, mention_request
+from guardrail.effects.shell._requests import SENDING, act_there, mention_request
 from guardrail.model import Resource
 from guardrail.parse.ir import Group, Simple, Statement, Text
 
@@ -115,7 +115,7 @@ def _fetched(call: Call, before: int, out: Stream) -> Stream:
         elif op == "exec_opaque" or effect.resource.uri is not None:
             reaching = True
             sends = sends or op in SENDING
-    if sends and call.name in CLIENTS:
+    if (sends or reaching) and call.name in CLIENTS:
         mention_request(call, effects[before:])
     if not found:
         if reaching:
@@ -125,6 +125,8 @@ def _fetched(call: Call, before: int, out: Stream) -> Stream:
         if effect.op in ("write", "append", "create"):
             for alias in dict.fromkeys(found):
                 call.emit("copy", alias, effect.resource, flow=("download",), may=effect.modality == "may")
+    if sends and call.name in CLIENTS:
+        act_there(call, effects[before:])
     for alias in dict.fromkeys(found):
         call.emit("read", alias, attrs={"reveals": "content"})
     return msgspec.structs.replace(out, text=None, sources=merge(out.sources, tuple(found)))
@@ -174,7 +176,13 @@ def _known(call: Call, name: str) -> Stream:
 def _is_store(call: Call, name: str) -> bool:
     """`swift` is a compiler, the client of an object store, and a trainer of models."""
     spec = specs().get(name) if name == "swift" else None
-    return spec is not None and any(field.text in spec.children for field in call.args)
+    if spec is None or not call.args or call.args[0].text in _COMPILING or call.args[0].text.endswith(".swift"):
+        return False
+    return any(field.text in spec.children for field in call.args)
+
+
+_COMPILING: Final = frozenset(("run", "build", "test", "package", "repl"))
+"""What the compiler of that name is asked for."""
 
 
 def _no_subcommand(call: Call) -> Stream:

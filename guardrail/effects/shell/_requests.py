@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from guardrail.effects.domain._addresses import aliases
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import starred
 from guardrail.model import Effect, Op, Resource
@@ -21,6 +22,9 @@ SENDING: Final[frozenset[Op]] = frozenset(("net_send", "api_delete"))
 
 MAX_NAMES: Final = 64
 """Most names and addresses in one request; beyond, they could be any."""
+
+MAX_BODY_BYTES: Final = 64 * 1024
+"""Largest file that is looked into as the body of a request, in bytes; a larger one is data."""
 
 _ANSWERING: Final = lazy(
     r"(?:^|/)(?:completions?|chat|responses|messages|embed(?:ding)?s?(?:_sparse|_all)?|generate(?:_stream|_content)?"
@@ -44,8 +48,19 @@ _ADDRESS: Final = lazy(r"\b[a-z][a-z0-9+]*://[^\s\"'`<>,;|()\[\]{}\\]+", re.IGNO
 _COPIED: Final = lazy(r"copy-source:\s*/?(?P<object>[^\s:/?]+/[^\s?]+)", re.IGNORECASE)
 """`x-amz-copy-source: /bucket/key`, and the same of other stores."""
 
+_HUMPS: Final = lazy(r"(?<=[a-z0-9])(?=[A-Z])")
+"""Where the next word of a name in camel case begins."""
+
+_BY_WORDS: Final = frozenset(("grpcurl",))
+"""Clients that nothing else is known of; one word names the procedure."""
+
 _NAME: Final = lazy(r"[A-Za-z0-9][\w.-]{2,95}(?:/[A-Za-z0-9][\w.-]{0,95})?")
 _ESCAPED: Final = lazy(r"\\(?:/|u00([2-7][0-9a-fA-F]))")
+_METHOD: Final = lazy(r"(?:-X=?|--request=|--method=)?(DELETE|PUT|PATCH|POST|MOVE|COPY)", re.IGNORECASE)
+_BODY: Final = lazy(r"-T|--upload-file|-d|--data|--json|-F|--form|--post-|--body-")
+_DELETING: Final = lazy(r"[?&]delete(?:[&=]|$)")
+_COPYING: Final = lazy(r"/(?:copyTo|rewriteTo)/")
+_OPENING: Final = lazy(r"[?&](?:acl|policy|publicAccessBlock|iam)(?:[&=]|$)|/(?:acl|iam)/?$|/settings/?$", re.IGNORECASE)
 _ABOUT_US: Final = frozenset(
     "-u --user -A --user-agent -b --cookie -o --output -c --cookie-jar -w --write-out -x --proxy -e --referer -K -m "
     "--max-time --connect-timeout --retry --cacert --cert --key -a --auth --session --resolve --interface".split()
@@ -61,16 +76,19 @@ def mention_request(call: Call, effects: Sequence[Effect]) -> None:
         effects: what the command is known to do.
     """
     sent = [effect for effect in effects if effect.op in SENDING and effect.resource.uri is not None]
-    places = [urlsplit(_plain(effect.resource.uri or "")).path for effect in sent]
-    deletes = any(word.text.upper().endswith("DELETE") for word in call.args)
-    if not sent or (not deletes and all(map(_ANSWERING.search, places))):
+    if not sent and call.name not in _BY_WORDS:
+        return
+    places = [_place(effect.resource.uri or "") for effect in sent] or [field.text for field in call.args]
+    deletes = _method(call) == "DELETE"
+    if not deletes and all(_ANSWERING.search(place.partition("?")[0]) for place in places):
         return
     texts = list(_texts(call, {effect.resource.uri for effect in sent}))
+    texts += _filed(call, effects)
     said: set[str] = {place.uri for e in effects for place in (e.resource, e.target) if place and place.uri}
     for text in texts:
         call.mention_text(text)
     found = [*_addresses(texts)]
-    if deletes or any(effect.op == "api_delete" for effect in sent) or any(map(_ACTING.search, places)):
+    if deletes or any(effect.op == "api_delete" for effect in sent) or any(_acts(place) for place in places):
         found += [f"called:{match[0]}" for text in texts for match in _NAME.finditer(text)]
     for count, address in enumerate(dict.fromkeys(found)):
         if count == MAX_NAMES:
@@ -78,6 +96,56 @@ def mention_request(call: Call, effects: Sequence[Effect]) -> None:
             return
         if address not in said:
             call.emit("mention", Resource(kind="object", uri=address), precision="opaque", may=True)
+
+
+def _place(address: str) -> str:
+    """The part of an address that says what is asked for."""
+    parts = urlsplit(_plain(address))
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
+
+
+def _acts(place: str) -> bool:
+    """An address, or the name of a procedure, says that something is done to what is named."""
+    return _ACTING.search(_HUMPS.sub(" ", place)) is not None
+
+
+def act_there(call: Call, effects: Sequence[Effect]) -> None:
+    """Say what a request asks a store or a hub to do to what its address names, if it asks for more than that.
+
+    Args:
+        call: the command that sends it.
+        effects: what the command is known to do.
+    """
+    method = _method(call)
+    for address in dict.fromkeys(effect.resource.uri for effect in effects if effect.op in SENDING):
+        op = _done(method, address or "")
+        if op is None:
+            continue
+        for there in aliases(Resource(kind="net", uri=address)):
+            call.emit(op, there, attrs={"method": method})
+
+
+def _done(method: str, address: str) -> Op | None:
+    if method == "DELETE" or (method == "POST" and _DELETING.search(address) is not None):
+        return "api_delete"
+    if _COPYING.search(address) is not None:
+        return "api_copy"
+    if method in ("PUT", "PATCH", "POST"):
+        return "api_visibility" if _OPENING.search(address) is not None else "write"
+    return None
+
+
+def _method(call: Call) -> str:
+    """The method of a request, as far as the words of its command say one."""
+    found = ""
+    for field in call.args:
+        text = field.text
+        match = _METHOD.fullmatch(text)
+        if match is not None:
+            return match[1].upper()
+        if not found and _BODY.match(text) is not None:
+            found = "PUT" if text.startswith(("-T", "--up")) else "POST"
+    return found or "GET"
 
 
 def _texts(call: Call, places: set[str | None]) -> Iterator[str]:
@@ -93,6 +161,15 @@ def _texts(call: Call, places: set[str | None]) -> Iterator[str]:
     for text in (call.stdin.text, *call.stdin.said):
         if text:
             yield _plain(text)
+
+
+def _filed(call: Call, effects: Sequence[Effect]) -> Iterator[str]:
+    """The text of files whose content is sent."""
+    for effect in effects:
+        if effect.op == "copy" and effect.resource.path is not None and effect.target is not None:
+            data = call.content(effect.resource)
+            if data is not None and len(data) <= MAX_BODY_BYTES:
+                yield _plain(data.decode("utf-8", "replace"))
 
 
 def _plain(text: str) -> str:
