@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from guardrail.effects.catalogue._options import Parsed, parse_options
 from guardrail.effects.catalogue._spec import specs
-from guardrail.effects.commands._containers import content, go_values, handed, inside, mounted, named_inside
+from guardrail.effects.commands._containers import content, go_values, handed, inside, mounted, named_inside, set_inside
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._yaml import documents, items, table, text_of
 from guardrail.effects.domain._addresses import URL, at
@@ -115,14 +115,23 @@ def _compose_file(call: Call, document: Any, base: Field) -> None:
             place = call.place(Field(text=folder) if folder.startswith("/") else below(base, folder), recursive=True)
             call.emit("copy", place, at("docker", "image"), may=True, flow=("build",))
         named_inside(call, (), "\n".join(_told(table(service))))
+        for setting in _settings(table(service).get("environment")):
+            set_inside(call, setting)
 
 
 def _told(service: Mapping[str, Any]) -> Iterator[str]:
-    """What a container is told: its words, and the values of its variables."""
-    for key in ("command", "entrypoint", "environment"):
-        value = service.get(key)
-        for one in (value, *items(value), *table(value).values()):
+    """The words of a container."""
+    for key in ("command", "entrypoint"):
+        for one in (service.get(key), *items(service.get(key))):
             yield text_of(one) or ""
+
+
+def _settings(value: Any) -> Iterator[str]:
+    """The variables of a container, as `NAME=VALUE`."""
+    for one in items(value):
+        yield text_of(one) or ""
+    for name, one in table(value).items():
+        yield f"{name}={text_of(one) or ''}"
 
 
 def _is_plain(document: Any) -> bool:

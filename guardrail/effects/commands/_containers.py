@@ -5,6 +5,7 @@ Not concerned with what a command inside a container does there: it is handed on
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from guardrail.effects.domain._contents import Contents
 from guardrail.effects.domain._paths import below
 from guardrail.effects.domain._values import SOMETHING, TOP, Field, Stream, merge, starred
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
 MAX_FILE_BYTES: Final = 256 * 1024
 """Largest Dockerfile or compose file that is read, in bytes; a larger one is not known."""
@@ -123,13 +125,14 @@ def handed(call: Call, parsed: Parsed, where: Resource) -> None:
                 bound(call, part, field)
         elif name in _MOUNTS and name == "--mount":
             mount_option(call, field)
-        elif name == "--env" and "/" in field.text:
-            named_inside(call, (field,))
+        elif name == "--env":
+            set_inside(call, field.text)
         elif role == "read":
             for source in call.read(field):
                 call.emit("copy", source, where)
-            if name == "--env-file" and (text := content(call, field)) is not None:
-                named_inside(call, (), text)
+            if name == "--env-file":
+                for line in (content(call, field) or "").splitlines():
+                    set_inside(call, line)
         elif role == "write":
             call.put("write", call.place(field), ())
         elif role == "mention":
@@ -229,6 +232,32 @@ def named_inside(call: Call, words: Sequence[Field], text: str = "") -> None:
             effects[index] = msgspec.structs.replace(effect, attrs={**effect.attrs, **_INSIDE})
 
 
+def set_inside(call: Call, setting: str) -> None:
+    """`NAME=VALUE` of a container or a pod: where its model lies is for it to read, any other path is a question.
+
+    Args:
+        call: the command that starts or changes it.
+        setting: one variable.
+    """
+    name, equals, value = setting.partition("=")
+    if not equals or ("/" not in value and "~" not in value):
+        return
+    if _MODEL_VARIABLE.search(name) is not None and _LONE_PATH.fullmatch(value) is not None:
+        call.emit("read", call.place(Field(text=value)), attrs={"reveals": "none", **_INSIDE}, may=True)
+        return
+    named_inside(call, (), value)
+
+
+_MODEL_VARIABLE: Final = lazy(
+    r"(?:^|_)(?:MODELS?|WEIGHTS?|CHECKPOINTS?|CKPTS?|ADAPTERS?|LORAS?|TOKENIZERS?)(?:$|_)"
+    r"(?!.*(?:DELETE|REMOVE|COPY|EXPORT|UPLOAD|OUT|OUTPUT|TARGET|DEST|BACKUP|SAVE)(?:$|_))",
+    re.IGNORECASE,
+)
+"""A variable by which a server is told where its model lies."""
+
+_LONE_PATH: Final = lazy(r"[\"']?/[^\s:,;|&$`<>(){}\"']+[\"']?")
+
+
 # -- images
 
 
@@ -244,6 +273,7 @@ def build(call: Call, parsed: Parsed) -> Stream:
     if parsed.has("--push"):
         call.emit("net_send", image)
     if context.text == "-":
+        _based(call, call.stdin.text or "", image)
         for source in call.stdin.sources:
             call.emit("copy", source, image, flow=call.stdin.flow)
         call.emit("write", image)
@@ -253,6 +283,7 @@ def build(call: Call, parsed: Parsed) -> Stream:
         return SOMETHING
     file = parsed.value("--file")
     text = call.stdin.text if file is not None and file.text == "-" else _dockerfile(call, context, file)
+    _based(call, text or "", image)
     names = taken(text) if text is not None else None
     for name in names if names is not None else ["."]:
         inner = name.lstrip("/").rstrip(".") or ""
@@ -262,6 +293,19 @@ def build(call: Call, parsed: Parsed) -> Stream:
     if call.name.startswith(("docker", "podman", "nerdctl", "buildah")):
         call.shell.emit.opaque("program", image, spec=call.name, reason="an image is built", span=call.span)
     return SOMETHING
+
+
+def _based(call: Call, text: str, image: Resource) -> None:
+    """`FROM` and `--from=` an image of a registry: its layers are the new image's as well."""
+    for match in _BASES.finditer(text):
+        base = match["base"] or match["part"]
+        if "$" not in base and "/" in base and any(mark in base.partition("/")[0] for mark in ".:"):
+            call.emit("link", at("oci", base), image, flow=("build",))
+
+
+_BASES: Final = lazy(
+    r"^[ \t]*FROM[ \t]+(?:--\S+[ \t]+)*(?P<base>\S+)|[ \t,](?:--)?from=(?P<part>[^\s,]+)", re.IGNORECASE | re.MULTILINE
+)
 
 
 def _build_option(call: Call, name: str, role: str, field: Field, image: Resource) -> None:

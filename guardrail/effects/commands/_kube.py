@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from guardrail.effects.catalogue._options import Parsed
-from guardrail.effects.commands._containers import content, go_values, inside, named_inside
+from guardrail.effects.commands._containers import content, go_values, inside, named_inside, set_inside
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._makes import below as filled
 from guardrail.effects.commands._manifests import act, is_pair, keys, kind_of, manifest, pairs, patch, thing
@@ -160,7 +160,8 @@ def create(call: Call, parsed: Parsed) -> Stream:
     if not dry:
         act(call, "create", place, facts)
         literals = tuple(parsed.values_of("--from-literal"))
-        named_inside(call, literals)
+        for field in literals:
+            set_inside(call, field.text)
         if kind_of(kind) == "configmap":
             keys(call, place, pairs(literals, "data"), facts)
         if "--" in [field.text for field in call.args]:
@@ -206,8 +207,8 @@ def marked(call: Call, parsed: Parsed) -> Stream:
     places = _named(parsed, [field for field in operands if field not in words])
     if _files(call, parsed, "write", facts):
         return SOMETHING
-    if what == "env":
-        named_inside(call, words)
+    for field in words if what == "env" else ():
+        set_inside(call, field.text)
     prefix = {"annotate": "metadata.annotations", "label": "metadata.labels", "taint": "spec.taints"}.get(verb, what)
     for place in places or [at("k8s", "*")]:
         changes = list(pairs(words, prefix or "spec"))
@@ -252,7 +253,8 @@ def execute(call: Call, parsed: Parsed) -> Stream:
     override = parsed.value("--overrides")
     if override is not None:
         call.mention_text(override.text)
-    named_inside(call, parsed.values_of("--env"))
+    for field in parsed.values_of("--env"):
+        set_inside(call, field.text)
     return inside(call, place, tuple(operands[1:]))
 
 

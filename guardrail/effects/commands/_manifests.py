@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from guardrail.effects.commands._containers import mounted, named_inside
+from guardrail.effects.commands._containers import mounted, named_inside, set_inside
 from guardrail.effects.commands._yaml import documents, items, table, text_of
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
@@ -160,6 +160,8 @@ def _content(call: Call, kind: str, place: Resource, one: Mapping[str, Any], fac
     for path, readonly in _host_paths(spec, 0):
         mounted(call, path, path, readonly=readonly, field=Field(text=path))
     named_inside(call, (), "\n".join(_commands(spec, 0)))
+    for setting in _settings(spec, 0):
+        set_inside(call, setting)
 
 
 def _sources(kind: str, spec: Mapping[str, Any]) -> Iterator[Resource]:
@@ -190,20 +192,29 @@ def _host_paths(value: Any, depth: int) -> Iterator[tuple[str, bool]]:
 
 
 def _commands(value: Any, depth: int) -> Iterator[str]:
-    """What containers are told: their words, and the values of their variables."""
+    """The words of containers."""
     if depth > MAX_DEPTH:
         return
     for key, item in table(value).items():
         if key in ("command", "args"):
             for word in items(item):
                 yield str(word)
-        elif key == "env":
-            for variable in items(item):
-                yield text_of(table(variable).get("value")) or ""
         else:
             yield from _commands(item, depth + 1)
     for item in items(value):
         yield from _commands(item, depth + 1)
+
+
+def _settings(value: Any, depth: int) -> Iterator[str]:
+    """The variables of containers, as `NAME=VALUE`."""
+    if depth > MAX_DEPTH:
+        return
+    for key, item in table(value).items():
+        for variable in items(item) if key == "env" else ():
+            yield f"{table(variable).get('name')}={text_of(table(variable).get('value')) or ''}"
+        yield from _settings(item, depth + 1)
+    for item in items(value):
+        yield from _settings(item, depth + 1)
 
 
 def pairs(words: tuple[Field, ...], prefix: str) -> Iterator[tuple[str, Any]]:

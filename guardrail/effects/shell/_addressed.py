@@ -33,6 +33,11 @@ CLIENTS: Final = frozenset("curl curlie curl.exe curl-impersonate wget wget2 htt
 """Programs whose words are for a server, which is asked about a model by its address all day."""
 
 _ADDRESS: Final = lazy(r"(?:\b[a-z][a-z0-9+]*://|\barn:aws[\w-]*:s3:::)[^\s\"'`<>,;|()\[\]{}\\]+", re.IGNORECASE)
+_IMAGE: Final = lazy(
+    r"(?:--?[\w-]+=)?(?P<name>(?:[a-z0-9-]+\.)+[a-z0-9-]+(?::\d+)?/[a-z0-9._/-]+(?::[\w.-]+)?(?:@\w+:[0-9a-f]+)?)"
+)
+"""An image of a registry, as a program that knows images is given it."""
+
 _BUCKET: Final = lazy(r"arn:aws[\w-]*:s3:::", re.IGNORECASE)
 _OF_THIS_HOST: Final = ("file://", "tcp://", "udp://", "unix://")
 
@@ -52,6 +57,11 @@ def mention_addresses(call: Call, effects: Sequence[Effect]) -> None:
         for word in words:
             for alias in aliases_in(word):
                 call.emit("mention", alias, precision="opaque", may=True)
+    if any(effect.op == "exec_opaque" for effect in effects):
+        for word in words[:MAX_ADDRESSES]:
+            match = _IMAGE.fullmatch(word)
+            if match is not None:
+                call.emit("mention", Resource(kind="object", uri=f"oci:{match['name']}"), precision="opaque", may=True)
     if "://" not in text and ":s3:::" not in text:
         return
     head = call.name.partition(" ")[0].rpartition("/")[2]

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from guardrail.effects.domain._addresses import aliases
 from guardrail.effects.domain._call import Call
-from guardrail.effects.domain._values import starred
+from guardrail.effects.domain._values import is_known, starred
 from guardrail.model import Effect, Op, Resource
 from guardrail.patterns import lazy
 
@@ -156,7 +156,7 @@ def _texts(call: Call, places: set[str | None]) -> Iterator[str]:
         if skip or text in _ABOUT_US or text in places or f"http://{text}" in places:
             skip = text in _ABOUT_US and not skip
             continue
-        if text[:1] != "-" or "=" in text or "{" in text:
+        if is_known(text) and (text[:1] != "-" or "=" in text or "{" in text):
             yield _plain(text)
     for text in (call.stdin.text, *call.stdin.said):
         if text:
