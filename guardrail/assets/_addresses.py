@@ -9,7 +9,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 MIN_PROCESS_NAME: Final = 3
@@ -212,10 +212,15 @@ class Addresses:
         return list(dict.fromkeys(found)), False
 
 
+_SPELLINGS: Final[Mapping[str, str]] = {"s3a": "s3", "s3n": "s3", "cosn": "cos"}
+"""Schemes by which Hadoop and Spark know stores."""
+
+
 def normal(uri: str) -> str:
     """An address with its scheme in lower case and no slash at the end."""
     scheme, colon, rest = uri.partition(":")
     scheme = scheme.lower()
+    scheme = _SPELLINGS.get(scheme, scheme)
     return f"{scheme}{colon}{rest.strip('/') if scheme == 'oci' else rest.rstrip('/')}"
 
 

@@ -131,7 +131,9 @@ def api(call: Call, parsed: Parsed) -> Stream:
     line = read_line(parsed.spec, call.args, greedy=cli in _GREEDY)
     if not call.args:
         return SOMETHING
-    line.words = tuple(word for word in (*call.name.split(" ")[1:], *line.words) if word not in _CHANNELS)
+    line.words = (*call.name.split(" ")[1:], *line.words)
+    if line.words[:1] and line.words[0] in _CHANNELS:
+        line.words = line.words[1:]
     if not line.words and cli == "vercel":
         line.words = ("deploy",)  # what it does without a verb
     if not line.words or any(name == "--help" for name, _ in line.options):
@@ -263,6 +265,9 @@ def _apply(call: Call, fact: Fact, line: Line) -> Stream:
     for field in sent:
         if field.text:
             sources = merge(sources, _sent(call, field, objects[0]))
+    if fact.op == "remote_exec":
+        for field in call.args:
+            call.mention_text(field.text)  # who runs it may be this host, or have what is here
     if fact.op == "api_copy":
         for origin in _filled(fact.origin, line):
             call.emit("api_copy", _address(origin), objects[0])

@@ -39,6 +39,9 @@ _IMAGE: Final = lazy(
 """An image of a registry, as a program that knows images is given it."""
 
 _BUCKET: Final = lazy(r"arn:aws[\w-]*:s3:::", re.IGNORECASE)
+_MOUNTED: Final = lazy(r"(?P<store>[a-z0-9+]+://[^:]+):/", re.IGNORECASE)
+"""`hf://a/b:/models`: what is at an address, and where it is to be seen."""
+
 _OF_THIS_HOST: Final = ("file://", "tcp://", "udp://", "unix://")
 
 
@@ -73,6 +76,8 @@ def mention_addresses(call: Call, effects: Sequence[Effect]) -> None:
             call.emit("mention", Resource(kind="any", pattern="**"), precision="opaque", may=True)
             return
         address = starred(_BUCKET.sub("s3://", match[0])).rstrip(".:!?/")
-        if not address.startswith(_OF_THIS_HOST) and address not in said and f"{address}/" not in said:
-            said.add(address)
-            call.emit("mention", Resource(kind="object", uri=address), precision="opaque", may=True)
+        mounted = _MOUNTED.match(address)
+        for one in (address, mounted["store"]) if mounted is not None else (address,):
+            if not one.startswith(_OF_THIS_HOST) and one not in said and f"{one}/" not in said:
+                said.add(one)
+                call.emit("mention", Resource(kind="object", uri=one), precision="opaque", may=True)
