@@ -151,6 +151,9 @@ _OTHERS: Final[Mapping[str, Mapping[str, Fact]]] = {
         "tag": _f("api_copy", "oci:{1}", "oci:{0}"),
         "blob delete": _f("api_delete", "oci:{0}"),
         "manifest delete": _f("api_delete", "oci:{0}"),
+        "resolve": _f("read", "oci:{0}"),
+        "repo tags": _f("list", "oci:{0}"),
+        "repo ls": _f("list", "oci:{0}"),
     },
     "cosign": {
         "upload blob": _f("write", "oci:{0}", files=("-f", "--files")),

@@ -242,18 +242,22 @@ def set_inside(call: Call, setting: str) -> None:
     name, equals, value = setting.partition("=")
     if not equals or ("/" not in value and "~" not in value):
         return
-    if _MODEL_VARIABLE.search(name) is not None and _LONE_PATH.fullmatch(value) is not None:
+    if _MODEL_VARIABLE.search(name) and not _GOING.search(name) and _LONE_PATH.fullmatch(value) is not None:
         call.emit("read", call.place(Field(text=value)), attrs={"reveals": "none", **_INSIDE}, may=True)
         return
     named_inside(call, (), value)
 
 
 _MODEL_VARIABLE: Final = lazy(
-    r"(?:^|_)(?:MODELS?|WEIGHTS?|CHECKPOINTS?|CKPTS?|ADAPTERS?|LORAS?|TOKENIZERS?)(?:$|_)"
-    r"(?!.*(?:DELETE|REMOVE|COPY|EXPORT|UPLOAD|OUT|OUTPUT|TARGET|DEST|BACKUP|SAVE)(?:$|_))",
-    re.IGNORECASE,
+    r"(?:^|_)(?:MODELS?|WEIGHTS?|CHECKPOINTS?|CKPTS?|ADAPTERS?|LORAS?|TOKENIZERS?)(?:$|_)", re.IGNORECASE
 )
 """A variable by which a server is told where its model lies."""
+
+_GOING: Final = lazy(
+    r"(?:^|_)(?:DELETE|REMOVE|RM|COPY|CP|MOVE|EXPORT|UPLOAD|PUSH|SEND|OUT|OUTPUT|TO|TARGET|DEST|DST|BACKUP|SAVE)(?:$|_)",
+    re.IGNORECASE,
+)
+"""A part of its name that says that something becomes of the model."""
 
 _LONE_PATH: Final = lazy(r"[\"']?/[^\s:,;|&$`<>(){}\"']+[\"']?")
 

@@ -33,6 +33,9 @@ CLIENTS: Final = frozenset("curl curlie curl.exe curl-impersonate wget wget2 htt
 """Programs whose words are for a server, which is asked about a model by its address all day."""
 
 _ADDRESS: Final = lazy(r"(?:\b[a-z][a-z0-9+]*://|\barn:aws[\w-]*:s3:::)[^\s\"'`<>,;|()\[\]{}\\]+", re.IGNORECASE)
+_SCANNERS: Final = frozenset("trivy grype syft dive dockle snyk hadolint container-diff docker-slim slim".split())
+"""Programs that look at images, and say what is in them."""
+
 _IMAGE: Final = lazy(
     r"(?:--?[\w-]+=)?(?P<name>(?:[a-z0-9-]+\.)+[a-z0-9-]+(?::\d+)?/[a-z0-9._/-]+(?::[\w.-]+)?(?:@\w+:[0-9a-f]+)?)"
 )
@@ -56,18 +59,18 @@ def mention_addresses(call: Call, effects: Sequence[Effect]) -> None:
     if not words:
         return
     text = " ".join(words)
+    head = call.name.partition(" ")[0].rpartition("/")[2]
     if is_of_hub(text):
         for word in words:
             for alias in aliases_in(word):
                 call.emit("mention", alias, precision="opaque", may=True)
-    if any(effect.op == "exec_opaque" for effect in effects):
+    if head not in _SCANNERS and any(effect.op == "exec_opaque" for effect in effects):
         for word in words[:MAX_ADDRESSES]:
             match = _IMAGE.fullmatch(word)
             if match is not None:
                 call.emit("mention", Resource(kind="object", uri=f"oci:{match['name']}"), precision="opaque", may=True)
     if "://" not in text and ":s3:::" not in text:
         return
-    head = call.name.partition(" ")[0].rpartition("/")[2]
     if head in CLIENTS or head in RUNNERS or interpreter_of(head) is not None:
         return
     said = {place.uri for effect in effects for place in (effect.resource, effect.target) if place is not None}
