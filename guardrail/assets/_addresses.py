@@ -142,8 +142,7 @@ class Addresses:
         if scheme == "name" and scheme not in self._schemes:
             return self._by_tail(name.partition(":")[2]), False
         if scheme == "called":
-            named = self.by_name(name)
-            return [*self._by_tail(name.partition(":")[2]), *([named] if named is not None else [])], False
+            return self._called_any(name.partition(":")[2]), False
         if scheme not in self._schemes:
             return [], False
         if scheme == "process":
@@ -173,6 +172,12 @@ class Addresses:
             if inside or fnmatch.fnmatchcase(root, pattern) or fnmatch.fnmatchcase(root, pattern.rstrip("/*")):
                 found.append(self._roots[root])
         return list(dict.fromkeys(found)), False
+
+    def _called_any(self, names: str) -> list[str]:
+        """The assets that any of some names may mean, wherever they are."""
+        found = [asset for name in names.split(",") for asset in self._by_tail(name)]
+        named = self.by_name(f"called:{names}")
+        return list(dict.fromkeys([*found, *([named] if named is not None else [])]))
 
     def _by_tail(self, name: str) -> list[str]:
         """The assets that are called so elsewhere: `acme/beta`, or `beta.safetensors` on some host."""

@@ -54,7 +54,12 @@ def fetched(effects: Sequence[Effect], addresses: Addresses) -> list[Effect]:
             named = msgspec.structs.replace(effect.resource, asset=asset)
             found.append(
                 msgspec.structs.replace(
-                    effect, op="mention", resource=named, attrs={"named_like": asset}, precision="opaque", modality="may"
+                    effect,
+                    op="mention",
+                    resource=named,
+                    attrs={"named_like": asset},
+                    precision="opaque",
+                    modality="may",
                 )
             )
     return [*effects, *found] if found else list(effects)
@@ -83,8 +88,9 @@ def _landed(effect: Effect, effects: Sequence[Effect], index: int) -> Iterator[E
 
 def _kept(effect: Effect, effects: Sequence[Effect]) -> bool:
     """What comes in stays here: it is written somewhere, or git keeps it."""
-    if effect.origin.spec.startswith("git-"):
-        return effect.origin.spec not in _LISTING
+    spec = effect.origin.spec if effect.origin is not None else ""
+    if spec.startswith("git-"):
+        return spec not in _LISTING
     return any(other.op in _LANDING and other.resource.uri is None for other in effects)
 
 

@@ -108,7 +108,7 @@ def download(call: Call, parsed: Parsed) -> Stream:
 
 
 def _listed(call: Call, parsed: Parsed) -> Iterator[Field]:
-    """The addresses in the file that `--input-file` names, as far as it is known; the mirrors of one are on its line."""
+    """The addresses in the file that `--input-file` names, as far as it is known; mirrors of one are on its line."""
     for field in parsed.values_of("--input-file"):
         text = call.stdin.text if field.text == "-" else content(call, field)
         for line in (text or "").splitlines()[:MAX_LISTED]:

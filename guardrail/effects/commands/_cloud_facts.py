@@ -244,7 +244,7 @@ GCLOUD: Final[Mapping[str, Fact]] = {
     "compute instances attach-disk": _f("mount", "gcloud:compute/{--disk}"),
     "compute instances set-disk-auto-delete": _f("set_security", "gcloud:compute/{0}"),
     "storage batch-operations jobs create": _f("api_delete", "gs://{--bucket}"),
-        "compute ssh": _f("remote_exec", "ssh://{0}"),
+    "compute ssh": _f("remote_exec", "ssh://{0}"),
     "compute start-iap-tunnel": _f("remote_exec", "ssh://{0}"),
     "builds submit": _f("write", "gcloud:builds/{--tag|-t|--config}", files=("0",), missing="."),
     "run deploy": _f("create", "gcloud:run/{0}", files=("--source",)),

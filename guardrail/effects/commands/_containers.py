@@ -127,16 +127,23 @@ def handed(call: Call, parsed: Parsed, where: Resource) -> None:
             mount_option(call, field)
         elif name == "--env":
             set_inside(call, field.text)
+        elif name == "--env-file":
+            _set_by(call, field, where)
         elif role == "read":
             for source in call.read(field):
                 call.emit("copy", source, where)
-            if name == "--env-file":
-                for line in (content(call, field) or "").splitlines():
-                    set_inside(call, line)
         elif role == "write":
             call.put("write", call.place(field), ())
         elif role == "mention":
             call.mention((field,))
+
+
+def _set_by(call: Call, field: Field, where: Resource) -> None:
+    """Variables of a container, one on each line of a file."""
+    for source in call.read(field):
+        call.emit("copy", source, where)
+    for line in (content(call, field) or "").splitlines():
+        set_inside(call, line)
 
 
 def container_command(parsed: Parsed) -> tuple[Field | None, tuple[Field, ...]]:

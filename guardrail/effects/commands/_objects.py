@@ -186,7 +186,7 @@ def s5cmd_run(call: Call, parsed: Parsed) -> Stream:
 
 def rclone_control(call: Call, parsed: Parsed) -> Stream:
     """`rclone rc OPERATION NAME=VALUE…`: the same as a command, done by a process that waits for such orders."""
-    given = dict(field.text.partition("=")[::2] for field in parsed.operands[1:])
+    given = {key: value for key, _, value in (field.text.partition("=") for field in parsed.operands[1:])}
     verb = parsed.operands[0].text.lower() if parsed.operands else ""
     for stem in ("", "src", "dst"):
         folder = next((value for key, value in given.items() if key.lower() == f"{stem}fs"), None)

@@ -102,7 +102,7 @@ _ANSWERED: Final = lazy(
     r"https?://(?:[^/@]*@)?(?:(?:www|storage)\.googleapis\.com/+(?:(?:download|upload|batch)/+)?storage/v1/b/"
     r"(?P<bucket>[^/?#]+)(?:/o/(?P<object>[^/?#]+)(?:/(?P<done>copyTo|rewriteTo)/.*)?)?(?:[/?#].*)?"
     r"|storage\.(?:cloud\.google|mtls\.cloud\.google)\.com/+(?P<seen>[^?#]+).*"
-    r"|(?P<registry>[^/@]+)/+v2/+(?P<image>[^?#]+?)/+blobs/+(?!uploads)[^/?#]+/*(?:[?#].*)?)",
+    r"|(?P<registry>[^/@]+)/v2/(?P<image>[^?#]+?)/blobs/(?!uploads)[^/?#]+/?(?:[?#].*)?)",
     re.IGNORECASE,
 )
 """Addresses of the interfaces behind stores and registries: an object of a bucket, a part of an image."""

@@ -29,10 +29,13 @@ REACHING: Final[frozenset[Op]] = frozenset(
 ASKING: Final[frozenset[Op]] = REACHING.union(("net_recv", "exec_opaque"))
 """The same, and what else makes an address among the words of a command more than a text."""
 
-CLIENTS: Final = frozenset("curl curlie curl.exe curl-impersonate wget wget2 http https xh xhs httpie hurl grpcurl websocat ab wrk hey k6 vegeta".split())
+CLIENTS: Final = frozenset(
+    "curl curlie curl.exe curl-impersonate wget wget2 http https xh xhs httpie hurl grpcurl websocat ab wrk hey k6 "
+    "vegeta".split()
+)
 """Programs whose words are for a server, which is asked about a model by its address all day."""
 
-_ADDRESS: Final = lazy(r"(?:\b[a-z][a-z0-9+]*://|\barn:aws[\w-]*:s3:::)[^\s\"'`<>,;|()\[\]{}\\]+", re.IGNORECASE)
+_ADDRESS: Final = lazy(r"(?:\b[a-z][a-z0-9+]{0,15}://|\barn:aws[\w-]*:s3:::)[^\s\"'`<>,;|()\[\]{}\\]+", re.IGNORECASE)
 _SCANNERS: Final = frozenset("trivy grype syft dive dockle snyk hadolint container-diff docker-slim slim".split())
 """Programs that look at images, and say what is in them."""
 
@@ -42,7 +45,7 @@ _IMAGE: Final = lazy(
 """An image of a registry, as a program that knows images is given it."""
 
 _BUCKET: Final = lazy(r"arn:aws[\w-]*:s3:::", re.IGNORECASE)
-_MOUNTED: Final = lazy(r"(?P<store>[a-z0-9+]+://[^:]+):/", re.IGNORECASE)
+_MOUNTED: Final = lazy(r"(?P<store>[a-z0-9+]{1,16}://[^:]+):/", re.IGNORECASE)
 """`hf://a/b:/models`: what is at an address, and where it is to be seen."""
 
 _OF_THIS_HOST: Final = ("file://", "tcp://", "udp://", "unix://")
@@ -64,11 +67,8 @@ def mention_addresses(call: Call, effects: Sequence[Effect]) -> None:
         for word in words:
             for alias in aliases_in(word):
                 call.emit("mention", alias, precision="opaque", may=True)
-    if head not in _SCANNERS and any(effect.op == "exec_opaque" for effect in effects):
-        for word in words[:MAX_ADDRESSES]:
-            match = _IMAGE.fullmatch(word)
-            if match is not None:
-                call.emit("mention", Resource(kind="object", uri=f"oci:{match['name']}"), precision="opaque", may=True)
+    if head not in _SCANNERS:
+        _mention_images(call, words, effects)
     if "://" not in text and ":s3:::" not in text:
         return
     if head in CLIENTS or head in RUNNERS or interpreter_of(head) is not None:
@@ -84,3 +84,13 @@ def mention_addresses(call: Call, effects: Sequence[Effect]) -> None:
             if not one.startswith(_OF_THIS_HOST) and one not in said and f"{one}/" not in said:
                 said.add(one)
                 call.emit("mention", Resource(kind="object", uri=one), precision="opaque", may=True)
+
+
+def _mention_images(call: Call, words: Sequence[str], effects: Sequence[Effect]) -> None:
+    """Images of registries, by name, that a program is given which is not looked into."""
+    if not any(effect.op == "exec_opaque" for effect in effects):
+        return
+    for word in words[:MAX_ADDRESSES]:
+        match = _IMAGE.fullmatch(word)
+        if match is not None:
+            call.emit("mention", Resource(kind="object", uri=f"oci:{match['name']}"), precision="opaque", may=True)

@@ -31,7 +31,7 @@ from guardrail.effects.shell._addressed import ASKING, CLIENTS, mention_addresse
 from guardrail.effects.shell._builtins import BUILTINS
 from guardrail.effects.shell._passing import by_variables, passed
 from guardrail.effects.shell._programs import TRUSTED, run_file, search, tampered
-from guardrail.effects.shell._requests import SENDING, act_there, mention_request
+from guardrail.effects.shell._requests import note_request
 from guardrail.model import Resource
 from guardrail.parse.ir import Group, Simple, Statement, Text
 
@@ -104,7 +104,7 @@ def _fetched(call: Call, before: int, out: Stream) -> Stream:
     """What comes from a web address that is one of a hub or a store is what lies there by its own address."""
     effects = call.shell.emit.effects
     found: list[Resource] = []
-    reaching = sends = False
+    reaching = False
     for effect in effects[before:]:
         op = effect.op
         if op not in ASKING:
@@ -114,9 +114,8 @@ def _fetched(call: Call, before: int, out: Stream) -> Stream:
             found += aliases(effect.resource)
         elif op == "exec_opaque" or effect.resource.uri is not None:
             reaching = True
-            sends = sends or op in SENDING
-    if (sends or reaching) and call.name in CLIENTS:
-        mention_request(call, effects[before:])
+    if reaching and call.name in CLIENTS:
+        note_request(call, effects[before:])
     if not found:
         if reaching:
             mention_addresses(call, effects[before:])
@@ -125,8 +124,6 @@ def _fetched(call: Call, before: int, out: Stream) -> Stream:
         if effect.op in ("write", "append", "create"):
             for alias in dict.fromkeys(found):
                 call.emit("copy", alias, effect.resource, flow=("download",), may=effect.modality == "may")
-    if sends and call.name in CLIENTS:
-        act_there(call, effects[before:])
     for alias in dict.fromkeys(found):
         call.emit("read", alias, attrs={"reveals": "content"})
     return msgspec.structs.replace(out, text=None, sources=merge(out.sources, tuple(found)))

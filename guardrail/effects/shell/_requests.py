@@ -7,9 +7,9 @@ a model for its answer is no work on it, so what is sent to where answers come f
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from guardrail.effects.domain._addresses import aliases
 from guardrail.effects.domain._call import Call
@@ -17,11 +17,14 @@ from guardrail.effects.domain._values import is_known, starred
 from guardrail.model import Effect, Op, Resource
 from guardrail.patterns import lazy
 
-SENDING: Final[frozenset[Op]] = frozenset(("net_send", "api_delete"))
+_SENDING: Final[frozenset[Op]] = frozenset(("net_send", "api_delete"))
 """What a request is that has something to say."""
 
-MAX_NAMES: Final = 64
-"""Most names and addresses in one request; beyond, they could be any."""
+MAX_ADDRESSES: Final = 64
+"""Most addresses in one request; beyond, they could be any."""
+
+MAX_NAMING: Final = 2048
+"""Longest text of a request in which names are looked for, in characters; a longer one is data."""
 
 MAX_BODY_BYTES: Final = 64 * 1024
 """Largest file that is looked into as the body of a request, in bytes; a larger one is data."""
@@ -44,7 +47,7 @@ _ACTING: Final = lazy(
 )
 """A word of an address that says that something is done to what the request names."""
 
-_ADDRESS: Final = lazy(r"\b[a-z][a-z0-9+]*://[^\s\"'`<>,;|()\[\]{}\\]+", re.IGNORECASE)
+_ADDRESS: Final = lazy(r"\b[a-z][a-z0-9+]{0,15}://[^\s\"'`<>,;|()\[\]{}\\]+", re.IGNORECASE)
 _COPIED: Final = lazy(r"copy-source:\s*/?(?P<object>[^\s:/?]+/[^\s?]+)", re.IGNORECASE)
 """`x-amz-copy-source: /bucket/key`, and the same of other stores."""
 
@@ -60,7 +63,9 @@ _METHOD: Final = lazy(r"(?:-X=?|--request=|--method=)?(DELETE|PUT|PATCH|POST|MOV
 _BODY: Final = lazy(r"-T|--upload-file|-d|--data|--json|-F|--form|--post-|--body-")
 _DELETING: Final = lazy(r"[?&]delete(?:[&=]|$)")
 _COPYING: Final = lazy(r"/(?:copyTo|rewriteTo)/")
-_OPENING: Final = lazy(r"[?&](?:acl|policy|publicAccessBlock|iam)(?:[&=]|$)|/(?:acl|iam)/?$|/settings/?$", re.IGNORECASE)
+_OPENING: Final = lazy(
+    r"[?&](?:acl|policy|publicAccessBlock|iam)(?:[&=]|$)|/(?:acl|iam)/?$|/settings/?$", re.IGNORECASE
+)
 _ABOUT_US: Final = frozenset(
     "-u --user -A --user-agent -b --cookie -o --output -c --cookie-jar -w --write-out -x --proxy -e --referer -K -m "
     "--max-time --connect-timeout --retry --cacert --cert --key -a --auth --session --resolve --interface".split()
@@ -68,40 +73,51 @@ _ABOUT_US: Final = frozenset(
 """Options whose value is about who asks, or what becomes of the answer."""
 
 
-def mention_request(call: Call, effects: Sequence[Effect]) -> None:
-    """Name what a request speaks of, unless it only asks a model.
+def note_request(call: Call, effects: Sequence[Effect]) -> None:
+    """Say what a request asks for, and name what it speaks of, unless it only asks a model.
 
     Args:
         call: the command that sends it.
         effects: what the command is known to do.
     """
-    sent = [effect for effect in effects if effect.op in SENDING and effect.resource.uri is not None]
+    sent = [effect for effect in effects if effect.op in _SENDING and effect.resource.uri is not None]
     if not sent and call.name not in _BY_WORDS:
         return
+    method = _method(call)
+    for address in dict.fromkeys(effect.resource.uri or "" for effect in sent):
+        _act_there(call, method, address)
     places = [_place(effect.resource.uri or "") for effect in sent] or [field.text for field in call.args]
-    deletes = _method(call) == "DELETE"
-    if not deletes and all(_ANSWERING.search(place.partition("?")[0]) for place in places):
+    if method != "DELETE" and all(_ANSWERING.search(place.partition("?")[0]) for place in places):
         return
-    texts = list(_texts(call, {effect.resource.uri for effect in sent}))
-    texts += _filed(call, effects)
-    said: set[str] = {place.uri for e in effects for place in (e.resource, e.target) if place and place.uri}
+    texts = [*_texts(call, {effect.resource.uri for effect in sent}), *_filed(call, effects)]
     for text in texts:
         call.mention_text(text)
-    found = [*_addresses(texts)]
-    if deletes or any(effect.op == "api_delete" for effect in sent) or any(_acts(place) for place in places):
-        found += [f"called:{match[0]}" for text in texts for match in _NAME.finditer(text)]
-    for count, address in enumerate(dict.fromkeys(found)):
-        if count == MAX_NAMES:
+    _mention_addresses(call, texts, {place.uri for e in effects for place in (e.resource, e.target) if place})
+    if method == "DELETE" or any(effect.op == "api_delete" for effect in sent) or any(map(_acts, places)):
+        _mention_names(call, texts)
+
+
+def _mention_addresses(call: Call, texts: Sequence[str], said: Container[str | None]) -> None:
+    for count, address in enumerate(dict.fromkeys(_addresses(texts))):
+        if count == MAX_ADDRESSES:
             call.emit("mention", Resource(kind="any", pattern="**"), precision="opaque", may=True)
             return
         if address not in said:
             call.emit("mention", Resource(kind="object", uri=address), precision="opaque", may=True)
 
 
+def _mention_names(call: Call, texts: Sequence[str]) -> None:
+    """Whatever is called so, wherever it is: one effect for all, as a request has many words."""
+    names = dict.fromkeys(match[0] for text in texts if len(text) <= MAX_NAMING for match in _NAME.finditer(text))
+    if names:
+        call.emit("mention", Resource(kind="object", uri=f"called:{','.join(names)}"), precision="opaque", may=True)
+
+
 def _place(address: str) -> str:
     """The part of an address that says what is asked for."""
-    parts = urlsplit(_plain(address))
-    return f"{parts.path}?{parts.query}" if parts.query else parts.path
+    text = _plain(address).partition("#")[0]
+    rest = text.partition("://")[2] or text
+    return f"/{rest.partition('/')[2]}"
 
 
 def _acts(place: str) -> bool:
@@ -109,20 +125,13 @@ def _acts(place: str) -> bool:
     return _ACTING.search(_HUMPS.sub(" ", place)) is not None
 
 
-def act_there(call: Call, effects: Sequence[Effect]) -> None:
-    """Say what a request asks a store or a hub to do to what its address names, if it asks for more than that.
-
-    Args:
-        call: the command that sends it.
-        effects: what the command is known to do.
-    """
-    method = _method(call)
-    for address in dict.fromkeys(effect.resource.uri for effect in effects if effect.op in SENDING):
-        op = _done(method, address or "")
-        if op is None:
-            continue
-        for there in aliases(Resource(kind="net", uri=address)):
-            call.emit(op, there, attrs={"method": method})
+def _act_there(call: Call, method: str, address: str) -> None:
+    """What a store or a hub is asked to do to what an address names, if that is more than to hand it out."""
+    op = _done(method, address)
+    if op is None:
+        return
+    for there in aliases(Resource(kind="net", uri=address)):
+        call.emit(op, there, attrs={"method": method})
 
 
 def _done(method: str, address: str) -> Op | None:
@@ -158,9 +167,10 @@ def _texts(call: Call, places: set[str | None]) -> Iterator[str]:
             continue
         if is_known(text) and (text[:1] != "-" or "=" in text or "{" in text):
             yield _plain(text)
-    for text in (call.stdin.text, *call.stdin.said):
-        if text:
-            yield _plain(text)
+    if call.stdin.text:
+        yield _plain(call.stdin.text)
+    for said in call.stdin.said:
+        yield _plain(said)
 
 
 def _filed(call: Call, effects: Sequence[Effect]) -> Iterator[str]:
