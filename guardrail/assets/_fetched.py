@@ -67,7 +67,8 @@ def fetched(effects: Sequence[Effect], addresses: Addresses) -> list[Effect]:
 
 def _landed(effect: Effect, effects: Sequence[Effect], index: int) -> Iterator[Effect]:
     """Into what the same command writes it goes; what is written after it in the same call may be made of it."""
-    own, later = [], []
+    own: list[Effect] = []
+    later: list[Effect] = []
     for place, other in enumerate(effects):
         if other.op in _LANDING and other.resource.uri is None and other.resource.kind != "dir":
             if other.origin == effect.origin:
