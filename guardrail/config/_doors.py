@@ -69,7 +69,7 @@ class ServingConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """One `[[execute.serving]]`: a program that may read weights while the kernel holds it, as the operator fixed it.
 
     Args:
-        program: real path of the executable.
+        program: real path of the executable, as calls have to name it.
         arguments: what it is started with, all of it and in this order.
         files: SHA-256, in hexadecimal, of the program and of each script that it is given, by real path.
         environment: all variables that it is given; those of a call are not passed on.

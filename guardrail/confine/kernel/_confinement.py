@@ -99,9 +99,9 @@ class KernelConfinement:
         self._count = 0
         self._protected: ProtectedSet | None = None
         self._effects: Sequence[Effect] = ()
+        self._served: tuple[str, ...] = ()
 
-    @property
-    def enforcement(self) -> Enforcement | None:
+    def enforcement(self, job: Job) -> Enforcement | None:
         """What policy may rely on; see `Confinement`.
 
         Raises:
@@ -113,9 +113,15 @@ class KernelConfinement:
         lacking = self._lacking
         # What is said to be whole has to be whole when the job starts, too.
         required = self._required or not lacking
+        if (serving := self._fixed(job.argv)) is not None and serving.problem(bounds.write) is None:
+            return Enforcement(mode=bounds.mode, required=required, lacking=lacking, serving=serving.assets)
         return Enforcement(
             mode=bounds.mode, required=required, lacking=lacking, connect=bounds.connect, write=bounds.write
         )  # fmt: skip
+
+    def _fixed(self, argv: Sequence[str]) -> Serving | None:
+        """The serving program that is to be started, if it is one; on trial nothing serves."""
+        return next((one for one in self._serving if one.starts(argv)), None) if not self._trial else None
 
     @functools.cached_property
     def _lacking(self) -> tuple[str, ...]:
@@ -132,18 +138,20 @@ class KernelConfinement:
         self._effects = effects
         self._protected = _with_place(protect(assets), self._place)
         self._count += 1
-        serving = next((one for one in self._serving if one.starts(job.argv)), None)
+        self._served, serving = (), self._fixed(job.argv)
         if serving is None:
             profile, environment = profile_for(effects, assets, self._bounds), job.environment
         else:
-            profile = serving_profile(serving, job.argv, assets, self._bounds.mode)
-            environment = serving.environment
+            profile = serving_profile(serving, job.argv, assets, self._bounds.mode, self._bounds.write)
+            environment, self._served = serving.environment, serving.assets
+            # Nothing else of the call is taken over: neither its variables nor where relative names start from.
+            job = msgspec.structs.replace(job, cwd="/")
         if self._trial:
             self._tried = TrialOrder(profile, self._protected, self._place, str(self._count))
         order = {
             "profile": asdict(profile),
             "protected": self._protected.to_plain(),
-            "required": self.enforcement is None or self.enforcement.required,
+            "required": self._required or not self._lacking,
             "environment": environment,
             "asks": self._asks(),
             "trial": None if self._tried is None else self._tried.plain,
@@ -173,7 +181,7 @@ class KernelConfinement:
         return Account(
             # What was in force is what the session says it was; of one that was never opened, what could have been.
             report=msgspec.structs.replace(report, mode=told.get("mode", report.mode)),
-            observed=compared(self._effects, map(observed, told["events"])),
+            observed=compared(self._effects, map(observed, told["events"]), self._served),
             events=ended.get("events", 0),
             refused=told.get("refused"),
             tried=None if self._tried is None else self._tried.read(told.get("trial")),
