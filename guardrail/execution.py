@@ -113,7 +113,8 @@ def execute(
             job = held.confine(job_of(judged, guard.config.execute, os.environ), released[0].effects)
             ended = run_job(job, sink, stop=stop, stdin=stdin, confined=held.name)
             seen = held.seen()
-            return msgspec.structs.replace(ended, seen=seen.facts, observed=seen.observed)
+            why = "processes" if seen.crowded else ended.why
+            return msgspec.structs.replace(ended, seen=seen.facts, observed=seen.observed, why=why)
 
         ended = guard.run(call, start, released=note, enforcement=_told(guard, held, asked))
     return Execution(decision=released[0], ended=ended)
@@ -220,6 +221,7 @@ def _bounds(settings: ExecuteConfig, cwd: str | None, mode: Mode) -> Bounds:
         read=tuple(dict.fromkeys(os.path.realpath(path) for path in (*settings.confine_read, own))),
         write=tuple(dict.fromkeys(os.path.realpath(path) for path in (*settings.confine_write, own))),
         connect=settings.confine_connect,
+        processes=settings.processes,
     )
 
 

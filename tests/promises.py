@@ -3560,6 +3560,20 @@ PROMISES: tuple[Promise, ...] = (
         gap="in `floor` Landlock holds a read, and tells nobody: only the tool's own error shows it",
     ),
     Promise(
+        id="run.processes",
+        source="issue 7",
+        behaviour="a tool with more processes and threads than it may have is ended, all of it, and its record says why",
+        tests=(
+            "tests/test_run_processes.py::test_a_fork_bomb_is_ended_and_its_record_says_why",
+            "tests/test_run_processes.py::test_a_bomb_whose_starter_has_gone_ends_with_it",
+            "tests/test_run_processes.py::test_a_tool_with_as_many_as_it_may_have_goes_on",
+            "tests/test_run_processes.py::test_a_session_ends_its_bomb_and_goes_on",
+            "tests/test_run_processes.py::test_the_command_line_says_why_a_bomb_was_ended",
+            "tests/test_run_processes.py::test_a_tool_without_any_process_is_no_setting",
+        ),
+        gap="between two counts a bomb grows; the kernel's own bound counts all of a user's and never refuses root",
+    ),
+    Promise(
         id="run.enforcement",
         source="issue 7",
         behaviour="policy relies on the kernel for what nobody can read, where the guard carries it out and all is held",

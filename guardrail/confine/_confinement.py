@@ -18,10 +18,12 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         facts: what was in force, and counts.
         observed: what was held, or seen, one by one.
+        crowded: whether it was ended because it had more processes than it may.
     """
 
     facts: dict[str, str | int] = {}
     observed: tuple[Observed, ...] = ()
+    crowded: bool = False
 
 
 class Confinement(Protocol):

@@ -114,7 +114,7 @@ class Profile:
         grants: pairs of an op and the id of an asset that this session may do it to.
         times: what becomes of an explicit time on what is not protected: `observe` lets it be and tells, or `deny`.
         strict_on_aliases: turn `default` into `strict` where the protected set has aliases.
-        processes: most processes of the user while the tool runs (RLIMIT_NPROC), or 0 for no limit of ours.
+        processes: most processes and threads that its tools have at one time, or 0 for no bound; who has more is ended.
     """
 
     mode: Mode = "default"

@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final, Self
 
 import msgspec
@@ -47,6 +47,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         events: how often, repetitions included.
         refused: why it was not started, if it was not.
         tried: what it would have changed, if it was on trial.
+        crowded: whether it was ended because it had more processes than it may.
     """
 
     report: EnforcementReport
@@ -54,6 +55,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     events: int = 0
     refused: str | None = None
     tried: Tried | None = None
+    crowded: bool = False
 
 
 class KernelConfinement:
@@ -148,6 +150,8 @@ class KernelConfinement:
             job = msgspec.structs.replace(job, cwd="/")
         if self._trial:
             self._tried = TrialOrder(profile, self._protected, self._place, str(self._count))
+        # Whoever stands for the tool counts what it has running, so that its end is told by what held it.
+        profile = replace(profile, processes=self._bounds.processes)
         order = {
             "profile": asdict(profile),
             "protected": self._protected.to_plain(),
@@ -162,7 +166,7 @@ class KernelConfinement:
             json.dump(order, file)
         words = (*self._launcher, "-I", "-S", "-B", BOOT, "once", self._file("order"), self._file("account"))
         # INVARIANT: what stands for the tool is not confined itself: no variable of the tool (LD_PRELOAD) reaches it.
-        return msgspec.structs.replace(job, argv=(*words, *job.argv), environment={})
+        return msgspec.structs.replace(job, argv=(*words, *job.argv), environment={}, processes=0)
 
     def account(self) -> Account:
         """What was told of the last job, once it is over.
@@ -185,6 +189,7 @@ class KernelConfinement:
             events=ended.get("events", 0),
             refused=told.get("refused"),
             tried=None if self._tried is None else self._tried.read(told.get("trial")),
+            crowded=ended.get("why") == "processes",
         )
 
     def seen(self) -> Seen:
@@ -210,7 +215,7 @@ class KernelConfinement:
         ):
             if words:
                 facts[name] = " ".join(words[:most])
-        return Seen(facts=facts, observed=account.observed)
+        return Seen(facts=facts, observed=account.observed, crowded=account.crowded)
 
     def close(self) -> None:
         """Take away its files."""

@@ -55,6 +55,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
         write: real paths that may be changed: the workspace.
         connect: TCP ports that may be connected to, on any host.
         unix: real paths of sockets of this host that may be connected to.
+        processes: most processes and threads at one time, or 0 for no bound; who has more is ended.
     """
 
     mode: Mode = "default"
@@ -62,6 +63,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     write: tuple[str, ...] = ()
     connect: tuple[int, ...] = ()
     unix: tuple[str, ...] = ()
+    processes: int = 0
 
 
 class Serving(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,6 +159,7 @@ def profile_for(effects: Sequence[Effect], assets: Iterable[Asset], bounds: Boun
         unix=() if serves else bounds.unix,
         reads=tuple(reads),
         grants=tuple(grants),
+        processes=bounds.processes,
     )
     _check_reach(profile, known, guarded)
     return profile

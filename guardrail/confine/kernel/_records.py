@@ -82,7 +82,7 @@ class KernelEnded(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         exit_code: its exit code, or 128 and the number of the signal that ended it.
-        why: whether it ended by itself or was stopped.
+        why: whether it ended by itself, was stopped, or had more processes than it may.
         strays: processes that it left behind and that were ended.
         survivors: processes that it left behind and that could not be ended.
         traps: calls that the supervisor answered.
@@ -92,7 +92,7 @@ class KernelEnded(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     exit_code: int
-    why: Literal["exited", "stopped"]
+    why: Literal["exited", "stopped", "processes"]
     strays: int
     survivors: int
     traps: int
