@@ -187,8 +187,9 @@ def model_as_an_interpreter() -> object:
     """The kernel itself opens what a program names as its loader."""
     with open("/bin/true", "rb") as file:
         image = bytearray(file.read())
-    start = image.find(b"/lib64/ld-linux")
-    image[start : start + 28] = (W if len(W) < 28 else "w").encode().ljust(28, b"\0")
+    loader = image.find(b"/ld-linux")
+    start, end = image.rfind(b"\0", 0, loader) + 1, image.find(b"\0", loader)
+    image[start:end] = (W if len(W) <= end - start else "w").encode().ljust(end - start, b"\0")
     os.chdir(os.path.dirname(OUT))
     for name, data in (("elf", bytes(image)), ("script", f"#!{W}\n".encode())):
         with open(name, "wb") as file:

@@ -3560,6 +3560,19 @@ PROMISES: tuple[Promise, ...] = (
         gap="in `floor` Landlock holds a read, and tells nobody: only the tool's own error shows it",
     ),
     Promise(
+        id="confine.floor_says_what_it_leaves",
+        source="issue 7",
+        behaviour="`floor` starts nothing where it could not hold a configuration, or names it in the record, and doctor says so",
+        tests=(
+            "tests/test_confine_floor.py::test_the_floor_starts_nothing_where_a_configuration_lies_in_the_workspace",
+            "tests/test_confine_floor.py::test_where_best_effort_is_allowed_the_record_names_what_the_floor_left_open",
+            "tests/test_confine_floor.py::test_the_floor_holds_a_configuration_that_lies_elsewhere",
+            "tests/test_confine_floor.py::test_a_session_says_what_its_floor_leaves_open",
+            "tests/test_confine_floor.py::test_doctor_says_what_the_floor_leaves_open",
+        ),
+        gap="Landlock takes no file out of a directory that may be written, holds no times and modes, and tells nobody",
+    ),
+    Promise(
         id="run.processes",
         source="issue 7",
         behaviour="a tool with more processes and threads than it may have is ended, all of it, and its record says why",

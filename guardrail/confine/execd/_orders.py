@@ -72,6 +72,15 @@ class ProtectedSet:
             real = above
         return None
 
+    def where_written(self, profile: Profile) -> dict[str, str]:
+        """Path of each asset, by its id, that lies where a session may write without leave to change it.
+
+        Landlock takes nothing out of a directory, so without a supervisor nobody holds it there.
+        """
+        granted = {asset for _, asset in profile.grants}
+        found = {asset: root for root, asset in self.roots.items() if beneath(root, profile.write)}
+        return {asset: root for asset, root in found.items() if asset not in granted}
+
     def to_plain(self) -> dict[str, Any]:
         """As JSON can carry it."""
         return {

@@ -20,7 +20,7 @@ from guardrail.confine._job import Job
 from guardrail.confine.execd import BOOT
 from guardrail.confine.execd._orders import ProtectedSet
 from guardrail.confine.kernel._asking import Asking, Word
-from guardrail.confine.kernel._executor import host_report, report_of
+from guardrail.confine.kernel._executor import FLOOR_LEAVES, check_floor, host_report, report_of
 from guardrail.confine.kernel._profiles import Bounds, Serving, compared, profile_for, serving_profile
 from guardrail.confine.kernel._protected import protect
 from guardrail.confine.kernel._records import ConfineError, EnforcementReport, observed
@@ -102,6 +102,7 @@ class KernelConfinement:
         self._protected: ProtectedSet | None = None
         self._effects: Sequence[Effect] = ()
         self._served: tuple[str, ...] = ()
+        self._written: dict[str, str] = {}
 
     def enforcement(self, job: Job) -> Enforcement | None:
         """What policy may rely on; see `Confinement`.
@@ -148,6 +149,10 @@ class KernelConfinement:
             environment, self._served = serving.environment, serving.assets
             # Nothing else of the call is taken over: neither its variables nor where relative names start from.
             job = msgspec.structs.replace(job, cwd="/")
+        self._written = self._protected.where_written(profile)
+        if self._required and not self._trial:
+            # What is on trial is judged before it is more than a copy.
+            check_floor(self._bounds.mode, self._written)
         if self._trial:
             self._tried = TrialOrder(profile, self._protected, self._place, str(self._count))
         # Whoever stands for the tool counts what it has running, so that its end is told by what held it.
@@ -181,7 +186,7 @@ class KernelConfinement:
             raise ConfineError("nobody knows what the tool did: its supervisor was ended", started=True) from None
         ended: dict[str, Any] = told["ended"] or {}
         aliases = self._protected.aliases if self._protected is not None else ()
-        report = report_of(told["host"], self._bounds.mode, aliases)
+        report = report_of(told["host"], self._bounds.mode, aliases, self._written)
         return Account(
             # What was in force is what the session says it was; of one that was never opened, what could have been.
             report=msgspec.structs.replace(report, mode=told.get("mode", report.mode)),
@@ -210,6 +215,7 @@ class KernelConfinement:
         surprises = {one.asset for one in account.observed if one.asset is not None and one.is_surprise}
         for name, words, most in (
             ("kernel_lacks", account.report.lacking, None),
+            ("kernel_unheld", [one for one in account.report.unheld if one not in FLOOR_LEAVES], MAX_SEEN),
             ("kernel_denied", sorted(denied), None),
             ("kernel_assets", sorted(surprises), MAX_SEEN),
         ):
