@@ -37,6 +37,8 @@ LATEST: dict[str, Attack] = {}
 """By leases, spellings and moments."""
 YOUNGEST: dict[str, Attack] = {}
 """By schedules, watches, names that are sockets, threads that share little, and pages that others have too."""
+ODDEST: dict[str, Attack] = {}
+"""By what has a number and no name: segments, registers, devices, ports, groups, and the clock."""
 READERS: dict[str, Attack] = {}
 """By a process that may read the weights, to bring them elsewhere."""
 
