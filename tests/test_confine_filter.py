@@ -186,7 +186,7 @@ def test_nothing_is_put_above_tcp() -> None:
 
 
 def test_every_call_that_arm64_has_is_in_its_table() -> None:
-    """One that is left out is allowed: whatever a rule names, and the kernel's list has for it, has to have a number."""
+    """One that is left out is allowed: what a rule names, and the kernel's list has for it, has to have a number."""
     header = HEADERS["aarch64"]
     if not header.exists():
         pytest.skip(f"no {header}")

@@ -132,8 +132,8 @@ memfd_secret shmget shmat shmctl semget semop semtimedop semctl msgget msgsnd ms
 )
 """ENOSYS, always, because callers have a way without them: a filter sees nothing of what a ring carries, the next four
 keep flags behind a pointer, and pidfd_send_signal takes a directory of /proc for a process. Memory, semaphores and
-queues that have a number and no file are nothing that Landlock holds, outlast whoever filled them, and may be taken away
-by everybody of the same user who guesses the number."""
+queues that have a number and no file are nothing that Landlock holds, outlast whoever filled them, and may be taken
+away by everybody of the same user who guesses the number."""
 
 SCHEDULE: Final = ("sched_setparam", "sched_setscheduler", "sched_setaffinity", "sched_setattr")
 """Calls that say when the process that is their first argument runs; Landlock has no scope for it."""
