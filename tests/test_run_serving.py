@@ -50,7 +50,7 @@ class World:
 
     root: Path
     port: int
-    words: list[str] = field(default_factory=list)
+    words: list[str] = field(default_factory=list[str])
 
     @property
     def script(self) -> Path:
