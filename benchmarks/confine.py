@@ -95,7 +95,7 @@ def measure(made: Arena, repeats: int, work: dict[str, list[str]]) -> dict[str, 
         return session.run(argv, cwd=made.ws, environment=environment(made), **streams)
 
     profile = Profile(read=SYSTEM, write=(made.ws,))
-    with Executor(made.protected(), launcher=LAUNCHER) as executor:
+    with Executor(made.protected(), launcher=LAUNCHER, required=False) as executor:
         kept = {mode: executor.open(replace(profile, mode=mode)) for mode in MODES}
 
         def pooled(mode: str) -> Callable[[list[str]], int]:

@@ -5,11 +5,12 @@ Records without I/O. Not concerned with how a call is held: `guardrail.confine` 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 import msgspec
 
-from guardrail.model import Op, Resource
+from guardrail.model import Effect, Op, Reason, Resource
 
 
 class Enforcement(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +25,8 @@ class Enforcement(msgspec.Struct, frozen=True, kw_only=True):
             there are copies of assets that the kernel is not told of.
         connect: TCP ports that it may connect to.
         write: real paths that it may change, each with all beneath it.
+        serving: assets that it may read, as a program that the operator fixed: it writes nothing, and sends over its
+            own sockets alone. Empty for every other call.
     """
 
     mode: Literal["floor", "default", "strict"]
@@ -31,10 +34,31 @@ class Enforcement(msgspec.Struct, frozen=True, kw_only=True):
     lacking: tuple[str, ...] = ()
     connect: tuple[int, ...] = ()
     write: tuple[str, ...] = ()
+    serving: tuple[str, ...] = ()
 
 
 HOLDS_RULE: Final = "kernel.holds"
 """Says of a call that it is let run because of its enforcement, unseen: whatever it can write may be its work."""
+
+SERVES_RULE: Final = "kernel.serves"
+"""Says of an effect that it takes an asset no further than a reader does: the kernel keeps the rest of it from a
+program that the operator fixed."""
+
+
+def come_to(effects: Sequence[Effect], reasons: Sequence[Reason]) -> tuple[Effect, ...]:
+    """What a released call comes to: what policy found to be served is read, and no copy is made of it.
+
+    Args:
+        effects: what the call was judged to do.
+        reasons: what rules said of them.
+    """
+    served = {reason.effect for reason in reasons if reason.rule == SERVES_RULE}
+    return tuple(
+        Effect(op="read", resource=effect.resource, modality="may", precision=effect.precision, origin=effect.origin)
+        if number in served
+        else effect
+        for number, effect in enumerate(effects)
+    )
 
 
 class Observed(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import copy
 import os
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
-from guardrail.confine import Confinement, Ended, Stop, Stream, Unconfined, job_of, run_job
+from guardrail.confine import Confinement, Ended, Job, Stop, Stream, Unconfined, job_of, run_job
 from guardrail.model import Decision, ToolCall
 
 if TYPE_CHECKING:
@@ -93,7 +94,9 @@ def execute(
         TrailError: if the guard keeps no trail.
     """
     # What cannot be carried out must not be released either.
-    job_of(call, guard.config.execute, {})
+    # INVARIANT: what policy is told will hold the call is worked out from the words that are judged and then started.
+    call = msgspec.structs.replace(call, args=copy.deepcopy(call.args))
+    asked = job_of(call, guard.config.execute, {})
     released: list[Decision] = []
 
     def note(decision: Decision) -> None:
@@ -110,9 +113,10 @@ def execute(
             job = held.confine(job_of(judged, guard.config.execute, os.environ), released[0].effects)
             ended = run_job(job, sink, stop=stop, stdin=stdin, confined=held.name)
             seen = held.seen()
-            return msgspec.structs.replace(ended, seen=seen.facts, observed=seen.observed)
+            why = "processes" if seen.crowded else ended.why
+            return msgspec.structs.replace(ended, seen=seen.facts, observed=seen.observed, why=why)
 
-        ended = guard.run(call, start, released=note, enforcement=_told(guard, held))
+        ended = guard.run(call, start, released=note, enforcement=_told(guard, held, asked))
     return Execution(decision=released[0], ended=ended)
 
 
@@ -217,12 +221,13 @@ def _bounds(settings: ExecuteConfig, cwd: str | None, mode: Mode) -> Bounds:
         read=tuple(dict.fromkeys(os.path.realpath(path) for path in (*settings.confine_read, own))),
         write=tuple(dict.fromkeys(os.path.realpath(path) for path in (*settings.confine_write, own))),
         connect=settings.confine_connect,
+        processes=settings.processes,
     )
 
 
-def _told(guard: Guard, held: Confinement) -> Enforcement | None:
+def _told(guard: Guard, held: Confinement, job: Job) -> Enforcement | None:
     """What policy is told: the kernel knows assets where they were declared, and not what was made from them since."""
-    enforcement = held.enforcement
+    enforcement = held.enforcement(job)
     if enforcement is None or not guard.lineage.any:
         return enforcement
     return msgspec.structs.replace(enforcement, lacking=(*enforcement.lacking, COPIES))

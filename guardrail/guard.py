@@ -45,7 +45,7 @@ from guardrail.audit.news import NewsDesk
 from guardrail.central import TakeUp, open_central
 from guardrail.config import Config
 from guardrail.effects import ShellMemory, Shells, analyse, prepare
-from guardrail.enforcement import HOLDS_RULE, Enforcement
+from guardrail.enforcement import HOLDS_RULE, Enforcement, come_to
 from guardrail.errors import Denied, Escalated, Fault, GuardrailError, TrailError
 from guardrail.facts import Facts
 from guardrail.history import History, HistoryStore
@@ -564,10 +564,11 @@ class Guard:
             if decision:
                 unseen = enforcement is not None and any(reason.rule == HOLDS_RULE for reason in decision.reasons)
                 places = enforcement.write if enforcement is not None and unseen else ()
+                effects = decision.effects if enforcement is None else come_to(decision.effects, decision.reasons)
                 self.history.released(
-                    call.session, decision.effects, self._facts.class_of, self.files.read, call.subject.id, places
+                    call.session, effects, self._facts.class_of, self.files.read, call.subject.id, places
                 )
-                self.lineage.released(decision.effects, self._facts.class_of)
+                self.lineage.released(effects, self._facts.class_of)
             held: Escalation | None = None
             if decision.outcome is Outcome.ESCALATE and self.trail is not None:
                 held, decision = self._question(call, decision, asked, bound=not release)

@@ -32,6 +32,7 @@ TABLES = (
     ("newer", attacks.NEWER),
     ("latest", attacks.LATEST),
     ("youngest", attacks.YOUNGEST),
+    ("oddest", attacks.ODDEST),
     ("readers", attacks.READERS),
 )
 PEERS = {"nono": "nono_py", "sandlock": "sandlock"}

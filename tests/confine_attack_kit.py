@@ -37,6 +37,8 @@ LATEST: dict[str, Attack] = {}
 """By leases, spellings and moments."""
 YOUNGEST: dict[str, Attack] = {}
 """By schedules, watches, names that are sockets, threads that share little, and pages that others have too."""
+ODDEST: dict[str, Attack] = {}
+"""By what has a number and no name: segments, registers, devices, ports, groups, and the clock."""
 READERS: dict[str, Attack] = {}
 """By a process that may read the weights, to bring them elsewhere."""
 
@@ -58,8 +60,23 @@ def check(value: int) -> int:
     return value
 
 
+ARM64 = {
+    16: 29, 41: 198, 56: 220, 62: 129, 72: 25, 101: 117, 153: 58, 188: 5, 200: 130, 206: 0, 208: 4, 209: 2, 222: 107,
+    240: 180, 241: 181, 242: 182, 248: 217, 249: 218, 251: 30, 257: 56, 260: 54, 265: 37, 272: 97, 274: 100, 280: 88,
+    298: 241, 300: 262, 301: 263, 302: 261, 303: 264, 304: 265, 310: 270, 311: 271, 312: 272, 314: 274, 316: 276,
+    317: 277, 322: 281, 323: 282,
+}  # fmt: skip
+"""Number on arm64 of each call that attacks make by its number on x86-64; from 424 on they are the same."""
+
+
+def numbered(number: int) -> int:
+    """The number of a call here, of the one that has this number on x86-64; one that no kernel has where it is gone."""
+    here = os.uname().machine == "aarch64" and number < 424
+    return ARM64.get(number, -1) if here else number
+
+
 def call(number: int, *args: object) -> int:
-    return check(LIBC.syscall(number, *args))
+    return check(LIBC.syscall(numbered(number) if isinstance(number, int) else number, *args))
 
 
 def stolen() -> bool:

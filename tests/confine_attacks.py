@@ -24,6 +24,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent)]
 import confine_attacks_further  # noqa: E402, F401 - these enter themselves in the tables
 import confine_attacks_latest  # noqa: E402, F401
 import confine_attacks_newer  # noqa: E402, F401
+import confine_attacks_oddest  # noqa: E402, F401
 import confine_attacks_youngest  # noqa: E402, F401
 import confine_readers  # noqa: E402, F401
 from confine_attack_kit import (  # noqa: E402 - after the directory that it lies in
@@ -35,6 +36,7 @@ from confine_attack_kit import (  # noqa: E402 - after the directory that it lie
     LINK,
     MODELS,
     NEWER,
+    ODDEST,
     OLD,
     OUT,
     READERS,
@@ -408,7 +410,7 @@ BENIGN = {"benign_ws": benign_ws, "benign_conf_sibling": benign_conf_sibling}
 
 def main() -> None:
     try:
-        every = {**ATTACKS, **FURTHER, **NEWER, **LATEST, **YOUNGEST, **READERS, **BENIGN}
+        every = {**ATTACKS, **FURTHER, **NEWER, **LATEST, **YOUNGEST, **ODDEST, **READERS, **BENIGN}
         print("OPEN" if every[sys.argv[1]]() else "held")
     except (OSError, subprocess.SubprocessError) as error:
         print("held", getattr(error, "strerror", None) or error)

@@ -17,7 +17,22 @@ import threading
 import time
 from collections.abc import Iterator
 
-from confine_attack_kit import CONF, LATEST, LIBC, OUT, SIZE, WS, W, call, check, entered, keep, reached, took
+from confine_attack_kit import (
+    CONF,
+    LATEST,
+    LIBC,
+    OUT,
+    SIZE,
+    WS,
+    W,
+    call,
+    check,
+    entered,
+    keep,
+    numbered,
+    reached,
+    took,
+)  # fmt: skip
 
 latest = entered(LATEST)
 
@@ -88,7 +103,7 @@ def written_by_the_older_asynchronous_calls() -> object:
         )
         call(209, context, 1, ctypes.byref(ctypes.c_void_p(ctypes.addressof(block))))
         done = ctypes.create_string_buffer(32)
-        check(LIBC.syscall(208, context, 1, 1, done, None))
+        check(LIBC.syscall(numbered(208), context, 1, 1, done, None))
     return struct.unpack_from("=q", done.raw, 16)[0] == 3
 
 
@@ -187,8 +202,9 @@ def model_as_an_interpreter() -> object:
     """The kernel itself opens what a program names as its loader."""
     with open("/bin/true", "rb") as file:
         image = bytearray(file.read())
-    start = image.find(b"/lib64/ld-linux")
-    image[start : start + 28] = (W if len(W) < 28 else "w").encode().ljust(28, b"\0")
+    loader = image.find(b"/ld-linux")
+    start, end = image.rfind(b"\0", 0, loader) + 1, image.find(b"\0", loader)
+    image[start:end] = (W if len(W) <= end - start else "w").encode().ljust(end - start, b"\0")
     os.chdir(os.path.dirname(OUT))
     for name, data in (("elf", bytes(image)), ("script", f"#!{W}\n".encode())):
         with open(name, "wb") as file:
@@ -265,7 +281,7 @@ def raced_by_another_process() -> object:
     for _ in range(TRIES):
         with contextlib.suppress(FileExistsError):
             os.mknod(f"{WS}/mine")
-        LIBC.syscall(87, ctypes.c_void_p(at))
+        LIBC.syscall(numbered(87), ctypes.c_void_p(at))
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     return not os.path.exists(CONF)

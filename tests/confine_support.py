@@ -145,9 +145,14 @@ def victim(made: Arena, tag: str) -> Iterator[dict[str, str]]:
     argv = [*(DROP if AS_ROOT else ()), PYTHON, "-S", str(HERE / "confine_victim.py"), made.base, tag]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        tcp, udp = process.stdout.readline().split()
-        yield {"VICTIM": str(process.pid), "TCP": tcp, "UDP": udp, "TAG": tag, "HOME": f"{made.base}/home"}
-        process.kill()
+        tcp, udp, netlink, *segments = process.stdout.readline().split()
+        yield {
+            "VICTIM": str(process.pid), "TCP": tcp, "UDP": udp, "NETLINK": netlink, "SEGMENTS": " ".join(segments),
+            "TAG": tag, "HOME": f"{made.base}/home",
+        }  # fmt: skip
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait(20)
 
 
 def attack(session: Confined, made: Arena, name: str, environment: dict[str, str]) -> tuple[str, KernelEnded]:

@@ -1,11 +1,13 @@
 """A process of the same user, outside: holds the asset open as descriptor 199, and does what it is asked.
 
-`python confine_victim.py BASE TAG` prints its TCP and its UDP port, and ends when its standard input does.
+`python confine_victim.py BASE TAG` prints its ports of TCP, UDP and netlink and the numbers of a segment, a set of
+semaphores and a queue, and ends when its standard input does.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import socket
 import subprocess
@@ -13,6 +15,7 @@ import sys
 import threading
 
 BASE, TAG = sys.argv[1:3]
+LIBC = ctypes.CDLL(None)
 
 
 def daemon(address: str) -> None:
@@ -51,8 +54,15 @@ def main() -> None:
         end.bind(("127.0.0.1", 0))
     tcp.listen(5)
     threading.Thread(target=sink, args=(tcp,), daemon=True).start()
-    print(tcp.getsockname()[1], udp.getsockname()[1], flush=True)
+    netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+    netlink.bind((0, 0))
+    segments = [LIBC.shmget(0, 4096, 0o1600), LIBC.semget(0, 1, 0o1600), LIBC.msgget(0, 0o1600)]
+    print(tcp.getsockname()[1], udp.getsockname()[1], netlink.getsockname()[0], *segments, flush=True)
     sys.stdin.read()
+    # Whoever was killed leaves them behind: they outlast everybody.
+    LIBC.shmctl(segments[0], 0, None)
+    LIBC.semctl(segments[1], 0, 0)
+    LIBC.msgctl(segments[2], 0, None)
 
 
 if __name__ == "__main__":

@@ -170,6 +170,30 @@ def test_a_descriptor_that_may_only_read_changes_nothing() -> None:
     for command in (*seccomp.FILE_STATE, 0x50009401, 0x50009417, 0x5000940F, 0x4008941A):
         assert of("ioctl", 3, command) == EPERM, hex(command)
     assert {of("ioctl", 3, command) for command in seccomp.CLONES} == {ALLOW}
+    assert {of("fcntl", 3, command) for command in seccomp.LEASES_AND_HINTS} == {EPERM}
+
+
+def test_what_has_a_number_and_no_file_is_not_there() -> None:
+    """Whoever guesses the number of another's segment takes it away; nothing has to be made or attached for it."""
+    for name in ("shmctl", "semctl", "msgctl", "shmget", "semget", "msgget"):
+        assert of(name, 1, 0) == ENOSYS, name
+
+
+def test_nothing_is_put_above_tcp() -> None:
+    """It could make a socket of another kind, which Landlock does not ask about; other options are one's own."""
+    assert of("setsockopt", 3, *seccomp.ABOVE_TCP) == EPERM
+    assert {of("setsockopt", 3, 6, 1), of("setsockopt", 3, 1, 31)} == {ALLOW}
+
+
+def test_every_call_that_arm64_has_is_in_its_table() -> None:
+    """One that is left out is allowed: what a rule names, and the kernel's list has for it, has to have a number."""
+    header = HEADERS["aarch64"]
+    if not header.exists():
+        pytest.skip(f"no {header}")
+    known = set(re.findall(r"#define __NR(?:3264)?_(\w+)\s+\d+", header.read_text()))
+    ours = calls.machine("aarch64").numbers
+    assert set(calls.machine("x86_64").numbers) & known <= set(ours)
+    assert len(set(calls.machine("x86_64").numbers) & known) > 90
 
 
 def test_nothing_listens_that_was_not_looked_at() -> None:

@@ -8,7 +8,9 @@ from tests import confine_attacks as attacks
 from tests.confine_matrix import confined
 from tests.confine_support import LAUNCHER, arena, lacking
 
-TABLES = (attacks.ATTACKS, attacks.FURTHER, attacks.NEWER, attacks.LATEST, attacks.YOUNGEST, attacks.READERS)
+TABLES = (
+    attacks.ATTACKS, attacks.FURTHER, attacks.NEWER, attacks.LATEST, attacks.YOUNGEST, attacks.ODDEST, attacks.READERS,
+)  # fmt: skip
 EVERY = (*(name for table in TABLES for name in table), *attacks.BENIGN)
 
 KNOWN = {
@@ -32,7 +34,8 @@ def test_there_are_as_many_attacks_as_we_say() -> None:
     assert len(attacks.NEWER) == 42
     assert len(attacks.LATEST) == 20
     assert len(attacks.YOUNGEST) == 25
-    assert len(attacks.READERS) == 19
+    assert len(attacks.ODDEST) == 14
+    assert len(attacks.READERS) == 20
 
 
 @pytest.mark.slow

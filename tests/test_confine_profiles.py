@@ -170,7 +170,7 @@ def _serving(made: Arena, model: str, port: int) -> tuple[Serving, list[str]]:
     arguments = ("-S", script, model, str(port), made.ws)
     files = {one: hashlib.sha256(Path(one).read_bytes()).hexdigest() for one in (python, script)}
     serving = Serving(files=files, arguments=arguments, assets=(WEIGHTS,), bind=(port,), read=("/usr", "/etc", "/proc"))
-    return serving, [PYTHON, *arguments]
+    return serving, [python, *arguments]
 
 
 @pytest.mark.parametrize("mode", ["default", "strict"])

@@ -304,6 +304,9 @@ def _tell(
     if ended.why == "timeout":
         seconds = f"{bounds.seconds:g} seconds (`execute.seconds`)" if bounds else "`execute.seconds`"
         lines.append(f"it was ended because {seconds} were over")
+    if ended.why == "processes":
+        allowed = f"{bounds.processes} (`execute.processes`)" if bounds else "`execute.processes`"
+        lines.append(f"it was ended because it had more processes and threads than {allowed}")
     if ended.strays:
         lines.append(f"{counted(ended.strays, 'process', 'processes')} that it left behind ended with it")
     if ended.survivors:

@@ -69,7 +69,7 @@ class ServingConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """One `[[execute.serving]]`: a program that may read weights while the kernel holds it, as the operator fixed it.
 
     Args:
-        program: real path of the executable.
+        program: real path of the executable, as calls have to name it.
         arguments: what it is started with, all of it and in this order.
         files: SHA-256, in hexadecimal, of the program and of each script that it is given, by real path.
         environment: all variables that it is given; those of a call are not passed on.
@@ -98,6 +98,7 @@ class ExecuteConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         seconds: how long a tool may run, in seconds.
         grace_seconds: how long it has to end by itself after that, in seconds, before it is killed.
         output_bytes: most that is passed on of each of its two outputs, in bytes; the rest is read and dropped.
+        processes: most processes and threads that a tool may have at one time; one with more is ended.
         over_http: whether the service carries calls out (`POST /v1/execute`), as its own user.
         concurrency: most tools that the service runs at one time; further ones wait.
         queue: most calls that wait until they are carried out; further ones get 503, which is a denial.
@@ -122,6 +123,7 @@ class ExecuteConfig(Section, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     seconds: float = 600.0
     grace_seconds: float = 2.0
     output_bytes: int = 1024 * 1024
+    processes: int = 4096
     over_http: bool = False
     concurrency: int = 16
     queue: int = 32

@@ -56,6 +56,7 @@ def job_of(call: ToolCall, settings: ExecuteConfig, variables: Mapping[str, str]
         seconds=settings.seconds,
         grace_seconds=settings.grace_seconds,
         output_bytes=settings.output_bytes,
+        processes=settings.processes,
     )
 
 

@@ -18,10 +18,12 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         facts: what was in force, and counts.
         observed: what was held, or seen, one by one.
+        crowded: whether it was ended because it had more processes than it may.
     """
 
     facts: dict[str, str | int] = {}
     observed: tuple[Observed, ...] = ()
+    crowded: bool = False
 
 
 class Confinement(Protocol):
@@ -32,9 +34,11 @@ class Confinement(Protocol):
         """What records call it."""
         ...
 
-    @property
-    def enforcement(self) -> Enforcement | None:
+    def enforcement(self, job: Job) -> Enforcement | None:
         """What policy may rely on; None for nothing.
+
+        Args:
+            job: what is to be started, if it is released.
 
         Raises:
             JobError: if this host cannot be asked.
@@ -69,7 +73,11 @@ class Unconfined:
     """No confinement: the process can reach whatever its user can, and records say so."""
 
     name = "none"
-    enforcement: Enforcement | None = None
+
+    def enforcement(self, job: Job) -> Enforcement | None:
+        """Nothing will hold it."""
+        del job
+        return None
 
     def confine(self, job: Job, effects: Sequence[Effect]) -> Job:
         """The job as it is."""

@@ -49,6 +49,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         seconds: how long it may run, in seconds.
         grace_seconds: how long it has to end by itself when its time is over, in seconds.
         output_bytes: most that is passed on of each of its two outputs, in bytes; the rest is read and dropped.
+        processes: most processes and threads that it may have at one time, or 0 for no bound; with more it is ended.
     """
 
     argv: tuple[str, ...]
@@ -57,6 +58,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 600.0
     grace_seconds: float = 2.0
     output_bytes: int = 1024 * 1024
+    processes: int = 0
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +67,8 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         exit_code: its exit code, or 128 and the number of the signal that ended it, as shells say it.
         signal: that signal, if one ended it.
-        why: what ended it: itself, its time, or somebody who did not want it any more.
+        why: what ended it: itself, its time, somebody who did not want it any more, or that it had more processes than
+            it may.
         stdout_bytes: what it wrote to standard output, in bytes, what was dropped included.
         stderr_bytes: the same of standard error.
         cut: outputs of which a part was dropped.
@@ -79,7 +82,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
 
     exit_code: int
     signal: int | None = None
-    why: Literal["exited", "timeout", "stopped"] = "exited"
+    why: Literal["exited", "timeout", "stopped", "processes"] = "exited"
     stdout_bytes: int = 0
     stderr_bytes: int = 0
     cut: tuple[Stream, ...] = ()

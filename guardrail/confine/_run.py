@@ -78,6 +78,7 @@ class _Supervised:
             "environment": self._job.environment,
             "seconds": self._job.seconds,
             "grace_seconds": self._job.grace_seconds,
+            "processes": self._job.processes,
         }
         # What is no UTF-8 in a name travels as it is in Python: the other side turns it into the same bytes.
         with contextlib.suppress(BrokenPipeError):
@@ -189,7 +190,7 @@ def _ended(job: Job, reports: list[dict[str, Any]], run: _Supervised, seconds: f
     status: int = facts["status"]
     ended_by = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
     cut: tuple[Stream, ...] = tuple(name for name, count in run.counts.items() if count > job.output_bytes)
-    why_ended: Literal["exited", "timeout", "stopped"] = facts["why"]
+    why_ended: Literal["exited", "timeout", "stopped", "processes"] = facts["why"]
     return Ended(
         exit_code=os.WEXITSTATUS(status) if ended_by is None else 128 + ended_by,
         signal=ended_by,

@@ -83,7 +83,7 @@ def _start(job: dict[str, Any], report: int) -> int:
     pid = os.fork()
     if pid == 0:
         os.close(opened)
-        _become(file, argv, environment, gate, failing)
+        _become(file, argv, environment, gate, failing, job["processes"])
     os.close(gate)
     os.close(failing)
     _tell(report, {"pid": pid})
@@ -98,7 +98,7 @@ def _start(job: dict[str, Any], report: int) -> int:
     return pid
 
 
-def _become(file: str, argv: list[str], environment: dict[str, str], gate: int, failing: int) -> NoReturn:
+def _become(file: str, argv: list[str], environment: dict[str, str], gate: int, failing: int, most: int) -> NoReturn:
     """Be the tool, in a session of its own: no terminal, and one process group to begin with."""
     try:
         os.setsid()
@@ -108,6 +108,8 @@ def _become(file: str, argv: list[str], environment: dict[str, str], gate: int, 
                 with contextlib.suppress(OSError, ValueError):
                     signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            if most:
+                processes.keep_to(most)
             os.execve(file, argv, environment)  # noqa: S606 - no shell is the point
     except OSError as error:
         os.write(failing, str(error.errno).encode())
@@ -139,15 +141,22 @@ def _let_go_of_output() -> None:
 
 def _watch(pid: int, job: dict[str, Any], wake: int, orders: int) -> tuple[int, str]:
     """Wait for the tool to end, by itself or because its time is over, or it is not wanted."""
-    deadline = time.monotonic() + job["seconds"]
+    deadline, why = time.monotonic() + job["seconds"], "exited"
+    census = processes.Census(job["processes"])
     while True:
         ended = processes.reap()
         if pid in ended:
-            return ended[pid], "exited"
-        ready, _, _ = select.select([wake, orders], [], [], max(0.0, deadline - time.monotonic()))
+            return ended[pid], why
+        if census.crowded():
+            why = "processes"
+            processes.hold_all()
+            processes.send(pid, signal.SIGKILL)
+        left = max(0.0, deadline - time.monotonic())
+        count = census.left()
+        ready, _, _ = select.select([wake, orders], [], [], left if count is None else min(left, count))
         if orders in ready:
             return _ended(pid, job["grace_seconds"], wake), "stopped"
-        if not ready:
+        if not ready and time.monotonic() >= deadline:
             return _ended(pid, job["grace_seconds"], wake), "timeout"
         processes.drain(wake)
 

@@ -51,8 +51,6 @@ class Bubblewrap:
     """
 
     name = "bwrap"
-    enforcement: Enforcement | None = None
-    """Policy relies on nothing here: what is tried beyond the judged effects is not told."""
 
     def __init__(self, assets: Iterable[Asset], bounds: Bounds, *, program: str | None = None) -> None:
         found = program or shutil.which("bwrap")
@@ -64,6 +62,11 @@ class Bubblewrap:
         self._bounds = msgspec.structs.replace(bounds, mode="strict")
         self._place = tempfile.mkdtemp(prefix="guardrail-bwrap-")
         self._probe()
+
+    def enforcement(self, job: Job) -> Enforcement | None:
+        """Policy relies on nothing here: what is tried beyond the judged effects is not told."""
+        del job
+        return None
 
     def confine(self, job: Job, effects: Sequence[Effect]) -> Job:
         """The job with bubblewrap in front.

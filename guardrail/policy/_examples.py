@@ -81,6 +81,7 @@ class _Enforcement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     lacking: tuple[str, ...] = ()
     connect: tuple[int, ...] = ()
     write: tuple[str, ...] = ("/w",)
+    serving: tuple[str, ...] = ()
 
 
 class _Context(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

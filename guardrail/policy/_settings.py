@@ -72,11 +72,15 @@ class Earlier(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Confined(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which rules rest where the kernel holds a call, and in which modes: see `policies/guardrail/lib/held.rego`."""
+    """What rests on the kernel where it holds a call: rules, and copies by serving programs.
+
+    See `policies/guardrail/lib/held.rego` and `serving.rego`.
+    """
 
     modes: tuple[Literal["floor", "default", "strict"], ...]
     ports: tuple[int, ...]
     rests: tuple[str, ...]
+    serves: tuple[Family, ...]
 
 
 class Placement(_Strict, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -34,6 +34,8 @@ def strength_findings(config: Config) -> Iterator[Finding]:
     yield _trial_finding()
     if config.execute.confine == "bwrap":
         yield bubblewrap_finding()
+    if config.execute.confine == "floor":
+        yield _floor_finding(config)
     if config.unsafe_fail_open:
         yield Finding(name="strength", state="problem", detail="unsafe_fail_open is set: calls run when judging fails")
     if os.geteuid() == 0:
@@ -103,6 +105,15 @@ def _kernel_finding() -> Finding:
     detail = (
         f"{found}: at most `{report.mode}` can be held, and it lacks {lacking}; where all is required nothing starts"
     )
+    return Finding(name="kernel", state="note", detail=detail)
+
+
+def _floor_finding(config: Config) -> Finding:
+    """What the mode that is configured leaves open, whatever this kernel has."""
+    left = "it holds no times and modes of assets and tells of nothing that it holds"
+    where = "an asset that everybody may read and that lies where the tool may write"
+    then = f"with {where} nothing starts" if config.execute.confine_required else f"{where} is not held either"
+    detail = f"`execute.confine` is `floor`: {left}, and {then}; `default` holds and tells of both"
     return Finding(name="kernel", state="note", detail=detail)
 
 

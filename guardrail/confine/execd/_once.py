@@ -90,7 +90,7 @@ def _run(given: dict[str, Any], argv: list[str], told: dict[str, Any], trial: _T
     except (OSError, ValueError, NotImplementedError) as error:
         return _cannot(told, str(error))
     told["mode"] = session.mode
-    ending = _Ending(tool.pid, given["grace_seconds"])
+    ending = _Ending(tool.pid, given["grace_seconds"], processes.Census(profile.processes))
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, ending)
     null = os.open(os.devnull, os.O_RDWR)
@@ -106,7 +106,7 @@ def _run(given: dict[str, Any], argv: list[str], told: dict[str, Any], trial: _T
         told["trial"] = trial.account(survivors)
     told["ended"] = {
         "status": status,
-        "why": "exited",
+        "why": ending.why,
         "strays": strays,
         "survivors": survivors,
         "traps": session.traps,
@@ -160,11 +160,14 @@ class _Ending:
     Args:
         pid: the tool.
         grace: how long it may take, in seconds.
+        census: counts what it has running.
     """
 
-    def __init__(self, pid: int, grace: float) -> None:
+    def __init__(self, pid: int, grace: float, census: processes.Census) -> None:
+        self.why = "exited"
         self._pid = pid
         self._grace = grace
+        self._census = census
         self._deadline: float | None = None
 
     def __call__(self, number: int, _frame: object) -> None:
@@ -180,7 +183,11 @@ class _Ending:
             if left is not None and left <= 0:
                 processes.send(self._pid, signal.SIGKILL)
                 self._deadline = left = None
-            _heard(wake, asks, left)
+            if self._census.crowded():
+                self.why = "processes"
+                processes.hold_all()
+                processes.send(self._pid, signal.SIGKILL)
+            _heard(wake, asks, min((one for one in (left, self._census.left()) if one is not None), default=None))
         return ended[self._pid]
 
 

@@ -72,6 +72,15 @@ class ProtectedSet:
             real = above
         return None
 
+    def where_written(self, profile: Profile) -> dict[str, str]:
+        """Path of each asset, by its id, that lies where a session may write without leave to change it.
+
+        Landlock takes nothing out of a directory, so without a supervisor nobody holds it there.
+        """
+        granted = {asset for _, asset in profile.grants}
+        found = {asset: root for root, asset in self.roots.items() if beneath(root, profile.write)}
+        return {asset: root for asset, root in found.items() if asset not in granted}
+
     def to_plain(self) -> dict[str, Any]:
         """As JSON can carry it."""
         return {
@@ -114,7 +123,7 @@ class Profile:
         grants: pairs of an op and the id of an asset that this session may do it to.
         times: what becomes of an explicit time on what is not protected: `observe` lets it be and tells, or `deny`.
         strict_on_aliases: turn `default` into `strict` where the protected set has aliases.
-        processes: most processes of the user while the tool runs (RLIMIT_NPROC), or 0 for no limit of ours.
+        processes: most processes and threads that its tools have at one time, or 0 for no bound; who has more is ended.
     """
 
     mode: Mode = "default"

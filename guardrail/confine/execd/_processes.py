@@ -1,4 +1,4 @@
-"""Ending everything that a tool left running, without anybody's help.
+"""Counting what a tool has running, and ending everything that it left, without anybody's help.
 
 Who is below this process cannot leave: it is the one to whom orphans fall (`take_orphans`).
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import resource
 import select
 import signal
 import time
@@ -23,6 +24,12 @@ STOP_ROUNDS: Final = 50
 """Most rounds of stopping before killing: a process that is stopped cannot fork faster than it is found."""
 
 
+CENSUS_SECONDS: Final = 0.1
+"""Shortest wait between two counts of what a tool has running, in seconds."""
+
+CENSUS_SHARE: Final = 50
+"""Counting takes at most one part in so many of the time: a wait is at least so many times as long as a count."""
+
 PR_SET_CHILD_SUBREAPER: Final = 36
 """From linux/prctl.h."""
 
@@ -36,6 +43,53 @@ def take_orphans() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "orphans would fall to somebody else")
+
+
+class Census:
+    """Says when more runs below this process than may.
+
+    Blind spot: what is started and ends, or grows, between two counts; for that there is `keep_to`.
+
+    Args:
+        most: processes and threads that may run at one time, or 0 for no bound.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._next = time.monotonic()
+
+    def left(self) -> float | None:
+        """Seconds until the next count; None if there is none."""
+        return max(0.0, self._next - time.monotonic()) if self._most else None
+
+    def crowded(self) -> bool:
+        """Whether there is more, if it is time to count."""
+        began = time.monotonic()
+        if not self._most or began < self._next:
+            return False
+        found = sum(threads for threads, _ in _tree().values())
+        now = time.monotonic()
+        self._next = now + max(CENSUS_SECONDS, (now - began) * CENSUS_SHARE)
+        return found > self._most
+
+
+def keep_to(most: int) -> None:
+    """Have the kernel refuse this process, and all that it starts, more than so many further processes and threads.
+
+    The kernel counts all of the user's: whatever runs on this host now is allowed for, so that nobody else's work takes
+    from it. It never refuses root.
+
+    Args:
+        most: how many.
+
+    Raises:
+        OSError: if the kernel does not say what runs.
+    """
+    with open("/proc/loadavg", encoding="ascii") as file:
+        here = int(file.read().split()[3].partition("/")[2])
+    hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+    bound = here + most if hard == resource.RLIM_INFINITY else min(here + most, hard)
+    resource.setrlimit(resource.RLIMIT_NPROC, (bound, bound))
 
 
 def reap() -> dict[int, int]:
@@ -75,12 +129,11 @@ def end_all(but: frozenset[int] = frozenset()) -> tuple[int, int]:
     if not has_children(but):
         return 0, 0
     deadline = time.monotonic() + CLEAN_SECONDS
-    _stop(but)
+    hold_all(but)
     ended = 0
     while True:
-        left = below(but)
-        for pid in left:
-            send(pid, signal.SIGKILL)
+        left = _tree(but)
+        _send_to(left, signal.SIGKILL)
         ended += len(reap_but(but))
         if not left or time.monotonic() > deadline:
             return ended, len(left)
@@ -102,8 +155,14 @@ def reap_but(but: frozenset[int]) -> list[int]:
 
 def below(but: frozenset[int] = frozenset(), *, dead: bool = False) -> list[int]:
     """Numbers of all processes below this one, or of its dead children."""
+    return list(_tree(but, dead=dead))
+
+
+def _tree(but: frozenset[int] = frozenset(), *, dead: bool = False) -> dict[int, tuple[int, int]]:
+    """What `below` gives, each with how many threads it has and the number of its group."""
     parents: dict[int, int] = {}
     states: dict[int, bytes] = {}
+    facts: dict[int, tuple[int, int]] = {}
     for name in os.listdir("/proc"):
         if not name.isdecimal():
             continue
@@ -113,16 +172,21 @@ def below(but: frozenset[int] = frozenset(), *, dead: bool = False) -> list[int]
         except OSError:
             continue
         # The name, in brackets, may hold anything; state and parent stand after its last bracket.
-        state, parent, _ = text[text.rfind(b")") + 2 :].split(None, 2)
-        parents[int(name)], states[int(name)] = int(parent), state
+        fields = text[text.rfind(b")") + 2 :].split(None, 18)
+        pid = int(name)
+        parents[pid], states[pid], facts[pid] = int(fields[1]), fields[0], (int(fields[17]), int(fields[2]))
     me = os.getpid()
     if dead:
-        return [pid for pid, parent in parents.items() if parent == me and pid not in but and states[pid] in b"ZX"]
-    found: list[int] = []
-    level = [pid for pid, parent in parents.items() if parent == me and pid not in but]
+        over = [pid for pid, parent in parents.items() if parent == me and pid not in but and states[pid] in b"ZX"]
+        return {pid: facts[pid] for pid in over}
+    children: dict[int, list[int]] = {}
+    for pid, parent in parents.items():
+        children.setdefault(parent, []).append(pid)
+    found: dict[int, tuple[int, int]] = {}
+    level = [pid for pid in children.get(me, ()) if pid not in but]
     while level:
-        found += [pid for pid in level if states[pid] not in b"ZX"]
-        level = [pid for pid, parent in parents.items() if parent in level]
+        found |= {pid: facts[pid] for pid in level if states[pid] not in b"ZX"}
+        level = [pid for parent in level for pid in children.get(parent, ())]
     return found
 
 
@@ -144,16 +208,29 @@ def drain(wake: int) -> None:
         os.read(wake, 4096)
 
 
-def _stop(but: frozenset[int]) -> None:
+def hold_all(but: frozenset[int] = frozenset()) -> None:
     """Hold every process below this one still, so that none can outrun the killing by forking."""
     held: set[int] = set()
     for _ in range(STOP_ROUNDS):
-        new = set(below(but)) - held
+        new = {pid: facts for pid, facts in _tree(but).items() if pid not in held}
         if not new:
             return
-        for pid in new:
-            send(pid, signal.SIGSTOP)
-        held |= new
+        _send_to(new, signal.SIGSTOP)
+        held |= new.keys()
+
+
+def _send_to(found: dict[int, tuple[int, int]], number: int) -> None:
+    """Send a signal to processes by their groups: no fork comes between the members of one, however fast they are.
+
+    INVARIANT: a group that is not this process's own has nobody in it but who is below: a tool is started in a session
+    of its own, and no group is joined from outside of its session.
+    """
+    own = os.getpgid(0)
+    for group in {group for _, group in found.values()} - {own}:
+        send_group(group, number)
+    for pid, (_, group) in found.items():
+        if group == own:
+            send(pid, number)
 
 
 def send(pid: int, number: int) -> None:

@@ -33,9 +33,12 @@ OWNERS_OF_DESCRIPTORS: Final = (0x8901, 0x8902)
 SET_OWNER: Final = (8, 15)
 """The same by fcntl(2): F_SETOWN and F_SETOWN_EX."""
 
-LEASES_AND_HINTS: Final = (1024, 1036, 1038)
-"""fcntl's F_SETLEASE, F_SET_RW_HINT and F_SET_FILE_RW_HINT, which a descriptor that may only read is enough for: who
-holds a lease has everybody else wait who opens the file."""
+LEASES_AND_HINTS: Final = (1024, 1026, 1036, 1038)
+"""fcntl's F_SETLEASE, F_NOTIFY, F_SET_RW_HINT and F_SET_FILE_RW_HINT, which a descriptor that may only read is enough
+for: who holds a lease has everybody else wait who opens the file, and who is notified knows of them."""
+
+ABOVE_TCP: Final = (6, 31)
+"""SOL_TCP and TCP_ULP: a protocol put above TCP can make a socket one that Landlock does not ask about."""
 
 FILE_STATE: Final = (0x40086604, 0x6609, 0x40806685, 0x800C6613, 0xC0406618, 0xC0406619)
 """ioctls that change a file through a descriptor that may only read it: generation and layout (ext4), verity,
@@ -175,6 +178,8 @@ def _rules(plan: FilterPlan) -> dict[str, tuple[Rule, ...]]:
         found["listen"] = (Rule(eacces),)
     for name, arg in (("sendto", 3), ("sendmsg", 2), ("sendmmsg", 3)):
         found[name] = (Rule(eacces, (Look(arg, "has", FAST_OPEN),)),)
+    level, option = ABOVE_TCP
+    found["setsockopt"] = (Rule(eperm, (Look(1, "is", level), Look(2, "is", option))),)
     found["clone"] = (Rule(eperm, (Look(0, "has", NAMESPACES),)),)
     found["unshare"] = (Rule(eperm, (Look(0, "has", NAMESPACES | NEW_TIME),)),)
     # Code that was never a file is nothing that anybody could have judged.

@@ -84,6 +84,11 @@ class Session:
         return started
 
     @property
+    def profile(self) -> Profile:
+        """What the tools may reach."""
+        return self._profile
+
+    @property
     def traps(self) -> int:
         """How many calls were answered."""
         return self._supervisor.traps if self._supervisor is not None else 0

@@ -44,31 +44,32 @@ open_tree_attr 467 file_setattr 469
 """)
 
 _X86_64: Final = _table("""
-open 2 ioctl 16 shmget 29 shmat 30 socket 41 connect 42 sendto 44 sendmsg 46 listen 50 socketpair 53 clone 56 kill 62
-semget 64 semop 65 msgget 68 msgsnd 69 msgrcv 70 fcntl 72 truncate 76 rename 82 mkdir 83 rmdir 84 creat 85 link 86
-unlink 87 symlink 88 chmod 90 fchmod 91 chown 92 fchown 93 lchown 94 umask 95 ptrace 101 capset 126 rt_sigqueueinfo 129
-utime 132 mknod 133 setpriority 141 sched_setparam 142 sched_setscheduler 144 pivot_root 155 chroot 161 acct 163
-mount 165 umount2 166 swapon 167 reboot 169 init_module 175 delete_module 176 quotactl 179 setxattr 188 lsetxattr 189
-fsetxattr 190 removexattr 197 lremovexattr 198 fremovexattr 199 tkill 200 sched_setaffinity 203 semtimedop 220
-tgkill 234 utimes 235 mq_open 240 mq_unlink 241 kexec_load 246 add_key 248 request_key 249 keyctl 250 ioprio_set 251
-inotify_add_watch 254 migrate_pages 256 openat 257 mkdirat 258 mknodat 259 fchownat 260 futimesat 261 unlinkat 263
-renameat 264 linkat 265 symlinkat 266 fchmodat 268 unshare 272 move_pages 279 utimensat 280 rt_tgsigqueueinfo 297
-perf_event_open 298 fanotify_init 300 prlimit64 302 open_by_handle_at 304 sendmmsg 307 setns 308 process_vm_readv 310
-process_vm_writev 311 kcmp 312 finit_module 313 sched_setattr 314 renameat2 316 seccomp 317 memfd_create 319
-kexec_file_load 320 bpf 321 userfaultfd 323
+open 2 ioctl 16 shmget 29 shmat 30 shmctl 31 socket 41 connect 42 sendto 44 sendmsg 46 listen 50 socketpair 53
+setsockopt 54 clone 56 kill 62 semget 64 semop 65 semctl 66 msgget 68 msgsnd 69 msgrcv 70 msgctl 71 fcntl 72
+truncate 76 rename 82 mkdir 83 rmdir 84 creat 85 link 86 unlink 87 symlink 88 chmod 90 fchmod 91 chown 92 fchown 93
+lchown 94 umask 95 ptrace 101 capset 126 rt_sigqueueinfo 129 utime 132 mknod 133 setpriority 141 sched_setparam 142
+sched_setscheduler 144 pivot_root 155 chroot 161 acct 163 mount 165 umount2 166 swapon 167 reboot 169 init_module 175
+delete_module 176 quotactl 179 setxattr 188 lsetxattr 189 fsetxattr 190 removexattr 197 lremovexattr 198
+fremovexattr 199 tkill 200 sched_setaffinity 203 semtimedop 220 tgkill 234 utimes 235 mq_open 240 mq_unlink 241
+kexec_load 246 add_key 248 request_key 249 keyctl 250 ioprio_set 251 inotify_add_watch 254 migrate_pages 256 openat 257
+mkdirat 258 mknodat 259 fchownat 260 futimesat 261 unlinkat 263 renameat 264 linkat 265 symlinkat 266 fchmodat 268
+unshare 272 move_pages 279 utimensat 280 rt_tgsigqueueinfo 297 perf_event_open 298 fanotify_init 300 prlimit64 302
+open_by_handle_at 304 sendmmsg 307 setns 308 process_vm_readv 310 process_vm_writev 311 kcmp 312 finit_module 313
+sched_setattr 314 renameat2 316 seccomp 317 memfd_create 319 kexec_file_load 320 bpf 321 userfaultfd 323
 """)
 
 _ARM64: Final = _table("""
-setxattr 5 lsetxattr 6 fsetxattr 7 removexattr 14 lremovexattr 15 fremovexattr 16 fcntl 25 inotify_add_watch 27 ioctl 29
-ioprio_set 30 mknodat 33 mkdirat 34 unlinkat 35 symlinkat 36 linkat 37 renameat 38 umount2 39 mount 40 pivot_root 41
-truncate 45 chroot 51 fchmod 52 fchmodat 53 fchownat 54 fchown 55 openat 56 quotactl 60 utimensat 88 acct 89 capset 91
-unshare 97 kexec_load 104 init_module 105 delete_module 106 ptrace 117 sched_setparam 118 sched_setscheduler 119
-sched_setaffinity 122 kill 129 tkill 130 tgkill 131 rt_sigqueueinfo 138 setpriority 140 reboot 142 umask 166 mq_open 180
-mq_unlink 181 msgget 186 msgrcv 188 msgsnd 189 semget 190 semtimedop 192 semop 193 shmget 194 shmat 196 socket 198
-socketpair 199 listen 201 connect 203 sendto 206 sendmsg 211 add_key 217 request_key 218 keyctl 219 clone 220 swapon 224
-migrate_pages 238 move_pages 239 rt_tgsigqueueinfo 240 perf_event_open 241 prlimit64 261 fanotify_init 262
-open_by_handle_at 265 setns 268 sendmmsg 269 process_vm_readv 270 process_vm_writev 271 kcmp 272 finit_module 273
-sched_setattr 274 renameat2 276 seccomp 277 memfd_create 279 bpf 280 userfaultfd 282 kexec_file_load 294
+setxattr 5 lsetxattr 6 fsetxattr 7 removexattr 14 lremovexattr 15 fremovexattr 16 fcntl 25 inotify_add_watch 27
+ioctl 29 ioprio_set 30 mknodat 33 mkdirat 34 unlinkat 35 symlinkat 36 linkat 37 renameat 38 umount2 39 mount 40
+pivot_root 41 truncate 45 chroot 51 fchmod 52 fchmodat 53 fchownat 54 fchown 55 openat 56 quotactl 60 utimensat 88
+acct 89 capset 91 unshare 97 kexec_load 104 init_module 105 delete_module 106 ptrace 117 sched_setparam 118
+sched_setscheduler 119 sched_setaffinity 122 kill 129 tkill 130 tgkill 131 rt_sigqueueinfo 138 setpriority 140
+reboot 142 umask 166 mq_open 180 mq_unlink 181 msgget 186 msgctl 187 msgrcv 188 msgsnd 189 semget 190 semctl 191
+semtimedop 192 semop 193 shmget 194 shmctl 195 shmat 196 socket 198 socketpair 199 listen 201 connect 203 sendto 206
+setsockopt 208 sendmsg 211 add_key 217 request_key 218 keyctl 219 clone 220 swapon 224 migrate_pages 238 move_pages 239
+rt_tgsigqueueinfo 240 perf_event_open 241 prlimit64 261 fanotify_init 262 open_by_handle_at 265 setns 268 sendmmsg 269
+process_vm_readv 270 process_vm_writev 271 kcmp 272 finit_module 273 sched_setattr 274 renameat2 276 seccomp 277
+memfd_create 279 bpf 280 userfaultfd 282 kexec_file_load 294
 """)
 
 MACHINES: Final = {
@@ -126,12 +127,13 @@ add_key keyctl request_key pidfd_getfd fanotify_init quotactl_fd lsm_set_self_at
 ABSENT: Final = tuple(
     """
 io_uring_setup io_uring_enter io_uring_register clone3 setxattrat removexattrat file_setattr pidfd_send_signal
-memfd_secret shmget shmat semget semop semtimedop msgget msgsnd msgrcv mq_open mq_unlink
+memfd_secret shmget shmat shmctl semget semop semtimedop semctl msgget msgsnd msgrcv msgctl mq_open mq_unlink
 """.split()
 )
 """ENOSYS, always, because callers have a way without them: a filter sees nothing of what a ring carries, the next four
 keep flags behind a pointer, and pidfd_send_signal takes a directory of /proc for a process. Memory, semaphores and
-queues that have a number and no file are nothing that Landlock holds, and outlast whoever filled them."""
+queues that have a number and no file are nothing that Landlock holds, outlast whoever filled them, and may be taken
+away by everybody of the same user who guesses the number."""
 
 SCHEDULE: Final = ("sched_setparam", "sched_setscheduler", "sched_setaffinity", "sched_setattr")
 """Calls that say when the process that is their first argument runs; Landlock has no scope for it."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import collections
 import os
-import resource
 import select
 import signal
 import socket
@@ -188,11 +187,17 @@ class Worker:
     def _wait(self, pid: int) -> tuple[int, str]:
         """Status of the tool, and whether it ended by itself."""
         why = "exited"
+        census = processes.Census(self._session.profile.processes)
         while True:
             ended = processes.reap()
             if pid in ended:
                 return ended[pid], why
-            ready = _ready(self._signals, self._events.wake, self._channel.fileno(), self._lifeline)
+            if census.crowded():
+                why = "processes"
+                processes.hold_all()
+                processes.send(pid, signal.SIGKILL)
+            fds = (self._signals, self._events.wake, self._channel.fileno(), self._lifeline)
+            ready = _ready(*fds, seconds=census.left())
             if self._signals in ready:
                 os.read(self._signals, 4096)
             if self._events.wake in ready:
@@ -220,9 +225,7 @@ def session_of(profile: Profile, protected: ProtectedSet, events: Events, asks: 
     # The supervisor applies the tool's umask to what it creates for it.
     os.umask(0)
     if profile.processes:
-        most = resource.getrlimit(resource.RLIMIT_NPROC)[1]
-        limit = profile.processes if most == resource.RLIM_INFINITY else min(profile.processes, most)
-        resource.setrlimit(resource.RLIMIT_NPROC, (limit, most))
+        processes.keep_to(profile.processes)
     return Session(profile, protected, events.notice, asks)
 
 

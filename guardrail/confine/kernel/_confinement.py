@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final, Self
 
 import msgspec
@@ -20,7 +20,7 @@ from guardrail.confine._job import Job
 from guardrail.confine.execd import BOOT
 from guardrail.confine.execd._orders import ProtectedSet
 from guardrail.confine.kernel._asking import Asking, Word
-from guardrail.confine.kernel._executor import host_report, report_of
+from guardrail.confine.kernel._executor import FLOOR_LEAVES, check_floor, host_report, report_of
 from guardrail.confine.kernel._profiles import Bounds, Serving, compared, profile_for, serving_profile
 from guardrail.confine.kernel._protected import protect
 from guardrail.confine.kernel._records import ConfineError, EnforcementReport, observed
@@ -47,6 +47,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
         events: how often, repetitions included.
         refused: why it was not started, if it was not.
         tried: what it would have changed, if it was on trial.
+        crowded: whether it was ended because it had more processes than it may.
     """
 
     report: EnforcementReport
@@ -54,6 +55,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     events: int = 0
     refused: str | None = None
     tried: Tried | None = None
+    crowded: bool = False
 
 
 class KernelConfinement:
@@ -99,9 +101,10 @@ class KernelConfinement:
         self._count = 0
         self._protected: ProtectedSet | None = None
         self._effects: Sequence[Effect] = ()
+        self._served: tuple[str, ...] = ()
+        self._written: dict[str, str] = {}
 
-    @property
-    def enforcement(self) -> Enforcement | None:
+    def enforcement(self, job: Job) -> Enforcement | None:
         """What policy may rely on; see `Confinement`.
 
         Raises:
@@ -113,9 +116,15 @@ class KernelConfinement:
         lacking = self._lacking
         # What is said to be whole has to be whole when the job starts, too.
         required = self._required or not lacking
+        if (serving := self._fixed(job.argv)) is not None and serving.problem(bounds.write) is None:
+            return Enforcement(mode=bounds.mode, required=required, lacking=lacking, serving=serving.assets)
         return Enforcement(
             mode=bounds.mode, required=required, lacking=lacking, connect=bounds.connect, write=bounds.write
         )  # fmt: skip
+
+    def _fixed(self, argv: Sequence[str]) -> Serving | None:
+        """The serving program that is to be started, if it is one; on trial nothing serves."""
+        return next((one for one in self._serving if one.starts(argv)), None) if not self._trial else None
 
     @functools.cached_property
     def _lacking(self) -> tuple[str, ...]:
@@ -132,18 +141,26 @@ class KernelConfinement:
         self._effects = effects
         self._protected = _with_place(protect(assets), self._place)
         self._count += 1
-        serving = next((one for one in self._serving if one.starts(job.argv)), None)
+        self._served, serving = (), self._fixed(job.argv)
         if serving is None:
             profile, environment = profile_for(effects, assets, self._bounds), job.environment
         else:
-            profile = serving_profile(serving, job.argv, assets, self._bounds.mode)
-            environment = serving.environment
+            profile = serving_profile(serving, job.argv, assets, self._bounds.mode, self._bounds.write)
+            environment, self._served = serving.environment, serving.assets
+            # Nothing else of the call is taken over: neither its variables nor where relative names start from.
+            job = msgspec.structs.replace(job, cwd="/")
+        self._written = self._protected.where_written(profile)
+        if self._required and not self._trial:
+            # What is on trial is judged before it is more than a copy.
+            check_floor(self._bounds.mode, self._written)
         if self._trial:
             self._tried = TrialOrder(profile, self._protected, self._place, str(self._count))
+        # Whoever stands for the tool counts what it has running, so that its end is told by what held it.
+        profile = replace(profile, processes=self._bounds.processes)
         order = {
             "profile": asdict(profile),
             "protected": self._protected.to_plain(),
-            "required": self.enforcement is None or self.enforcement.required,
+            "required": self._required or not self._lacking,
             "environment": environment,
             "asks": self._asks(),
             "trial": None if self._tried is None else self._tried.plain,
@@ -154,7 +171,7 @@ class KernelConfinement:
             json.dump(order, file)
         words = (*self._launcher, "-I", "-S", "-B", BOOT, "once", self._file("order"), self._file("account"))
         # INVARIANT: what stands for the tool is not confined itself: no variable of the tool (LD_PRELOAD) reaches it.
-        return msgspec.structs.replace(job, argv=(*words, *job.argv), environment={})
+        return msgspec.structs.replace(job, argv=(*words, *job.argv), environment={}, processes=0)
 
     def account(self) -> Account:
         """What was told of the last job, once it is over.
@@ -169,14 +186,15 @@ class KernelConfinement:
             raise ConfineError("nobody knows what the tool did: its supervisor was ended", started=True) from None
         ended: dict[str, Any] = told["ended"] or {}
         aliases = self._protected.aliases if self._protected is not None else ()
-        report = report_of(told["host"], self._bounds.mode, aliases)
+        report = report_of(told["host"], self._bounds.mode, aliases, self._written)
         return Account(
             # What was in force is what the session says it was; of one that was never opened, what could have been.
             report=msgspec.structs.replace(report, mode=told.get("mode", report.mode)),
-            observed=compared(self._effects, map(observed, told["events"])),
+            observed=compared(self._effects, map(observed, told["events"]), self._served),
             events=ended.get("events", 0),
             refused=told.get("refused"),
             tried=None if self._tried is None else self._tried.read(told.get("trial")),
+            crowded=ended.get("why") == "processes",
         )
 
     def seen(self) -> Seen:
@@ -197,12 +215,13 @@ class KernelConfinement:
         surprises = {one.asset for one in account.observed if one.asset is not None and one.is_surprise}
         for name, words, most in (
             ("kernel_lacks", account.report.lacking, None),
+            ("kernel_unheld", [one for one in account.report.unheld if one not in FLOOR_LEAVES], MAX_SEEN),
             ("kernel_denied", sorted(denied), None),
             ("kernel_assets", sorted(surprises), MAX_SEEN),
         ):
             if words:
                 facts[name] = " ".join(words[:most])
-        return Seen(facts=facts, observed=account.observed)
+        return Seen(facts=facts, observed=account.observed, crowded=account.crowded)
 
     def close(self) -> None:
         """Take away its files."""

@@ -8,7 +8,7 @@ import select
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Final, Self, cast
 
@@ -28,6 +28,10 @@ CLOSE_SECONDS: Final = 20.0
 """Longest wait for an executor to end with all that it started, in seconds; then it is killed."""
 
 
+FLOOR_LEAVES: Final = ("times", "security", "events")
+"""What Landlock and a filter hold of no asset: its times, its mode and the like; and they tell of nothing."""
+
+
 class Executor:
     """A process in which tools are confined and started; to be kept, for starting it takes far longer than a session.
 
@@ -45,7 +49,7 @@ class Executor:
         self, protected: ProtectedSet, *, required: bool = True, launcher: Sequence[str] = (sys.executable,)
     ) -> None:
         self._required = required
-        self._aliases = protected.aliases
+        self._protected = protected
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         order = wire.pack(protected.to_plain())
         try:
@@ -76,7 +80,7 @@ class Executor:
 
     def report(self, mode: Mode) -> EnforcementReport:
         """What would be in force in a mode."""
-        return report_of(self.host, mode, self._aliases)
+        return report_of(self.host, mode, self._protected.aliases)
 
     def open(self, profile: Profile) -> Confined:
         """Open a session.
@@ -87,9 +91,11 @@ class Executor:
         Raises:
             ConfineError: if it cannot be held so, and it is required to be; or if the profile cannot be used.
         """
-        report = self.report(profile.mode)
+        report = report_of(self.host, profile.mode, self._protected.aliases, self._protected.where_written(profile))
         if (why := refusal(self.host, profile.mode, required=self._required)) is not None:
             raise ConfineError(why)
+        if self._required:
+            check_floor(report.mode, self._protected.where_written(profile))
         mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # Other names of assets turn a session strict by themselves; a kernel can only take away.
         mode = cast("SessionMode", holdable(self.host, profile.mode)[0])
@@ -236,13 +242,35 @@ def host_report(mode: Mode = "strict", launcher: Sequence[str] = (sys.executable
         return executor.report(mode)
 
 
-def report_of(host: dict[str, Any], mode: Mode, aliases: Sequence[str]) -> EnforcementReport:
+def check_floor(mode: Mode, written: Mapping[str, str]) -> None:
+    """Refuse a mode that cannot hold what it would have to.
+
+    Args:
+        mode: what is, or would be, in force.
+        written: assets that lie where the tool may write, and where they do.
+
+    Raises:
+        ConfineError: if Landlock alone would have to take one of them out of a directory.
+    """
+    if mode != "floor" or not written:
+        return
+    asset, path = min(written.items())
+    raise ConfineError(
+        f"`floor` cannot hold `{asset}`, because `{printable(path)}` lies where the tool may write: "
+        "use `default` or `strict`, or accept best effort (`execute.confine_required = false`)"
+    )
+
+
+def report_of(
+    host: dict[str, Any], mode: Mode, aliases: Sequence[str], written: Iterable[str] = ()
+) -> EnforcementReport:
     """What a host holds in a mode.
 
     Args:
         host: what the executor found by trying.
         mode: what is asked for.
         aliases: other names of assets.
+        written: ids of assets that lie where the tool may write.
     """
     possible, lacking = holdable(host, mode)
     if possible == "default" and aliases:
@@ -256,6 +284,7 @@ def report_of(host: dict[str, Any], mode: Mode, aliases: Sequence[str]) -> Enfor
         listener=host["listener"],
         lacking=lacking,
         aliases=tuple(aliases),
+        unheld=(*FLOOR_LEAVES, *sorted(written)) if possible == "floor" else (),
     )
 
 

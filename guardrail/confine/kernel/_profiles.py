@@ -55,6 +55,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
         write: real paths that may be changed: the workspace.
         connect: TCP ports that may be connected to, on any host.
         unix: real paths of sockets of this host that may be connected to.
+        processes: most processes and threads at one time, or 0 for no bound; who has more is ended.
     """
 
     mode: Mode = "default"
@@ -62,6 +63,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     write: tuple[str, ...] = ()
     connect: tuple[int, ...] = ()
     unix: tuple[str, ...] = ()
+    processes: int = 0
 
 
 class Serving(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,10 +87,37 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     sockets: tuple[str, ...] = ()
     read: tuple[str, ...] = ()
 
+    @property
+    def program(self) -> str:
+        """Real path of the executable."""
+        return next(iter(self.files), "")
+
     def starts(self, argv: Sequence[str]) -> bool:
-        """Whether that is how it is started; not whether its files are what they were."""
-        program = next(iter(self.files), "")
-        return bool(argv) and os.path.realpath(argv[0]) == program and tuple(argv[1:]) == self.arguments
+        """Whether that is how it is started; not whether its files are what they were.
+
+        INVARIANT: the answer is the same whenever it is asked for: policy is told of it, and the call is held by it. So
+        no link to the program stands for it, which could lead elsewhere by then.
+        """
+        return tuple(argv) == (self.program, *self.arguments)
+
+    def problem(self, write: Sequence[str] = ()) -> str | None:
+        """Why its files are not what the operator fixed; None if they are.
+
+        Blind spot: they are looked at now; they have to lie where no agent can change them.
+
+        Args:
+            write: real paths that the call could change.
+        """
+        for path, digest in self.files.items():
+            if beneath(os.path.realpath(path), write):
+                return f"`{printable(path)}` lies where the call may write: keep it where no agent can change it"
+            try:
+                found = digest_of(path)
+            except ConfineError as error:
+                return str(error)
+            if found != digest:
+                return f"`{printable(path)}` is not what it was when it was fixed: look at it, and fix it anew"
+        return None
 
 
 def profile_for(effects: Sequence[Effect], assets: Iterable[Asset], bounds: Bounds) -> Profile:
@@ -130,6 +159,7 @@ def profile_for(effects: Sequence[Effect], assets: Iterable[Asset], bounds: Boun
         unix=() if serves else bounds.unix,
         reads=tuple(reads),
         grants=tuple(grants),
+        processes=bounds.processes,
     )
     _check_reach(profile, known, guarded)
     return profile
@@ -144,33 +174,39 @@ def predictions(effects: Sequence[Effect]) -> set[tuple[str, str]]:
     return found
 
 
-def compared(effects: Sequence[Effect], seen: Iterable[Observed]) -> tuple[Observed, ...]:
-    """What was seen, each marked with whether the call was judged to do it."""
-    expected = predictions(effects)
+def compared(effects: Sequence[Effect], seen: Iterable[Observed], served: Iterable[str] = ()) -> tuple[Observed, ...]:
+    """What was seen, each marked with whether the call was judged to do it.
+
+    Args:
+        effects: what it was judged to do.
+        seen: what was seen.
+        served: assets that it may read as a program that the operator fixed, whatever its text shows.
+    """
+    expected = predictions(effects) | {("read", asset) for asset in served}
     return tuple(msgspec.structs.replace(one, predicted=(one.op, one.asset) in expected) for one in seen)
 
 
-def serving_profile(serving: Serving, argv: Sequence[str], assets: Iterable[Asset], mode: Mode = "default") -> Profile:
+def serving_profile(
+    serving: Serving, argv: Sequence[str], assets: Iterable[Asset], mode: Mode = "default", write: Sequence[str] = ()
+) -> Profile:
     """What a serving program may reach: its weights, and its own sockets.
-
-    Blind spot: files are looked at now; they have to lie where no agent can change them.
 
     Args:
         serving: as the operator fixed it.
         argv: what is to be started.
         assets: the inventory.
         mode: how much is held.
+        write: real paths that the call could change, were it none of a serving program.
 
     Raises:
-        ConfineError: if that is not what is to be started, or one of its files is not what it was.
+        ConfineError: if that is not what is to be started, or one of its files is not what it was, or may be changed.
     """
     if mode == "off":
         raise ConfineError("the mode is `off`, and there is no profile that holds nothing")
     if not serving.starts(argv):
         raise ConfineError(f"`{printable(' '.join(argv))}` is no serving program with the arguments that were fixed")
-    for path, digest in serving.files.items():
-        if digest_of(path) != digest:
-            raise ConfineError(f"`{printable(path)}` is not what it was when it was fixed: look at it, and fix it anew")
+    if (why := serving.problem(write)) is not None:
+        raise ConfineError(why)
     known = {asset.id: asset for asset in assets}
     missing = [name for name in serving.assets if name not in known]
     if missing:

@@ -39,6 +39,8 @@ class EnforcementReport(msgspec.Struct, frozen=True, kw_only=True):
         listener: `ok`, or why there can be no supervisor.
         lacking: what this kernel does not have of what `asked` needs, such as `landlock:net`.
         aliases: other names of assets that exist or may exist; they turn `default` into `strict`.
+        unheld: what nobody holds, or tells of, in the mode that is in force: in `floor` that is `times`, `security` and
+            `events`, and the ids of assets that lie where the tool may write.
     """
 
     asked: Mode
@@ -49,6 +51,7 @@ class EnforcementReport(msgspec.Struct, frozen=True, kw_only=True):
     listener: str = ""
     lacking: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
+    unheld: tuple[str, ...] = ()
 
     @property
     def is_whole(self) -> bool:
@@ -82,7 +85,7 @@ class KernelEnded(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         exit_code: its exit code, or 128 and the number of the signal that ended it.
-        why: whether it ended by itself or was stopped.
+        why: whether it ended by itself, was stopped, or had more processes than it may.
         strays: processes that it left behind and that were ended.
         survivors: processes that it left behind and that could not be ended.
         traps: calls that the supervisor answered.
@@ -92,7 +95,7 @@ class KernelEnded(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     exit_code: int
-    why: Literal["exited", "stopped"]
+    why: Literal["exited", "stopped", "processes"]
     strays: int
     survivors: int
     traps: int

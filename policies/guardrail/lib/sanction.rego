@@ -8,6 +8,7 @@
 package guardrail.lib.sanction
 
 import data.guardrail.lib.acts
+import data.guardrail.lib.serving
 
 # Families of effects that only a mandate can sanction, when they bear on an asset.
 mutating := {"copy", "move", "delete", "edit", "times", "keys", "lifecycle"}
@@ -27,6 +28,7 @@ claims contains {
 	some asset in touched(e)
 	not harmless(family, asset, e.properties.attrs)
 	not shown(e, asset)
+	not serving.reads[i] == asset.id
 }
 
 # METADATA

@@ -39,6 +39,7 @@ enforcement_sound(enforcement) if {
 	is_array(enforcement.lacking)
 	is_array(enforcement.connect)
 	is_array(enforcement.write)
+	is_array(object.get(enforcement, "serving", []))
 }
 
 grant_sound(grant) if is_null(grant)

@@ -5,6 +5,7 @@
 package guardrail.rules.flow
 
 import data.guardrail.lib.sanction
+import data.guardrail.lib.serving
 
 # METADATA
 # title: A session that has read an asset sends something away
@@ -23,8 +24,10 @@ import data.guardrail.lib.sanction
 #     not_match:
 #       - {op: net_send, type: net, target: "https://h/x", target_type: net}
 #       - {op: net_recv, type: net, labels: ["model:beta"]}
+#       - {op: net_send, type: net, target: "net:*", target_type: net, labels: ["model:beta"], enforcement: {mode: strict, required: true, write: [], serving: ["model:beta"]}}
 #       - {op: net_send, target: "ssh://h/x", target_type: net, labels: ["model:beta"], mandate: {effects: [net_send], assets: ["model:beta"], targets: ["ssh://h/**"]}}
 hits contains {"id": "flow.labelled_session", "i": i} if {
+	not serving.fixed
 	some label in input.context.history.labels
 	some i, e in input.evaluations
 	leaves(e)

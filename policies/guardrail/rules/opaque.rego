@@ -11,6 +11,7 @@ package guardrail.rules.opaque
 import data.guardrail.lib.acts
 import data.guardrail.lib.held
 import data.guardrail.lib.sanction
+import data.guardrail.lib.serving
 
 # METADATA
 # title: An asset named to something we cannot see into
@@ -28,9 +29,11 @@ import data.guardrail.lib.sanction
 #       - {op: mention, precision: opaque, modality: may}
 #       - {effects: [{op: rename, asset: "model:beta", target: "server://b/beta"}, {op: mention, id: "server://b/beta", asset: "model:beta", precision: opaque}], mandate: {effects: [rename], assets: ["*"], targets: ["server://b/*"]}}
 #       - {op: read, asset: "model:beta", precision: opaque, modality: may}
+#       - {op: mention, asset: "model:beta", precision: opaque, modality: may, enforcement: {mode: strict, required: true, write: [], serving: ["model:beta"]}}
 hits contains {"id": "opaque.names_asset", "i": i, "asset": e.resource.properties.asset.id} if {
 	some i, e in acts.of.mention
 	not brought_there(e)
+	not serving.reads[i] == e.resource.properties.asset.id
 }
 
 # The place that an order lets an asset be brought to is called like it rightly.
@@ -145,6 +148,13 @@ hits contains {"id": "kernel.holds", "i": hit.i, "outcome": "allow", "lifted": h
 # What runs elsewhere is nothing that this kernel holds.
 rests(hit) if {
 	held.rests(hit.id)
+	family(input.evaluations[hit.i]) == "opaque"
+}
+
+# What the operator fixed may be run, whatever nobody could read of it: it gets at what it was given.
+rests(hit) if {
+	serving.fixed
+	hit.id in data.guardrail.settings.confined.rests
 	family(input.evaluations[hit.i]) == "opaque"
 }
 

@@ -6,6 +6,7 @@
 package guardrail.rules.assets.placement
 
 import data.guardrail.lib.acts
+import data.guardrail.lib.serving
 
 # METADATA
 # title: An asset brought out of its zones
@@ -34,6 +35,7 @@ hits contains {"id": "placement.outside_zones", "i": i, "asset": asset.id} if {
 	count(asset.zones) > 0
 	data.guardrail.settings.ops[e.action.name] in data.guardrail.settings.placement.families
 	not inside(e.properties.target, asset.zones)
+	not serving.reads[i] == asset.id
 }
 
 inside(target, zones) if {
