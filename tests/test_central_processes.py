@@ -26,7 +26,7 @@ from guardrail.config import load
 from tests.central_support import AT_ONCE_SECONDS, DELETE, SELDOM_SECONDS, Fleet, until
 from tests.postgres_support import Cluster, Wire
 
-START_SECONDS = 60
+START_SECONDS = 180
 """Longest wait for a process to be ready, or to end."""
 
 

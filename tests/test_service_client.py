@@ -23,7 +23,7 @@ from guardrail.config import Config, ServiceConfig
 from guardrail.service._ready import is_ready
 
 CALL = {"tool": "bash", "args": {"command": "ls"}}
-WAIT_SECONDS = 10
+WAIT_SECONDS = 60
 """Longest wait for the other thread, in seconds."""
 
 
