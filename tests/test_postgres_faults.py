@@ -559,7 +559,8 @@ def guard_of(store: str, root: Path, name: str) -> Guard:
     (root / "models" / "a.safetensors").write_bytes(b"\0" * 64)
     (root / f"{name}.toml").write_text(
         f'[[asset]]\nid = "model:a"\nclass = "weights"\npaths = ["{root}/models"]\n'
-        f'[trail]\ndirectory = "{root}/{name}"\nstore = "{store}"\nkey = "{root}/trail.key"\ntimeout_seconds = 0.5\n'
+        f'[trail]\ndirectory = "{root}/{name}"\nstore = "{store}"\nkey = "{root}/trail.key"\n'
+        f"timeout_seconds = {QUICK}\n[limits]\ndecision_ms = 60000\n"
     )
     return Guard.open(root / f"{name}.toml")
 
@@ -575,7 +576,7 @@ def test_two_guards_record_into_one_ledger_and_deny_without_it(own: Cluster, tmp
         denied = one.check(call)
         assert denied.outcome.value == "deny"
         assert denied.reasons[0].rule == "guardrail.fault"
-        assert "did not answer within 0.5 seconds" in denied.reasons[0].message
+        assert f"did not answer within {QUICK:g} seconds" in denied.reasons[0].message
         own.start()
         for _ in range(100):
             if one.check(call) or threading.Event().wait(0.05):
