@@ -8,6 +8,7 @@ the same few lines for all. Rounds are interleaved, so that a busy machine is bu
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import http.client
 import json
@@ -48,7 +49,11 @@ Call = Callable[[], float]
 
 def main() -> int:
     """Print the figures."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else CALLS
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.mcp", description="What the relay of MCP adds to a call."
+    )
+    parser.add_argument("calls", type=int, nargs="?", default=CALLS, help="how many of each way; default %(default)s")
+    count: int = parser.parse_args().calls
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         root = Path(name)
         (root / "note.txt").write_text("hello")

@@ -25,7 +25,16 @@ from guardrail.service._metrics import common_metrics
 from tests.postgres_support import Cluster, Wire
 
 POLL_SECONDS = 0.3
-TIMEOUT_SECONDS = 0.5
+
+PATIENT_SECONDS = 30.0
+"""How long a guard waits for an answer of the centre where a test says nothing else, in seconds: a busy machine does
+not cut it off."""
+
+SELDOM_SECONDS = 600.0
+"""A time between two looks that is longer than any test."""
+
+AT_ONCE_SECONDS = 120.0
+"""Within this time an order or a revocation is everywhere by its notification; the next look would be much later."""
 
 TABLES = tuple(
     f"guardrail.{name}" for name in ("mandates", "revocations", "uses", "origins", "cases", "statements", "announced")
@@ -53,13 +62,17 @@ class Fleet:
             (root / "models" / f"beta-{number}").write_bytes(b"w" * 100)
         self.people = self.config("people", store)
 
-    def config(self, name: str, store: str, *, poll: float = POLL_SECONDS, more: str = "", central: str = "") -> Path:
+    def config(
+        self, name: str, store: str, *, poll: float = POLL_SECONDS, timeout: float = PATIENT_SECONDS, more: str = "",
+        central: str = "",
+    ) -> Path:  # fmt: skip
         """The configuration of one guard.
 
         Args:
             name: of its directory and its trail.
             store: how it reaches the database.
             poll: time between two looks, in seconds.
+            timeout: longest wait for an answer of the database, in seconds.
             more: more of it.
             central: more of its `[central]`.
         """
@@ -69,18 +82,18 @@ class Fleet:
             f'[[person]]\nname = "dana"\nkey = "{public_text(self.key)}"\n'
             f'[mandates]\ndirectory = "{name}/orders"\n'
             f'[trail]\ndirectory = "{name}/trail"\norigin = "guardrail.test/{name}"\ncheckpoint_seconds = 0.1\n'
-            f'[central]\nstore = "{store}"\npoll_seconds = {poll}\ntimeout_seconds = {TIMEOUT_SECONDS}\n'
+            f'[central]\nstore = "{store}"\npoll_seconds = {poll}\ntimeout_seconds = {timeout}\n'
             f"{central}\n"
             f"[limits]\ndecision_ms = 60000\n{more}\n"
         )
         return path
 
     def guard(
-        self, name: str, store: str = "", *, poll: float = POLL_SECONDS, central: str = "", more: str = "",
-        **options: Any,
+        self, name: str, store: str = "", *, poll: float = POLL_SECONDS, timeout: float = PATIENT_SECONDS,
+        central: str = "", more: str = "", **options: Any,
     ) -> Guard:  # fmt: skip
         """One guard, which reaches the database directly by default."""
-        path = self.config(name, store or self.store, poll=poll, central=central, more=more)
+        path = self.config(name, store or self.store, poll=poll, timeout=timeout, central=central, more=more)
         return Guard.open(path, **options)
 
     def signed(self, name: str = "m1", *grants: dict[str, Any]) -> bytes:
@@ -131,7 +144,7 @@ class Fleet:
         )
 
 
-def until(true: Callable[[], bool], seconds: float = 10.0) -> bool:
+def until(true: Callable[[], bool], seconds: float = 60.0) -> bool:
     """Whether something becomes true before long."""
     waited = threading.Event()
     return any(true() or waited.wait(0.01) for _ in range(int(seconds * 100)))

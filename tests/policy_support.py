@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 POLICIES = ROOT / "policies"
 CASES = ROOT / "tests" / "cases" / "policy"
 
-SERVER_SECONDS = 20.0
+SERVER_SECONDS = 120.0
 """Longest wait for an OPA server to listen, in seconds."""
 
 

@@ -345,15 +345,17 @@ class Wire:
         self.swallows = False
         """Whether nothing goes through, in either direction, and nobody is told."""
         self._cut = False
+        self._lock = threading.Lock()
         self._carried: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
         """End every connection, and take none until it is mended."""
-        self._cut = True
-        for near in self._carried:
-            with contextlib.suppress(OSError):
-                near.shutdown(socket.SHUT_RDWR)
+        with self._lock:  # none may slip through that is just being taken
+            self._cut = True
+            for near in self._carried:
+                with contextlib.suppress(OSError):
+                    near.shutdown(socket.SHUT_RDWR)
 
     def mend(self) -> None:
         """Let everything through again; connections that were swallowed are ended."""
@@ -374,10 +376,11 @@ class Wire:
                 near, _ = self._listener.accept()
             except OSError:
                 return
-            if self._cut:
-                near.close()
-                continue
-            self._carried.append(near)
+            with self._lock:
+                if self._cut:
+                    near.close()
+                    continue
+                self._carried.append(near)
             far = socket.socket(socket.AF_UNIX)
             far.connect(str(self._there))
             threading.Thread(target=self._carry, args=(near, far), daemon=True).start()

@@ -1612,6 +1612,15 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="policy.freed",
+        source="ours",
+        behaviour="an instance of the policy that is thrown away gives its memory and its address space back",
+        tests=(
+            "tests/test_policy_wasm.py::test_an_instance_that_is_thrown_away_is_freed",
+            "tests/test_policy_wasm.py::test_engines_that_are_closed_leave_no_callback_behind",
+        ),
+    ),
+    Promise(
         id="policy.fast_call_checked",
         source="design",
         behaviour="wasmtime's private call is used only while it agrees with the public one",

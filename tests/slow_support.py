@@ -24,6 +24,7 @@ class SlowLink:
         self._far = far
         self.delay = 0.0
         """How much later each piece arrives, in seconds; what is under way already keeps its own."""
+        self._hurried = threading.Event()
         self._ends: list[socket.socket] = []
         if near is None:
             self._listener = socket.create_server(("127.0.0.1", 0))
@@ -38,10 +39,16 @@ class SlowLink:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.hurry()
         for end in (self._listener, *self._ends):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
             end.close()
+
+    def hurry(self) -> None:
+        """Nothing is late any more, nor what is under way."""
+        self.delay = 0.0
+        self._hurried.set()
 
     @staticmethod
     def _in(work: object, *arguments: object) -> None:
@@ -72,7 +79,7 @@ class SlowLink:
         with contextlib.suppress(OSError):  # nobody waits any more
             while True:
                 due, data = under_way.get()
-                time.sleep(max(0.0, due - time.monotonic()))
+                self._hurried.wait(max(0.0, due - time.monotonic()))
                 if not data:
                     end.shutdown(socket.SHUT_WR)
                     return

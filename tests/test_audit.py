@@ -345,7 +345,8 @@ def test_a_disk_that_hangs_costs_a_caller_the_timeout_and_no_more(
         answer.wait(60)
         real(fd)
 
-    trail = open_trail(tmp_path / "t", timeout_seconds=0.1)
+    trail = open_trail(tmp_path / "t")
+    trail._timeout = 0.1  # pyright: ignore[reportPrivateUsage]
     monkeypatch.setattr(segment.os, "fdatasync", hang)
     with pytest.raises(TrailError, match=r"did not answer within 0\.1 seconds"):
         trail.append(denial(0))

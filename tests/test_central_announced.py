@@ -37,6 +37,7 @@ from tests.bundle_support import (
 )
 from tests.central_support import (
     POLL_SECONDS,
+    SELDOM_SECONDS,
     Fleet,
     directory_of,
     fleet,
@@ -116,7 +117,7 @@ def test_a_newer_inventory_is_kept_at_once_and_in_force_when_the_guard_is_opened
     """Whoever can open the guard anew is told; until then it says that it is behind."""
     announce(fleet, inventory(fleet, 1, "gamma"))
     told: list[int] = []
-    with fleet.guard("a", central=TAKES, poll=60.0) as guard:
+    with fleet.guard("a", central=TAKES, poll=SELDOM_SECONDS) as guard:
         assert guard.central is not None
         guard.central.renew = lambda: told.append(1)
         assert announce(fleet, inventory(fleet, 2, "gamma", "delta")).fresh
@@ -259,7 +260,7 @@ def serving(fleet: Fleet, bundles: BundleHost, store: str = "", poll: float = PO
 def test_the_bundle_that_is_announced_is_fetched_verified_and_served_at_once(fleet: Fleet, bundles: BundleHost) -> None:
     """A newer one that the server has is not taken before; nobody waits for the next look at the server."""
     announce(fleet, release(fleet, 1, OLD), "bundle")
-    with serving(fleet, bundles, poll=60.0) as guard:
+    with serving(fleet, bundles, poll=SELDOM_SECONDS) as guard:
         assert guard.engine.rules.revision == revision_of(OLD)
         bundles.body = pack(NEW)
         hurry(guard.engine)

@@ -21,7 +21,18 @@ from guardrail.errors import ConfigError
 from guardrail.mandates import seal
 from guardrail.review._statements import PAYLOAD_TYPE, CancelStatement, GlassStatement, RevokeStatement, VoteStatement
 from tests.central_people import SHARED, Town, case_of, votes_of
-from tests.central_support import Fleet, directory_of, fleet, metrics, quietly, stands, tables, until, wire
+from tests.central_support import (
+    SELDOM_SECONDS,
+    Fleet,
+    directory_of,
+    fleet,
+    metrics,
+    quietly,
+    stands,
+    tables,
+    until,
+    wire,
+)
 from tests.postgres_support import Cluster, Wire
 from tests.test_central_trails import give_roles
 
@@ -81,7 +92,7 @@ def test_leave_within_a_scope_is_given_elsewhere_and_taken_back_at_once(
     town: Town, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A revocation that is said at the desk ends the grant before its next use."""
-    with town.guard("a", poll=60.0) as a:
+    with town.guard("a", poll=SELDOM_SECONDS) as a:
         escalation = town.held(a)
         assert town.say("escalations", "approve", escalation) == 0
         grant = case_of(a, escalation).grants[0].grant.id
@@ -132,7 +143,7 @@ def test_a_case_that_the_centre_has_changed_is_nobodys_and_is_put_right(
     postgres: Cluster, town: Town, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What a guard has not signed is not shown as its question, and at its next look the guard says it anew."""
-    with town.guard("a", poll=60.0) as a:
+    with town.guard("a", poll=SELDOM_SECONDS) as a:
         escalation = town.held(a)
         row = town.row(escalation)
         assert row is not None

@@ -23,14 +23,11 @@ from guardrail.central import _people
 from guardrail.cli import main
 from guardrail.client import Client
 from guardrail.config import load
-from tests.central_support import DELETE, Fleet, until
+from tests.central_support import AT_ONCE_SECONDS, DELETE, SELDOM_SECONDS, Fleet, until
 from tests.postgres_support import Cluster, Wire
 
-START_SECONDS = 60
+START_SECONDS = 180
 """Longest wait for a process to be ready, or to end."""
-
-AT_ONCE_SECONDS = 10.0
-"""Within this time an order or a revocation is at every sidecar, by its notification: the next look is much later."""
 
 
 class Sidecar:
@@ -54,7 +51,7 @@ class Sidecar:
         self.trail = fleet.root / name / "trail"
         self.socket = fleet.root / f"{name}.sock"
         more = f'[service]\nsocket = "{self.socket}"\n{self.service}'
-        self.config = fleet.config(name, wire.url(fleet.store), poll=60.0, more=more, central=self.central)
+        self.config = fleet.config(name, wire.url(fleet.store), poll=SELDOM_SECONDS, more=more, central=self.central)
         self.start()
 
     def start(self) -> None:
@@ -73,7 +70,7 @@ class Sidecar:
     def ask(self, number: int = 0) -> dict[str, Any]:
         """Ask whether a part of the model may be deleted."""
         call = self.fleet.deletion(number)
-        with contextlib.closing(Client(str(self.socket), timeout_seconds=20)) as client:
+        with contextlib.closing(Client(str(self.socket), timeout_seconds=START_SECONDS)) as client:
             return client.decide(msgspec.to_builtins(call))
 
     def outcome(self, number: int = 0) -> str:
@@ -161,7 +158,7 @@ def test_a_way_that_is_cut_in_the_middle_of_an_escalation_lets_the_call_wait(
     escalation = str(one.ask(3)["escalation"])
     one.wire.cut()
     approve = ["escalations", "approve", escalation, "--key", str(fleet.root / "dana.key"), "--config", str(one.config)]
-    assert main([*approve, "--wait", "20"]) == 0
+    assert main([*approve, "--wait", str(START_SECONDS)]) == 0
     refused = one.ask(3)
     assert refused["outcome"] == "deny"
     assert "the uses of `o3` are counted in common, and the centre cannot be asked" in refused["reasons"][0]["message"]

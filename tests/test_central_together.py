@@ -33,7 +33,7 @@ class Beside(Sidecar):
     def people(self, method: str, path: str, body: bytes = b"") -> httpx.Response:
         """What it answers to a reviewer."""
         headers = {"authorization": f"Bearer {PEOPLE}", "content-type": "application/json"}
-        with httpx.Client(transport=httpx.HTTPTransport(uds=str(self.socket)), headers=headers, timeout=30) as client:
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(self.socket)), headers=headers, timeout=60) as client:
             return client.request(method, f"http://guardrail{path}", content=body)
 
     def elsewhere(self) -> dict[str, dict[str, Any]]:
@@ -90,6 +90,12 @@ def approval(fleet: Fleet, shown: dict[str, Any]) -> bytes:
     return sign_statement(vote, fleet.key)
 
 
+def shown_at(one: Beside, escalation: str) -> dict[str, Any]:
+    """What another guard asks, as soon as this one shows it."""
+    assert until(lambda: escalation in one.elsewhere())
+    return one.elsewhere()[escalation]
+
+
 def held(one: Beside, number: int) -> str:
     """A call is held at a sidecar, as soon as the order has reached it."""
     assert until(lambda: one.outcome(number) == "escalate")
@@ -100,8 +106,7 @@ def test_what_one_sidecar_asks_is_answered_at_the_other_and_released_once(fleet:
     """The vote is carried there and back by the centre, and stands in the trail of the one that asked alone."""
     one, other = sidecars
     escalation = held(one, 0)
-    assert until(lambda: escalation in other.elsewhere())
-    answer = other.people("POST", "/v1/review", approval(fleet, other.elsewhere()[escalation]))
+    answer = other.people("POST", "/v1/review", approval(fleet, shown_at(other, escalation)))
     assert (answer.status_code, answer.json()["state"]) == (200, "approved")
     assert [one.outcome(0), one.outcome(0)] == ["allow", "escalate"]
     assert other.outcome(0) == "escalate"
@@ -113,8 +118,7 @@ def test_a_vote_that_is_left_while_the_way_is_cut_and_the_sidecar_killed_counts_
     """Meanwhile calls go on being judged, what needs people waits, and afterwards nothing is given twice."""
     one, other = sidecars
     escalation = held(one, 1)
-    assert until(lambda: escalation in other.elsewhere())
-    vote = approval(fleet, other.elsewhere()[escalation])
+    vote = approval(fleet, shown_at(other, escalation))
     one.wire.cut()
     answer = other.people("POST", "/v1/review", vote)
     assert (answer.status_code, answer.json()["left"]) == (202, True)
@@ -135,8 +139,7 @@ def test_a_grant_is_taken_back_at_the_other_sidecar_before_it_is_used(fleet: Fle
     """A signed revocation goes the same way, and the next call of that kind asks again."""
     one, other = sidecars
     escalation = held(one, 3)
-    assert until(lambda: escalation in other.elsewhere())
-    answer = other.people("POST", "/v1/review", approval(fleet, other.elsewhere()[escalation]))
+    answer = other.people("POST", "/v1/review", approval(fleet, shown_at(other, escalation)))
     grant = answer.json()["grants"][0]["grant"]["id"]
     revocation = sign_statement(RevokeStatement(voter="dana", t_us=time.time_ns() // 1000, grant=grant), fleet.key)
     assert until(lambda: other.people("POST", f"/v1/grants/{grant}:revoke", revocation).status_code == 200)
@@ -157,7 +160,7 @@ def test_a_running_sidecar_begins_anew_with_an_inventory_that_is_published(
 def _assets(one: Beside) -> int:
     """How many assets a sidecar says it guards; 0 while it gives no answer."""
     try:
-        with httpx.Client(transport=httpx.HTTPTransport(uds=str(one.socket)), timeout=30) as client:
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(one.socket)), timeout=60) as client:
             return int(client.get("http://guardrail/v1/info").json()["assets"])
     except httpx.HTTPError:
         return 0

@@ -15,7 +15,7 @@ import pytest
 
 from guardrail.model import MAX_CALL_BYTES, MAX_CALL_DEPTH
 
-SECONDS = 60
+SECONDS = 180
 """Longest any command here may take, in seconds."""
 
 

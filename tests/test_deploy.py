@@ -35,7 +35,7 @@ FILES = sorted(path.name for path in KUBERNETES.glob("*.yaml") if path.name != "
 VERSIONS = ("1.29", "1.31", "1.33", "1.35", "1.37")
 """Native sidecars are on by default from 1.29."""
 
-START_SECONDS = 30
+START_SECONDS = 180
 """Longest wait for a server that a test starts, in seconds."""
 
 

@@ -228,7 +228,7 @@ def test_a_history_that_another_process_holds_denies_after_a_while(path: Path, m
     started = time.monotonic()
     with pytest.raises(Fault, match="cannot be written"):
         store.add("s", [], calls=1)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60
     holder.execute("rollback")
     store.add("s", [], calls=1)
     assert store.load("s") is not None

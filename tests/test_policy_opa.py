@@ -299,7 +299,7 @@ def test_an_answer_that_is_none_is_a_fault(fake: _Fake, nonsense: tuple[int, dic
             ask(engine, PLAIN, seconds=0.5)
     finally:
         engine.close()
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < SERVER_SECONDS
     assert fake.requests - before <= 2
 
 
@@ -434,7 +434,7 @@ def test_a_server_that_never_answers_is_given_up_when_opening(monkeypatch: pytes
         started = time.monotonic()
         with pytest.raises(ConfigError, match="did not answer in time"):
             opened(f"http://127.0.0.1:{listener.getsockname()[1]}")
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < SERVER_SECONDS
 
 
 def test_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

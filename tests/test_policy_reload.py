@@ -434,16 +434,19 @@ def _dripping(handler: Any) -> None:
         (_raw(b"HTTP/1.1 304 Not Modified\r\n\r\n"), "HTTP status 304"),
         (_raw(b""), "no HTTP, or ends too early|connection reset"),
         (_endless, f"more than {MAX_ARCHIVE_BYTES} bytes"),
-        (_silent, "does not answer within"),
-        (_dripping, "takes longer than"),
+        (_silent, "does not answer within 0.3"),
+        (_dripping, "takes longer than 0.6"),
     ],
 )
 def test_a_server_that_misbehaves_is_one_sentence_in_bounded_time(
     host: BundleHost, monkeypatch: pytest.MonkeyPatch, answer: Any, why: str
 ) -> None:
     """An error, a redirect, half a body, too much, too slow, or nothing at all."""
-    monkeypatch.setattr(sources, "SOCKET_SECONDS", 0.3)
-    monkeypatch.setattr(sources, "FETCH_SECONDS", 0.6)
+    # Only what is slow meets a short limit: a busy machine must not make the others slow.
+    if answer is _silent:
+        monkeypatch.setattr(sources, "SOCKET_SECONDS", 0.3)
+    if answer is _dripping:
+        monkeypatch.setattr(sources, "FETCH_SECONDS", 0.6)
     host.answer = answer
     started = time.monotonic()
     with pytest.raises(ConfigError, match=why):

@@ -159,7 +159,7 @@ def test_checkpoints_come_by_themselves(store: str, tmp_path: Path) -> None:
     with open_shared(store, tmp_path / "a", checkpoint_seconds=0.05) as trail:
         trail.append(denial())
         signed, waited = 0, threading.Event()
-        for _ in range(200):
+        for _ in range(3000):
             signed = verify(store).signed
             if signed or waited.wait(0.02):
                 break

@@ -63,7 +63,7 @@ def answers(store: str) -> list[tuple[object, object]]:
 def until(true: Callable[[], bool]) -> bool:
     """Whether something becomes true before long."""
     waited = threading.Event()
-    return any(true() or waited.wait(0.05) for _ in range(200))
+    return any(true() or waited.wait(0.05) for _ in range(1200))
 
 
 def test_a_replica_that_comes_back_answers_what_it_left_and_nobody_else_before_its_lease_has_ended(

@@ -23,7 +23,7 @@ from guardrail.config import Config, ServiceConfig
 from guardrail.service._ready import is_ready
 
 CALL = {"tool": "bash", "args": {"command": "ls"}}
-WAIT_SECONDS = 10
+WAIT_SECONDS = 60
 """Longest wait for the other thread, in seconds."""
 
 
@@ -101,7 +101,10 @@ def check_denial(decision: dict[str, object]) -> None:
 
 def test_a_connection_is_kept(path: Path) -> None:
     """The second question needs no second connection."""
-    with server(path, ALLOW, ALLOW) as requests, Client(str(path), token="t" * 16) as client:
+    with (
+        server(path, ALLOW, ALLOW) as requests,
+        Client(str(path), token="t" * 16, timeout_seconds=WAIT_SECONDS) as client,
+    ):
         assert [client.decide(CALL, traceparent="00-1-2-01")["outcome"] for _ in range(2)] == ["allow", "allow"]
     assert all(b"authorization: Bearer tttttttttttttttt\r\n" in request for request in requests)
     assert all(b"traceparent: 00-1-2-01\r\n" in request for request in requests)
@@ -109,7 +112,7 @@ def test_a_connection_is_kept(path: Path) -> None:
 
 def test_a_kept_connection_that_was_closed_is_opened_again(path: Path) -> None:
     """A service closes idle connections; the question is put once more, on a new one."""
-    with server(path, ALLOW, ALLOW, close_after=1), Client(str(path)) as client:
+    with server(path, ALLOW, ALLOW, close_after=1), Client(str(path), timeout_seconds=WAIT_SECONDS) as client:
         assert [client.decide(CALL)["outcome"] for _ in range(2)] == ["allow", "allow"]
 
 
@@ -299,7 +302,10 @@ def test_a_question_asked_in_the_middle_of_another_has_its_own_connection(path: 
 
 def test_a_connection_does_not_cross_a_fork(path: Path) -> None:
     """Parent and child ask at the same time, each on its own connection; the parent's stays open."""
-    with server(path, ALLOW, ALLOW, close_after=None) as requests, Client(str(path)) as client:
+    with (
+        server(path, ALLOW, ALLOW, close_after=None) as requests,
+        Client(str(path), timeout_seconds=WAIT_SECONDS) as client,
+    ):
         assert client.decide(CALL)["outcome"] == "allow"
         mine = client._socket
         assert mine is not None
@@ -325,7 +331,7 @@ def test_a_call_that_is_no_json_is_a_denial(path: Path, call: dict[str, object])
 
 def test_a_header_cannot_be_smuggled_in(path: Path) -> None:
     """A trace context with a line break is left out, and such a token is refused."""
-    with server(path, ALLOW) as requests, Client(str(path)) as client:
+    with server(path, ALLOW) as requests, Client(str(path), timeout_seconds=WAIT_SECONDS) as client:
         client.decide(CALL, traceparent="x\r\nauthorization: Bearer y")
     assert b"Bearer" not in requests[0]
     with pytest.raises(ValueError, match="printable ASCII"):
@@ -336,7 +342,10 @@ def test_each_thread_has_its_own_connection(path: Path) -> None:
     """A kept connection is never shared between threads."""
     with server(path, ALLOW, ALLOW, close_after=1) as requests:
         found: list[str] = []
-        ask: Callable[[], None] = lambda: found.append(decide_over_socket(str(path), CALL)["outcome"])  # noqa: E731
+
+        def ask() -> None:
+            found.append(decide_over_socket(str(path), CALL, timeout_seconds=WAIT_SECONDS)["outcome"])
+
         for _ in range(2):
             thread = threading.Thread(target=ask)
             thread.start()

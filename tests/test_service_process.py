@@ -25,7 +25,7 @@ from guardrail.client import Client, decide_over_socket
 from tests.otlp_sink import OtlpSink, attributes
 
 TOKEN = "a-token-of-good-length"
-START_SECONDS = 60
+START_SECONDS = 180
 """Longest wait for a ready line or the end of a process, in seconds."""
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-00"

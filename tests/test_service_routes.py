@@ -163,7 +163,7 @@ async def test_tools_that_run_hold_up_nothing_else(app: Service, guard: Guard, t
             ("POST", "/v1/hooks/codex", {}),
         )
         for method, path, body in questions:
-            answer = await asyncio.wait_for(ask(app, method, path, AGENTS, body), 20)
+            answer = await asyncio.wait_for(ask(app, method, path, AGENTS, body), WAIT_SECONDS)
             assert answer.status_code == 200, answer.text
         # A reader that reads nothing but the end lets every one of them go.
         await until(lambda: opened(holding) and all(task.done() for task in running))

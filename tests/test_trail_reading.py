@@ -129,7 +129,7 @@ def test_tail_begins_with_the_last_and_goes_on(tmp_path: Path) -> None:
         command = [sys.executable, "-m", "guardrail", "audit", "tail", "-f", "--last", "2", "--agent", "a1", "--json"]
         with subprocess.Popen([*command, str(tmp_path / "t")], stdout=subprocess.PIPE, cwd=ROOT) as child:
             assert child.stdout is not None
-            guard = threading.Timer(30, child.kill)
+            guard = threading.Timer(120, child.kill)
             guard.start()
             assert [json.loads(child.stdout.readline())["seq"] for _ in range(2)] == [17, 19]
             trail.append(decision(20, agent="a0"))

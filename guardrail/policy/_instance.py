@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
+import weakref
 from typing import Any, Final, NoReturn
 
 import orjson
@@ -71,7 +72,7 @@ class Instance:
     """
 
     def __init__(self, compiled: Compiled, data: bytes, entrypoint: str) -> None:
-        self._abort_text: str | None = None
+        self._host = _Host(self)
         self._store = wasmtime.Store(compiled.engine)
         self._store.set_epoch_deadline(SETUP_TICKS)
         limits = wasmtime.Limits(compiled.min_pages, compiled.max_pages)
@@ -143,7 +144,7 @@ class Instance:
     def _fail(self, text: str) -> NoReturn:
         # wasmtime-py keeps a callback's exception for all threads in one place, so our own copy of the text goes first.
         last = text.strip().rpartition("\n")[2].strip()
-        raise EngineFault(f"the policy did not come to an end: {self._abort_text or last}")
+        raise EngineFault(f"the policy did not come to an end: {self._host.gave_up or last}")
 
     def _grow(self, missing: int) -> None:
         try:
@@ -161,20 +162,12 @@ class Instance:
         i32 = wasmtime.ValType.i32()
         linker = wasmtime.Linker(compiled.engine)
         linker.define(self._store, "env", "memory", self._memory)
-        linker.define_func("env", "opa_abort", wasmtime.FuncType([i32], []), self._abort)
+        linker.define_func("env", "opa_abort", wasmtime.FuncType([i32], []), self._host.abort)
         linker.define_func("env", "opa_println", wasmtime.FuncType([i32], []), _ignore)
         for count in range(5):
             kind = wasmtime.FuncType([i32] * (2 + count), [i32])
-            linker.define_func("env", f"opa_builtin{count}", kind, self._builtin)
+            linker.define_func("env", f"opa_builtin{count}", kind, self._host.builtin)
         return linker
-
-    def _abort(self, address: int) -> None:
-        self._abort_text = self._text(address)[:500]
-        raise _Abort(self._abort_text)
-
-    def _builtin(self, number: int, *_operands: int) -> int:
-        self._abort_text = f"host function {number} was called, and this host gives none"
-        raise _Abort(self._abort_text)
 
     def _check_abi(self) -> None:
         version = tuple(self._global(name) for name in ("opa_wasm_abi_version", "opa_wasm_abi_minor_version"))
@@ -182,10 +175,10 @@ class Instance:
             raise EngineFault(f"the policy speaks ABI {version}, this host 1.2 or a later 1.x")
 
     def _find(self, entrypoint: str) -> int:
-        needed: dict[str, int] = orjson.loads(self._text(self._call("opa_json_dump", self._call("builtins"))))
+        needed: dict[str, int] = orjson.loads(self.text(self._call("opa_json_dump", self._call("builtins"))))
         if needed:
             raise EngineFault(f"the policy needs functions that this host does not give: {', '.join(sorted(needed))}")
-        known: dict[str, int] = orjson.loads(self._text(self._call("opa_json_dump", self._call("entrypoints"))))
+        known: dict[str, int] = orjson.loads(self.text(self._call("opa_json_dump", self._call("entrypoints"))))
         if entrypoint not in known:
             raise EngineFault(f"the policy has no entrypoint `{entrypoint}`")
         return known[entrypoint]
@@ -212,9 +205,32 @@ class Instance:
             raise EngineFault("the policy's data is not JSON")
         return value
 
-    def _text(self, address: int) -> str:
+    def text(self, address: int) -> str:
+        """What the module has written there."""
         base = ctypes.addressof(self._memory.data_ptr(self._store).contents)
         return ctypes.string_at(base + address).decode("utf-8", "replace")
+
+
+class _Host:
+    """What a module may call of its host.
+
+    INVARIANT: it holds neither the instance nor its store. wasmtime-py keeps callbacks until the store is freed, so
+    that an instance which they held would never be: neither its memory nor its address space.
+    """
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = weakref.ref(instance)
+        self.gave_up = ""
+        """Why the module gave up, once it has."""
+
+    def abort(self, address: int) -> None:
+        instance = self._instance()
+        self.gave_up = instance.text(address)[:500] if instance is not None else ""
+        raise _Abort(self.gave_up)
+
+    def builtin(self, number: int, *_operands: int) -> int:
+        self.gave_up = f"host function {number} was called, and this host gives none"
+        raise _Abort(self.gave_up)
 
 
 class _Abort(Exception):
