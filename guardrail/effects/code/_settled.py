@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from guardrail.effects.code._recipes import run_recipes
 from guardrail.effects.code._scripts import script_texts
 from guardrail.effects.code.python._beside import check_module, module_name
 from guardrail.effects.domain._call import Call
@@ -72,6 +73,8 @@ def is_settled(call: Call, place: Resource) -> bool:
         return True
     if name in _LOADED:
         check_module(call, module_name(call, path), path)
+        return True
+    if run_recipes(call, place):
         return True
     kind = _of_kind(name)
     texts = script_texts(call, place) if kind is not None else ()
