@@ -8,15 +8,13 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from guardrail.effects._index_names import index_names
 from guardrail.effects.commands._git_repo import root
 from guardrail.effects.domain._call import Call
 
 MAX_INDEX_BYTES: Final = 4 * 1024 * 1024
 """Largest index that is looked at, in bytes."""
 
-_HEAD: Final = 12
-_ENTRY: Final = 62
-_EXTENDED: Final = 0x4000
 _CODE: Final = re.compile(rb"^-|[^\w.,:@%+=/-]")
 """What a shell may read as more than a letter of a word."""
 
@@ -31,25 +29,13 @@ def names_are_words(call: Call) -> bool:
     told = any(name.startswith("GIT_") for name in call.state.vars)
     if where is None or call.cwd is None or told or not call.shell.view.inert(call.cwd):
         return False
-    data = call.shell.view.read(f"{where.rstrip('/')}/.git/index", MAX_INDEX_BYTES)
-    found = _names(data) if data is not None else None
+    found = _listed(call, where)
     return found is not None and not any(_CODE.search(name) for name in found)
 
 
-def _names(data: bytes) -> list[bytes] | None:
-    """All names of an index; None for a form that is not read."""
-    version = int.from_bytes(data[4:8], "big")
-    if data[:4] != b"DIRC" or version not in (2, 3):
-        return None
-    found: list[bytes] = []
-    at = _HEAD
-    for _ in range(int.from_bytes(data[8:12], "big")):
-        flags = int.from_bytes(data[at + 60 : at + 62], "big")
-        begin = at + _ENTRY + (2 if flags & _EXTENDED else 0)
-        end = data.find(b"\0", begin)
-        if end < 0:
-            return None
-        found.append(data[begin:end])
-        # Entries are filled up to a multiple of eight bytes, with at least one that is zero.
-        at += (end - at) // 8 * 8 + 8
-    return found
+def _listed(call: Call, top: str) -> list[bytes] | None:
+    folder = f"{top.rstrip('/')}/.git"
+    if call.shell.view.kind(folder) == "dir" and call.shell.view.kind(f"{folder}/index") is None:
+        return []  # nothing was added yet
+    data = call.shell.view.read(f"{folder}/index", MAX_INDEX_BYTES)
+    return index_names(data) if data is not None else None
