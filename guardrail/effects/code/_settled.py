@@ -52,7 +52,7 @@ _BUILT: Final = lazy(
 
 _USUAL: Final = lazy(
     r"(?i)\b(?:include\s*\(\s*(?:CTest|CPack|GoogleTest|FetchContent|GNUInstallDirs|Catch|CheckCXXCompilerFlag)\s*\)"
-    r"|find_package\s*\([\w\s.]+\)|file\s*\(\s*GLOB(?:_RECURSE)?\s[\w\s./*${}-]+\)|list\s*\(\s*APPEND\s[\w\s.${}-]+\)"
+    r"|find_package\s*\([\w\s.]+\)|file\s*\(\s*GLOB(?:_RECURSE)?\s+(?!CMAKE)[\w\s./*${}-]+\)|list\s*\(\s*APPEND\s+(?!CMAKE)[\w\s.${}-]+\)"
     r"|fetchcontent_declare\s*\(\s*\w+\s+(?:URL|GIT_REPOSITORY)\s+https://(?:github|gitlab)\.com/[\w./-]+"
     r"(?:\s+(?:GIT_TAG|GIT_SHALLOW|URL_HASH)\s+[\w.=-]+)*\s*\)|fetchcontent_makeavailable\s*\([\w\s-]+\)"
     r"|install\s*\(\s*TARGETS\s[\w\s-]+\)|set_target_properties\s*\(\s*[\w-]+\s+PROPERTIES"
