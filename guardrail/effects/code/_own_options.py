@@ -35,7 +35,9 @@ _SINGLE: Final[Mapping[str, re.Pattern[str]]] = {
         r"-q|-O\d?|--(?:quiet|optimize=\d|threads=[\w,]+|startup-file=no|history-file=no|color=\w+|depwarn=\w+"
         r"|banner=\w+|compile=\w+|check-bounds=\w+|project|warn-overwrite=\w+)|-t\d+"
     ),
-    "Rscript": lazy(r"--(?:vanilla|slave|quiet|no-save|no-restore|no-echo|no-environ|no-site-file|no-init-file|verbose)"),
+    "Rscript": lazy(
+        r"--(?:vanilla|slave|quiet|no-save|no-restore|no-echo|no-environ|no-site-file|no-init-file|verbose)"
+    ),
     "perl": lazy(r"-[wWtT]+|-C\w*"),
     "lua": lazy(r"-W"),
 }

@@ -248,16 +248,21 @@ def _task_parts(task: Any, values: Mapping[str, str]) -> list[tuple[str, str]] |
         if isinstance(other, str):
             found.append(("", other))
         elif isinstance(text, str):
-            known = {**values, **own}
-            if not {match[1] for match in _TEMPLATE.finditer(text)} <= known.keys():
-                return None
-            shell = _TEMPLATE.sub(lambda match: known[match[1]], text)
-            if "{{" in shell:
+            shell = _filled(text, {**values, **own})
+            if shell is None:
                 return None
             found.append((shell, ""))
         else:
             return None
     return found
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str | None:
+    """A command with values in the place of names; None if it is made of anything else."""
+    if not {match[1] for match in _TEMPLATE.finditer(text)} <= values.keys():
+        return None
+    shell = _TEMPLATE.sub(lambda match: values[match[1]], text)
+    return None if "{{" in shell else shell
 
 
 def _listed(value: Any) -> list[Any]:
@@ -268,9 +273,10 @@ def _listed(value: Any) -> list[Any]:
 
 
 _TOX_KEYS: Final = frozenset(
-    "deps commands commands_pre commands_post description basepython base_python skip_install skipsdist usedevelop extras passenv "
-    "pass_env allowlist_externals package wheel_build_env labels dependency_groups skip_missing_interpreters envlist "
-    "env_list isolated_build minversion min_version runner ignore_outcome parallel_show_output".split()
+    "deps commands commands_pre commands_post description basepython base_python skip_install skipsdist "
+    "usedevelop extras passenv pass_env allowlist_externals package wheel_build_env labels dependency_groups "
+    "skip_missing_interpreters envlist env_list isolated_build minversion min_version runner ignore_outcome "
+    "parallel_show_output".split()
 )
 _POSARGS: Final = lazy(r"\{posargs(?::([^{}]*))?\}")
 
@@ -349,7 +355,11 @@ def _hook(call: Call, hook: Mapping[str, Any], place: Any) -> Words | None:
         plain = "entry" not in hook and "language" not in hook and all(map(_PLAIN_ARGUMENT.fullmatch, args))
         return () if plain else None
     entry = hook.get("entry")
-    if place != "local" or not isinstance(entry, str) or hook.get("language") not in ("system", "script", "unsupported"):
+    if (
+        place != "local"
+        or not isinstance(entry, str)
+        or hook.get("language") not in ("system", "script", "unsupported")
+    ):
         return None
     try:
         words = [*shlex.split(entry), *args]

@@ -72,7 +72,9 @@ _MESON: Final = frozenset(
 )
 """What a `meson.build` calls that runs no command; a test runs a program that is built here."""
 
-_MESON_ODD: Final = lazy(r"-wrapper|-fplugin|-specs|-fuse-ld|'-B|native\s*:|\bpython\b|foreach|@\w+@|'{3}|\\|exe_wrapper|rust_args")
+_MESON_ODD: Final = lazy(
+    r"-wrapper|-fplugin|-specs|-fuse-ld|'-B|native\s*:|\bpython\b|foreach|@\w+@|'{3}|\\|exe_wrapper|rust_args"
+)
 
 _HOOKED: Final = lazy(
     r"\b(?:local|entry|language|additional_dependencies|meta|args|default_language_version|exec)\b|[&*!]\w"

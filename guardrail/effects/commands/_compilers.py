@@ -265,7 +265,7 @@ def _run_of(call: Call) -> tuple[str, Sequence[str | None]]:
 
 
 def _packages_run(words: Sequence[str]) -> list[str]:
-    """Of the words for `go run` those that are compiled: files of Go, or one package; the others are for the program."""
+    """Of the words for `go run` those that are compiled: files of Go, or one package; others are for the program."""
     files = list(itertools.takewhile(lambda word: word.endswith(".go"), words))
     return files or list(words[:1])
 

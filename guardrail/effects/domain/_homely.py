@@ -13,12 +13,12 @@ from guardrail.effects.domain._values import Field
 from guardrail.patterns import lazy
 
 _WORKING_HERE: Final = frozenset(
-    "cmake ctest ninja samu meson make gmake bazel bazelisk buck2 pants go cargo cross rustc mvn mvnw gradle gradlew sbt "
-    "dotnet swift zig stack cabal dune mix rebar3 just task invoke inv rake nox tox pre-commit pytest coverage ruff "
-    "black isort flake8 mypy pyright pylint bandit vulture pydocstyle eslint tsc jest vitest mocha ava golangci-lint "
-    "staticcheck gofmt goimports gofumpt clang-tidy cppcheck protoc buf phpstan phpunit psalm rubocop rspec detekt "
-    "ktlint semgrep gitleaks tflint tfsec checkov terraform tofu sphinx-build mkdocs julia pip pip3 pipenv "
-    "poetry pdm maturin wasm-pack xcodebuild".split()
+    "cmake ctest ninja samu meson make gmake bazel bazelisk buck2 pants go cargo cross rustc mvn mvnw gradle "
+    "gradlew sbt dotnet swift zig stack cabal dune mix rebar3 just task invoke inv rake nox tox pre-commit pytest "
+    "coverage ruff black isort flake8 mypy pyright pylint bandit vulture pydocstyle eslint tsc jest vitest mocha "
+    "ava golangci-lint staticcheck gofmt goimports gofumpt clang-tidy cppcheck protoc buf phpstan phpunit psalm "
+    "rubocop rspec detekt ktlint semgrep gitleaks tflint tfsec checkov terraform tofu sphinx-build mkdocs julia "
+    "pip pip3 pipenv poetry pdm maturin wasm-pack xcodebuild".split()
 )
 """Programs that need not be told where they are."""
 
