@@ -10,7 +10,7 @@ import pytest
 
 from guardrail import Outcome
 from tests.benign_support import BESIDE, Answer, judge_all
-from tests.corpus_support import CASES, Holding, World, corpus, known, lines_of, why
+from tests.corpus_support import CASES, Holding, World, corpus, known, why
 from tests.threat_support import NEXT_CALL, Deeds
 
 LINES = corpus("benign")
@@ -79,7 +79,7 @@ def test_what_a_session_writes_and_then_runs_is_let_be(tmp_path: Path, holding: 
     world = World(tmp_path, holding)
     held: list[str] = []
     with pytest.MonkeyPatch.context() as patch, world.open(patch) as guard:
-        for line in lines_of(CASES / "worked/sessions.txt"):
+        for line in corpus("worked"):
             with Deeds(world.root) as deeds:
                 for text in line.text.split(NEXT_CALL):
                     decision = guard.check(world.call(text, line.id))

@@ -22,6 +22,7 @@ from guardrail.assets._files import LiveFiles
 from guardrail.assets._forged import ForgedDates
 from guardrail.assets._inclusions import taken_in
 from guardrail.assets._index import MAX_INDEXED_FILES, AssetIndex
+from guardrail.assets._left_out import is_left_out, within
 from guardrail.assets._lineage import TAKING, Lineage
 from guardrail.assets._look import MAX_ASSETS_PER_EFFECT, NO_ARGS, Found, Look, split
 from guardrail.assets._onward import TREES, is_repository, last_of, onward
@@ -195,6 +196,8 @@ class Inventory:
         if effect.attrs.get("cwd"):
             downward = False  # being below an asset counts, being above one does not: every build runs above something
         source = self._sources(effect, downward, look)
+        if "spares" in effect.attrs:
+            effect = msgspec.structs.replace(effect, attrs={k: v for k, v in effect.attrs.items() if k != "spares"})
         target = None if effect.target is None else self._look_up(effect.target, False, look)
         untouched = self._untouched(effect, source, target)
         return (untouched,) if untouched is not None else self._touched(effect, source, target, look)
@@ -252,9 +255,24 @@ class Inventory:
 
     def _sources(self, effect: Effect, downward: bool, look: Look) -> Found:
         found = self._look_up(effect.resource, downward, look)
+        if spares := effect.attrs.get("spares"):
+            found = self._without(found, spares)
         if self._lineage is not None and effect.op in TAKING and self._lineage.any:
             found = found._replace(resources=list(self._made_of(effect, found.resources, look)))
         return found
+
+    def _without(self, found: Found, spares: Sequence[str]) -> Found:
+        """The same without assets of which all that lies there is left out; where mounts are, any name may lead in."""
+        if found.anything or found.more or self._index.mounts.several:
+            return found
+        kept: list[Resource] = []
+        for one in found.resources:
+            real = (one.real or "").rstrip("/")
+            roots = self._index.assets[one.asset].roots if one.asset is not None else ()
+            inside = within(real, roots) if real else []
+            if not inside or not all(is_left_out(root, spares) for root in inside):
+                kept.append(one)
+        return Found(kept or [msgspec.structs.replace(found.resources[0], asset=None)])
 
     def _made_of(self, effect: Effect, sources: Sequence[Resource], look: Look) -> Iterator[Resource]:
         """The same; what was made from an asset is taken from that asset."""

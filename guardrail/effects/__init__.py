@@ -5,6 +5,7 @@ from __future__ import annotations
 from guardrail.effects._analyse import analyse, prepare
 from guardrail.effects._built import may_be_part
 from guardrail.effects._examples import broken_examples
+from guardrail.effects._index_names import index_names
 from guardrail.effects._shells import ShellMemory, Shells
 from guardrail.effects.catalogue._describe import describe, families
 from guardrail.effects.domain._view import FileView
@@ -23,6 +24,7 @@ __all__ = [
     "broken_examples",
     "describe",
     "families",
+    "index_names",
     "key_changes",
     "may_be_part",
     "prepare",

@@ -23,10 +23,11 @@ MAX_PLAIN_BYTES: Final = 64 * 1024
 _GO_IMPORTS: Final = frozenset(
     "bufio bytes cmp container/heap container/list container/ring context crypto/md5 crypto/rand crypto/sha1 "
     "crypto/sha256 crypto/sha512 encoding/base64 encoding/binary encoding/csv encoding/hex encoding/json "
-    "errors flag fmt hash/crc32 hash/fnv io iter log maps math math/big math/bits math/cmplx math/rand os "
-    "regexp slices sort strconv strings sync sync/atomic text/tabwriter time unicode unicode/utf8".split()
+    "errors flag fmt hash/crc32 hash/fnv io iter log maps math math/big math/bits math/cmplx math/rand math/rand/v2 "
+    "net/http os regexp slices sort strconv strings sync sync/atomic testing text/tabwriter time unicode "
+    "unicode/utf8".split()
 )
-"""Packages of Go that only compute, or print to what is open; of `os` only the members below may be named."""
+"""Packages of Go that only compute, or print to what is open; of some only the members below may be named."""
 
 _GO_TEXT: Final = lazy(r'"(?:[^"\\\n]|\\.)*"|`[^`]*`|\'(?:[^\'\\\n]|\\.)+\'')
 _GO_COMMENT: Final = lazy(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
@@ -34,8 +35,26 @@ _GO_PART: Final = lazy(rf"{_GO_TEXT.pattern}|{_GO_COMMENT.pattern}", re.DOTALL)
 _GO_IMPORT: Final = lazy(r'^import[ \t]+(?:"([^"\n]+)"|\(([^)]*)\))[ \t]*$', re.MULTILINE)
 _GO_LISTED: Final = lazy(r'\s*(?:"([^"\n]+)"|//[^\n]*)?[ \t]*(?:\n|$)')
 _GO_OS: Final = lazy(r"\bos\b(?!\.(?:Args|Exit|Stdin|Stdout|Stderr)\b)")
+_GO_SERVING: Final = lazy(
+    r"\bhttp\b(?!\.(?:HandleFunc|Handle|HandlerFunc|Handler|ListenAndServe|NewServeMux|ServeMux|ResponseWriter|Request"
+    r"|Error|NotFound|Server|ErrServerClosed|StatusText|TimeoutHandler|Status[A-Z]\w*|Method[A-Z]\w*)\b)"
+)
+"""What of the server is more than to answer with what is computed: clients, and whatever hands out files."""
+
+_GO_TOLD: Final = lazy(r"\bos\.(?:Open|ReadFile|Stat)\(\s*(?:os\.Args\[\d\]|flag\.Arg\(\d\)|(?P<name>[a-z]\w*))\s*\)")
+"""A file is read whose name is an argument: what a program is handed is named where it runs."""
+
+_GO_GIVEN: Final = r"\b{}\s*:=\s*(?:os\.Args\[\d\]|flag\.Arg\(\d\))\s*\n"
+_GO_ARGUMENTS: Final = lazy(
+    r"[\w.]\(\s*os\.Args\[\d\]\s*\)(?!\s*[=,])|:=\s*os\.Args\[\d\]\s*\n|\blen\(os\.Args\)"
+    r"|\bflag\.(?:Parse\(\)|Arg\(\d\)|NArg\(\))"
+)
+"""Looks at arguments by which they stay what the program was started with."""
+
+
 _GO_REACHING: Final = lazy(
-    r"\.\s*(?:Chmod|Chown|Chdir|Truncate|SyscallConn|Fd|ReadDir|Readdir|Readdirnames|SetOutput|LoadLocation)\b"
+    r"\.\s*(?:Chmod|Chown|Chdir|Truncate|SyscallConn|Fd|ReadDir|Readdir|Readdirnames|SetOutput|LoadLocation|ListenAndServeTLS"
+    r"|ServeTLS|Client|Push|Hijack|Benchmark)\b"
 )
 """Members by which something open is more than read and written."""
 
@@ -78,7 +97,8 @@ def is_plain_part(call: Call, path: str) -> bool:
         return text is not None and _GO_MODULE.fullmatch(text) is not None
     if name.endswith(".go"):
         beside = view.glob(f"{escape(folder)}/*.go")
-        others = [] if beside is None else [one for one in beside if view.real(one) != path]
+        # A package is built without its tests.
+        others = [one for one in beside or () if view.real(one) != path and not one.endswith("_test.go")]
         own = beside is not None and all(call.shell.authored(one) for one in others)
         return own and all(_is_plain_go(_text(call, one)) for one in (path, *others))
     if name.endswith(".java"):
@@ -184,7 +204,29 @@ def _is_plain_go(text: str | None) -> bool:
     code = _GO_TEXT.sub(" ", code)
     if re.search(r"\bimport\b", code) or not _GO_IMPORTS.issuperset(imported):
         return False
+    code = _without_told(code)
+    if "testing" in imported and re.search(r"\btesting\b(?!\.(?:TB?|B|F|M|Short|Verbose)\b)", code) is not None:
+        return False
+    if "net/http" in imported and _GO_SERVING.search(code) is not None:
+        return False
     return _GO_OS.search(code) is None and _GO_REACHING.search(code) is None and '"' not in code and "`" not in code
+
+
+def _without_told(code: str) -> str:
+    """A source of Go without reads of files that its arguments name, if nothing else can come to be those names."""
+    names = {match["name"] for match in _GO_TOLD.finditer(code)} - {None}
+    if _GO_TOLD.search(code) is None or re.search(r"\b(?:os\.Args|flag)\b", _GO_ARGUMENTS.sub("", code)) is not None:
+        return code
+    for name in names:
+        given = re.compile(_GO_GIVEN.format(name))
+        uses = re.compile(
+            rf"(?<![\w.])(?:os\.(?:Open|ReadFile|Stat)|fmt\.(?:S|F)?Print\w*|fmt\.Errorf|log\.\w+)\([^()&\n]*\b{name}\b[^()&\n]*\)"
+        )
+        rest = uses.sub("", given.sub("", code))
+        # Whatever else the name stands for, or is given, somewhere in the source, is not followed.
+        if len(given.findall(code)) != 1 or re.search(rf"(?<![\w.]){name}\b", rest) is not None:
+            return code
+    return _GO_TOLD.sub("0", code)
 
 
 _JAVA_PART: Final = lazy(

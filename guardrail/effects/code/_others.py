@@ -11,6 +11,7 @@ from typing import Final
 from guardrail.effects.code._dialogues import dialogue
 from guardrail.effects.code._filters import is_filter, is_given_filter
 from guardrail.effects.code._one_liners import one_liner
+from guardrail.effects.code._own_options import own_options
 from guardrail.effects.code._programs import scripts
 from guardrail.effects.code._running import from_stdin, run_script
 from guardrail.effects.code._scripts import written_files
@@ -44,9 +45,7 @@ def other(call: Call) -> Stream:
     asked = _ipython(call) if call.name in ("ipython", "ipython3") else told(call)
     if asked is not None:
         return asked
-    if call.name in ("node", "nodejs"):
-        count = next((at for at, field in enumerate(args[:-1]) if field.text not in _NODE_PLAIN), len(args) - 1)
-        args = call.args = args[count:]
+    args = call.args = own_options(call)
     first = args[0]
     if first.known and not first.text.startswith(("-", "+")) and call.name not in ("deno", "bun", "gdb", "lldb", "R"):
         return run_script(call, "other", first, args[1:])
@@ -60,11 +59,6 @@ def other(call: Call) -> Stream:
     return known if known is not None else inline(call, f"{call.name} code")
 
 
-_NODE_PLAIN: Final = frozenset(
-    "--trace-warnings --no-warnings --trace-deprecation --no-deprecation --trace-uncaught --enable-source-maps "
-    "--unhandled-rejections=strict --throw-deprecation".split()
-)
-"""Options of Node that say what is told of errors, and nothing of what runs."""
 _MAGIC: Final = frozenset(
     "cat cd cp ldir less lf lk ll ls lx man mkdir more mv rm rmdir run edit ed load loadpy sx sc system bash sh script "
     "writefile save store macro alias unalias env set_env bookmark pushd popd reset rerun recall notebook logstart "
@@ -147,6 +141,8 @@ _SCRIPT_FILE: Final = lazy(r"(?![a-z]+:)[^-].*\.[cm]?[jt]sx?")
 def _started_file(call: Call) -> tuple[Field, Sequence[Field]] | None:
     """The file that `deno run` or `bun` runs, and its arguments; None for anything else."""
     words = list(call.args)
+    while len(words) > 1 and words[0].known and _RUN_FLAG.fullmatch(words[0].text):
+        words.pop(0)
     if words[0].text == "run":
         words.pop(0)
     while words and words[0].known and _RUN_FLAG.fullmatch(words[0].text):
@@ -164,6 +160,29 @@ _LOOKS: Final = {
 """Options with which a file is only parsed."""
 
 
+def _package(words: Sequence[Field]) -> list[Field]:
+    """`npm:NAME[@VERSION] ARGUMENTS…`, as `npx` has them; empty for anything else."""
+    rest = list(words)
+    while rest and rest[0].known and _RUN_FLAG.fullmatch(rest[0].text):
+        rest.pop(0)
+    if not rest or not rest[0].known or not rest[0].text.startswith("npm:"):
+        return []
+    return [Field(text=rest[0].text.removeprefix("npm:"), span=rest[0].span), *rest[1:]]
+
+
+def _bundled(call: Call, words: Sequence[Field]) -> Stream | None:
+    """`deno compile -o PROGRAM FILE`: a program of the session's, as the file is; None where more is asked."""
+    rest = list(words)
+    target: Field | None = None
+    while rest and rest[0].known and (_RUN_FLAG.fullmatch(rest[0].text) or rest[0].text in ("-o", "--output")):
+        target = rest[1] if rest[0].text in ("-o", "--output") and len(rest) > 1 else target
+        del rest[: 2 if rest[0].text in ("-o", "--output") else 1]
+    if target is None or not rest or not _SCRIPT_FILE.fullmatch(rest[0].text) or not target.known:
+        return None
+    call.put("write", call.place(target), call.read(rest[0]))
+    return call.opaque("program", words=rest)
+
+
 _R_PACKAGES: Final = frozenset(("check", "build", "INSTALL", "Rd2pdf"))
 """What R does with a package, which is code of the project."""
 
@@ -174,6 +193,10 @@ def _project_tool(call: Call) -> Stream | None:
     if args[0].text == "--test" and call.name in ("node", "nodejs"):
         return _node_tests(call)
     words = [field.text for field in args]
+    if call.name == "deno" and words[0] == "run" and (package := _package(args[1:])):
+        return call.shell.again(call, (Field(text="npx"), *package), external=True)
+    if call.name == "deno" and words[0] == "compile":
+        return _bundled(call, args[1:])
     if call.name == "deno" and words[0] == "eval" and len(args) == 2:
         return is_filter(
             call.shell.call("node", (Field(text="-e"), args[1]), call.state, call.cwd, call.stdin, call.span)

@@ -40,7 +40,9 @@ START_VARIABLES: Final = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "FLASK_APP", "DJAN
 _DEFAULTS: Final = {"flask": ("app", "wsgi"), "fastapi": ("main", "app", "api")}
 """Modules that a program loads without being told."""
 
-_RUN_BY_NAME: Final = frozenset(("conf.py", "hooks.py", "noxfile.py", "fabfile.py", "tasks.py", "locustfile.py"))
+_RUN_BY_NAME: Final = frozenset(
+    ("conf.py", "hooks.py", "noxfile.py", "fabfile.py", "tasks.py", "locustfile.py", "toxfile.py")
+)
 """Files that programs run which look for them by that name, or start one that does."""
 
 _SETTINGS: Final = ("pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")

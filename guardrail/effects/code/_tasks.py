@@ -93,8 +93,8 @@ def _names(program: str, words: Sequence[str]) -> list[str]:
             *(_COMPOSED if first in _COMPOSING else ()),
             *([run] if run else ()),
         ]
-    if first not in ("task", "run", "test", "fmt"):
-        return []
+    if first not in ("task", "run") if program == "deno" else first not in ("task", "run", "test", "fmt"):
+        return []  # `deno test` and `deno fmt` are no tasks
     name = second or first
     return [name.rpartition(":")[2] if program == "hatch" else name]
 
@@ -102,6 +102,8 @@ def _names(program: str, words: Sequence[str]) -> list[str]:
 def _scripts(manager: str, words: Sequence[str]) -> list[str]:
     """Scripts of a `package.json`."""
     first = words[0] if words else ""
+    if manager == "bun" and first in ("test", "build"):
+        return []  # what bun does by itself, whatever scripts are called so
     if first in _INSTALLS or (manager == "yarn" and not words):
         return list(_INSTALLED)
     if first in _RUNS and len(words) > 1:

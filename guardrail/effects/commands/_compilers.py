@@ -252,6 +252,8 @@ def _run_of(call: Call) -> tuple[str, Sequence[str | None]]:
     if tool != "java" and not all(plain.fullmatch(word) for word in options):
         return "any", ()
     named = [".", *(word for word in words if word[:1] != "-" and word)] if tool != "cargo" else ["."]
+    if tool == "go":
+        named = [".", *_packages_run([word for word in words[len(options) :] if word])]
     if tool == "cargo":
         named += [after for word, after in itertools.pairwise(words) if word == "--manifest-path"]
         named += [word.partition("=")[2] for word in words if word.startswith("--manifest-path=")]
@@ -260,6 +262,12 @@ def _run_of(call: Call) -> tuple[str, Sequence[str | None]]:
     places = [call.place(Field(text=text)).path for text in named]
     there = [path for path in places if path is None or call.shell.view.kind(path) is not None]
     return reads, there
+
+
+def _packages_run(words: Sequence[str]) -> list[str]:
+    """Of the words for `go run` those that are compiled: files of Go, or one package; others are for the program."""
+    files = list(itertools.takewhile(lambda word: word.endswith(".go"), words))
+    return files or list(words[:1])
 
 
 _AT_ONCE: Final[Mapping[str, tuple[str, re.Pattern[str]]]] = {

@@ -10,6 +10,7 @@ from guardrail.effects.catalogue._options import Parsed, parse_options
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.commands._containers import content, go_values, handed, inside, mounted, named_inside, set_inside
 from guardrail.effects.commands._family import Family
+from guardrail.effects.commands._ignored import ignored_by_docker
 from guardrail.effects.commands._yaml import documents, items, table, text_of
 from guardrail.effects.domain._addresses import URL, at
 from guardrail.effects.domain._call import Call
@@ -112,8 +113,10 @@ def _compose_file(call: Call, document: Any, base: Field) -> None:
         context = table(service).get("build")
         folder = text_of(context) or text_of(table(context).get("context"))
         if folder is not None and not URL.fullmatch(folder):
-            place = call.place(Field(text=folder) if folder.startswith("/") else below(base, folder), recursive=True)
-            call.emit("copy", place, at("docker", "image"), may=True, flow=("build",))
+            where = Field(text=folder) if folder.startswith("/") else below(base, folder)
+            facts = {} if text_of(table(context).get("dockerfile")) else ignored_by_docker(call, where)
+            place = call.place(where, recursive=True)
+            call.emit("copy", place, at("docker", "image"), may=True, flow=("build",), attrs=facts)
         named_inside(call, (), "\n".join(_told(table(service))))
         for setting in _settings(table(service).get("environment")):
             set_inside(call, setting)

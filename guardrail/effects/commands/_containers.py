@@ -16,6 +16,7 @@ from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._dockerfile import taken
 from guardrail.effects.commands._family import Family
+from guardrail.effects.commands._ignored import ignored_by_docker
 from guardrail.effects.commands._places import take_in
 from guardrail.effects.domain._addresses import URL, at
 from guardrail.effects.domain._call import Call
@@ -296,10 +297,11 @@ def build(call: Call, parsed: Parsed) -> Stream:
     text = call.stdin.text if file is not None and file.text == "-" else _dockerfile(call, context, file)
     _based(call, text or "", image)
     names = taken(text) if text is not None else None
+    facts = ignored_by_docker(call, context, file)
     for name in names if names is not None else ["."]:
         inner = name.lstrip("/").rstrip(".") or ""
         place = call.place(below(context, name.lstrip("/")) if inner else context, recursive=True)
-        call.emit("copy", place, image, may=names is None, flow=("build",))
+        call.emit("copy", place, image, may=names is None, flow=("build",), attrs=facts)
     call.emit("write", image)
     if call.name.startswith(("docker", "podman", "nerdctl", "buildah")):
         call.shell.emit.opaque("program", image, spec=call.name, reason="an image is built", span=call.span)

@@ -367,6 +367,8 @@ def _batches(words: list[Field], parsed: Parsed, sources: tuple[Resource, ...]) 
 
 def _is_inert(call: Call) -> bool:
     """The names that come in hold nothing that a shell reads otherwise, and this call made none."""
+    if call.stdin.inert and not call.shell.emit.made:
+        return True
     paths = [place.path for place in call.stdin.names]
     known = bool(paths) and not call.shell.emit.made
     return known and all(path is not None and call.shell.view.inert(path) for path in paths)

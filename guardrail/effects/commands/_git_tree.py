@@ -16,6 +16,7 @@ from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._git_hooks import hooks
 from guardrail.effects.commands._git_repo import objects, place_of, put_there, quietly, rewritten, root, stored, tree
 from guardrail.effects.commands._git_settings import setting
+from guardrail.effects.commands._ignored import ignored_by_git
 from guardrail.effects.commands._patches import git_apply
 from guardrail.effects.commands._targets import destinations, operands_and_target
 from guardrail.effects.domain._addresses import at
@@ -42,8 +43,9 @@ def add(call: Call, parsed: Parsed) -> Stream:
     """`git add`: what is named is copied into the repository."""
     everything = parsed.has("--all", "--update") and not parsed.operands
     if not parsed.has("--dry-run"):
+        facts = {} if parsed.has("--force") else ignored_by_git(call)
         for field in parsed.operands or ([Field(text=".")] if everything else []):
-            stored(call, call.place(field, recursive=True))
+            stored(call, call.place(field, recursive=True), attrs=facts)
     for field in parsed.values_of("--pathspec-from-file"):
         for name in call.listed(field):
             stored(call, call.place(name, recursive=True))
@@ -58,8 +60,9 @@ def commit(call: Call, parsed: Parsed) -> Stream:
     _compared(call)
     _recorded(call, parsed)
     listed = parsed.operands or ([Field(text=".")] if parsed.has("--all") else [])
+    facts = ignored_by_git(call) if listed else {}
     for field in listed:
-        stored(call, call.place(field, recursive=True))
+        stored(call, call.place(field, recursive=True), attrs=facts)
     return SOMETHING
 
 
@@ -101,9 +104,11 @@ def stash(call: Call, parsed: Parsed) -> Stream:
     _compared(call)
     paths = named if verb == "push" else []
     for place in [call.place(field, recursive=True) for field in paths] or [tree(call)]:
-        if parsed.has("--include-untracked", "--all"):
-            stored(call, place, attrs={"untracked": True})
-            quietly(call, "delete", place, may=True, attrs={"untracked": True})
+        ignored = parsed.has("--all")
+        if ignored or parsed.has("--include-untracked"):
+            facts = {"untracked": True} if ignored else ignored_by_git(call, untracked=True)
+            stored(call, place, attrs=facts)
+            quietly(call, "delete", place, may=True, attrs=facts)
         elif paths:
             stored(call, place)
         # What is tracked becomes again what was committed.
@@ -133,8 +138,11 @@ def clean(call: Call, parsed: Parsed) -> Stream:
     if parsed.has("--dry-run"):
         return SOMETHING
     here = call.place(Field(text="."), kind="dir", recursive=True)
+    # `-e` may take in again what is ignored.
+    ignored = any(re.match(r"-[a-zA-Z]*[xXe]|--ex", field.text) for field in call.args)
+    facts = {"untracked": True} if ignored else ignored_by_git(call, untracked=True)
     for place in [call.place(field, recursive=True, nofollow=True) for field in parsed.operands] or [here]:
-        quietly(call, "delete", place, may=True, attrs={"untracked": True})
+        quietly(call, "delete", place, may=True, attrs=facts)
     return SOMETHING
 
 
@@ -151,8 +159,11 @@ def checkout(call: Call, parsed: Parsed) -> Stream:
         return SOMETHING
     if call.name == "git-restore" and parsed.has("--staged") and not parsed.has("--worktree"):
         return SOMETHING
+    # From the index comes only what is tracked; another version may have had what is ignored now.
+    indexed = len(paths) == len(parsed.operands) and not parsed.values
+    facts = ignored_by_git(call, tracked=True) if paths and indexed else {"tracked": True}
     for field in paths:
-        call.emit("write", call.place(field, recursive=True), attrs={"tracked": True})
+        call.emit("write", call.place(field, recursive=True), attrs=facts)
     if parsed.has("--force", "--discard-changes", "--overwrite-ignore") and not paths:
         quietly(call, "write", tree(call), may=True, attrs={"tracked": True})
     if parsed.has("--patch") and not paths:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from guardrail.effects.domain._addresses import stored_in
 from guardrail.effects.domain._emit import Code, Emitter, as_code
+from guardrail.effects.domain._homely import is_own_folder
 from guardrail.effects.domain._invocation import Invocation
 from guardrail.effects.domain._paths import STANDARD_OUTPUT, STREAMS, is_descriptor, paths_in, place, spellings
 from guardrail.effects.domain._startup import is_deferred, is_startup
@@ -301,6 +302,9 @@ class Call(Invocation):
             if whole in texts or (TOP in whole and _is_setting(word, self.args)):
                 continue
             texts.add(whole)
+            if whole.rstrip("/")[-1:] == "." and is_own_folder(self.name, self.args, word):
+                self.mention_cwd()
+                continue
             if whole.isalnum():
                 self._name_plain(whole, seen)
                 continue

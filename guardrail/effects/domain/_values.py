@@ -181,6 +181,7 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         flow: how it got here.
         connected: it comes from a pipe, a file or a here document, and not from the call's own standard input.
         said: texts of the call's own that may be in it, or that it was made of, where `text` is not known.
+        inert: each name in it is one plain word in the text of a shell as well.
     """
 
     text: str | None = None
@@ -191,6 +192,7 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     flow: tuple[str, ...] = ()
     connected: bool = False
     said: tuple[str, ...] = ()
+    inert: bool = False
 
     def through(self, step: str) -> Stream:
         """The same data after one more step."""
@@ -203,6 +205,7 @@ class Stream(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             flow=(*self.flow, step)[:MAX_FLOW],
             connected=True,
             said=self.said,
+            inert=self.inert,
         )
 
 

@@ -143,7 +143,13 @@ def pipeline(shell: Interpreter, node: Pipeline, state: State, stdin: Stream) ->
             # Whatever puts messages among the lines has said so by itself.
             sources = merge(out.sources, shell.diverted)
             out = Stream(
-                text=out.text, sources=sources, names=out.names, listed=out.listed, table=out.table, flow=out.flow
+                text=out.text,
+                sources=sources,
+                names=out.names,
+                listed=out.listed,
+                table=out.table,
+                flow=out.flow,
+                inert=out.inert,
             )
         mark, jumps = shell.contents.mark(), shell.jumps
         _, _, out = shell.apart((stage,), inner, out.through("pipe") if index else stdin)

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.commands._git_index import names_are_words
 from guardrail.effects.commands._git_repo import plainly
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import (
@@ -436,6 +437,8 @@ def with_listed(call: Call, parsed: Parsed, out: Stream) -> Stream:
     lister = _LISTERS.get("git" if call.name.startswith(("git-", "git ")) else call.name)
     found = lister(call, parsed) if lister is not None and not parsed.unknown and not parsed.injected else ()
     table = table_of(call, parsed)
+    # Of other commands of git a name may be one that is nowhere but in another version.
+    words = bool(found) and call.name == "git-ls-files" and names_are_words(call)
     if not found and (call.stdin.listed or call.stdin.table) and _keeps(call, parsed):
-        found, table = call.stdin.listed, call.stdin.table
-    return msgspec.structs.replace(out, listed=found, table=table) if found or table else out
+        found, table, words = call.stdin.listed, call.stdin.table, call.stdin.inert
+    return msgspec.structs.replace(out, listed=found, table=table, inert=words) if found or table else out

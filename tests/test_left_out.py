@@ -1,0 +1,86 @@
+"""What git and builds of images leave out of a directory: a protected model in a workspace, ignored and not tracked."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.corpus_support import World, why
+
+ADD = "git add -A && git commit -m wip"
+
+
+def _world(root: Path, *, ignore: str = "", docker: str = "", nested: str = "", tracked: bool = False) -> World:
+    """A project whose own repository holds a protected model, and lists of what is left out."""
+    world = World(root, "file")
+    there = world.project / "models/beta"
+    there.mkdir(parents=True)
+    shutil.copy(world.weights, there / "model.safetensors")
+    text = world.toml.read_text(encoding="utf-8")
+    outside = f'paths = ["{world.weights}"]'
+    text = text.replace(outside, f'paths = ["{there}/model.safetensors"]')
+    world.toml.write_text(text, encoding="utf-8")
+    (world.project / ".gitignore").write_text(ignore, encoding="utf-8")
+    (world.project / ".dockerignore").write_text(docker, encoding="utf-8")
+    if nested:
+        (world.project / "models/.gitignore").write_text(nested, encoding="utf-8")
+    if tracked:
+        subprocess.run(["git", "-C", str(world.project), "add", "-f", "models"], check=True, timeout=60)
+    return world
+
+
+@pytest.mark.parametrize(
+    ("ignore", "docker", "command"),
+    [
+        ("models/\n", "", ADD),
+        ("/models\n", "", "git add ."),
+        ("*.safetensors\n", "", ADD),
+        ("models/beta\n", "", "git commit -am wip"),
+        ("**/beta/\n", "", "git add src . docs"),
+        ("models/\n", "", "git clean -fd && git checkout ."),
+        ("", "models\n", "docker build -t app ."),
+        ("", "**/*.safetensors\n", "docker build -t app ."),
+    ],
+)
+def test_a_model_that_is_ignored_stays_where_it_is_when_the_rest_is_added_or_built(
+    tmp_path: Path, ignore: str, docker: str, command: str
+) -> None:
+    """Daily work beside a model that nobody commits is let be."""
+    world = _world(tmp_path, ignore=ignore, docker=docker)
+    with pytest.MonkeyPatch.context() as patch, world.open(patch) as guard:
+        decision = guard.check(world.call(command, "one"))
+        assert decision, why(decision)
+
+
+@pytest.mark.parametrize(
+    ("command", "lists"),
+    [
+        (ADD, {}),
+        ("git add -f .", {"ignore": "models/\n"}),
+        ("git add -Af", {"ignore": "models/\n"}),
+        (ADD, {"ignore": "models/\n", "tracked": True}),
+        (ADD, {"ignore": "models/\n!models/\n"}),
+        (ADD, {"ignore": "*.safetensors\n", "nested": "!model.*\n"}),
+        (ADD, {"ignore": "model.safetensors/\n"}),
+        (ADD, {"ignore": " models/\n"}),
+        (ADD, {"ignore": "x\x0cmodels/\n"}),
+        ("echo '!models' > .gitignore; git add -A", {"ignore": "models/\n"}),
+        ("git clean -fdx", {"ignore": "models/\n"}),
+        ("git clean -fd -e '!models'", {"ignore": "models/\n"}),
+        ("git stash --all", {"ignore": "models/\n"}),
+        ("git checkout HEAD~1 .", {"ignore": "models/\n"}),
+        ("git reset --hard HEAD~1", {"ignore": "models/\n"}),
+        ("docker build .", {"docker": "models\n!models/beta\n"}),
+        ("docker build .", {"docker": " !models\nmodels\n"}),
+    ],
+)
+def test_what_may_take_an_ignored_model_along_after_all_is_held(
+    tmp_path: Path, command: str, lists: dict[str, str | bool]
+) -> None:
+    """Force, a rule that takes in again, a file that is tracked, another version, or a list that is not read so."""
+    world = _world(tmp_path, **lists)  # type: ignore[arg-type]  # each list is of the type that its name has
+    with pytest.MonkeyPatch.context() as patch, world.open(patch) as guard:
+        assert not guard.check(world.call(command, "one"))
