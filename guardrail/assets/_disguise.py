@@ -27,7 +27,7 @@ MAX_LAYERS: Final = 2
 """Most encodings of one text inside each other that are taken off."""
 
 _SEPARATORS: Final = str.maketrans("", "", " \t\r\n\"'`,;|&()[]{}<>\\")
-_JOINS = re.compile(r"[\"'`]\s*[+.&|,]*\s*[\"'`]")
+_JOINS = re.compile(r"[\"'`]\s*+[+.&|,]*+\s*+[\"'`]")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{64,}|[A-Za-z0-9_-]{64,}")
 _BASE32 = re.compile(r"[A-Z2-7]{77,}|[a-z2-7]{77,}")
 _HEX = re.compile(r"[0-9A-Fa-f]{96,}")
