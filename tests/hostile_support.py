@@ -27,7 +27,7 @@ _OTHERS: Final = "a /'\"x1-.\n(~"
 _MANY: Final = 50
 """A part that may stand more often than that is repeated."""
 
-VARIANTS: Final = 3
+VARIANTS: Final = 2
 """How many characters of a class, and how many alternatives, are tried."""
 
 ODD: Final = "\x01"
