@@ -23,7 +23,7 @@ from tests.hostile_support import all_of, bounded, hostile
 PACKAGE = Path(guardrail.__file__).parent
 
 LENGTH = 1000
-"""How long hostile texts are, in characters: what is tried in all ways takes years, and what is squared does not show."""
+"""How long hostile texts are, in characters: what is tried in all ways takes years; what is squared does not show."""
 
 SECONDS = 1.0
 """How much of the processor one question may take, however slow it is."""

@@ -46,7 +46,8 @@ _BYTE_LIST = re.compile(r"(?:\b\d{1,3}\b[\s,;]+){47,}\d{1,3}\b|(?:0x[0-9A-Fa-f]{
 
 _OCTETS = re.compile(r"(?:\b[0-3][0-7]{2}\s+){47,}[0-3][0-7]{2}\b")
 _BITS = re.compile(r"(?:[01]{8}\s*+){48,}")
-_NUMBERS = re.compile(r"(?:-?\d++(?:\.\d*+)?(?:e[-+]?\d++)?[\s,;]++){11,}+-?\d++(?:\.\d*+)?(?:e[-+]?\d++)?")
+_ONE_NUMBER: Final = r"-?\d++(?:\.\d*+)?(?:e[-+]?\d++)?"
+_NUMBERS = re.compile(rf"(?<![\w.]){_ONE_NUMBER}(?:[\s,;]++{_ONE_NUMBER}){{11,}}+")
 _ORDERS: Final[Mapping[str, Literal["little", "big"]]] = {"<": "little", ">": "big"}
 _ENTITY = re.compile(r"&#(\d{1,6});")
 _PIECE = re.compile(r"[A-Za-z0-9+/_=-]{6,}")
