@@ -362,4 +362,6 @@ def _joined(value: Any) -> Iterator[str]:
                 yield "/".join(item)
                 yield "".join(item)
             elif 1 < len(item) <= MAX_PIECES and all(type(piece) is int and 0 <= piece < 256 for piece in item):
-                yield bytes(item).decode("utf-8", "replace")
+                text = bytes(item).decode("utf-8", "replace")
+                if "/" in text and text.isprintable():
+                    yield text
