@@ -2188,6 +2188,16 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="effects.patient_patterns",
+        source="issue 3",
+        behaviour="no regular expression of the analysis can be made to try all the ways to split a text",
+        tests=(
+            "tests/test_patterns.py::test_no_pattern_tries_all_the_ways_to_split_a_text",
+            "tests/test_patterns.py::test_a_pattern_that_tries_them_is_found",
+            "tests/test_patterns.py::test_a_short_command_does_not_hang_the_guard",
+        ),
+    ),
+    Promise(
         id="house.portable",
         source="house",
         behaviour="no file names a registry or the machine it was written on",

@@ -19,7 +19,7 @@ MAX_TAKEN: Final = 64
 """Most files that one control file takes in, also by others, which are parts of it."""
 
 _KEY: Final = re.compile(
-    r"^\s*(?:-\s+)?[\"'@%#.]?(?:[\w.-]+[./])*"
+    r"^\s*(?:-\s+)?[\"'@%#.]?(?:[\w.-][\w./-]*[./])?"
     r"(?:include(?:s|_?dir|_?files?|config)?|imports?|extends?(?:\.file)?|overrides?|inherits?|_base_|defaults_from"
     r"|env_?files?|environmentfile|\$ref|configfile)[\"']?\s*(?:[:=]|\s)\s*(?P<value>.*)$",
     re.IGNORECASE,
@@ -28,13 +28,13 @@ _KEY: Final = re.compile(
 
 _COMMENT: Final = re.compile(r"\s*(?:#(?!include)|;|//)")
 _FILE: Final = re.compile(r"^\s*(?:-\s+)?[\"']?(?:file|path)[\"']?\s*[:=]\s*(?P<value>.+)$")
-_ITEM: Final = re.compile(r"^\s*(?:-\s+)?(?P<value>[^\s:={}][^:={}]*?)\s*,?$")
+_ITEM: Final = re.compile(r"^\s*(?:-\s+)?(?P<value>[^\s:={}][^:={}]*)$")
 _TAG: Final = re.compile(r"!include\w*\s+(?P<value>\S+)")
 _SOURCED: Final = re.compile(
     r"(?:^|[;&|({]|\bthen\b|\bdo\b|\belse\b)\s*"
     r"(?:(?:source|\.|exec|nohup|(?:ba|da|k|z)?sh|python[\d.]*|perl|ruby|node)(?:\s+-\w+)*\s+)+(?P<value>[^\s;&|)]+)"
 )
-_RUN: Final = re.compile(r"^\s*(?:Exec\w+\s*=\s*[-@:+!]*)?(?P<value>(?:/|\./|\$\{?\w)[^\s;&|=]*/?[\w.-]+)(?=\s|$)")
+_RUN: Final = re.compile(r"^\s*(?:Exec\w+\s*=\s*[-@:+!]*)?(?P<value>(?:/|\./|\$\{?\w)[^\s;&|=]++(?<=[\w.-]))(?=\s|$)")
 _WORKED_OUT: Final = re.compile(r"\$\((?:[^()]|\([^()]*\))*\)")
 _FILLED: Final = re.compile(r"^(?:\$\{[^}]*\}|\$\w+|%\w)(?=/)")
 """A part at the beginning of a name that is put in: the directory of the script, as a rule."""

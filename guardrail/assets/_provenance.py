@@ -1,7 +1,8 @@
 """What a session was shown of an asset and now writes or sends: found by its bytes, whatever they are dressed in.
 
-Not concerned with flow inside one call, which analysis follows by itself. Blind spots: content that was encrypted,
-retold in other words or printed as numbers is not found, and of a large file only the bounds below are searched.
+Not concerned with flow inside one call, which analysis follows by itself. Blind spots: content that was encrypted or
+retold in other words is not found, nor what is told in pieces of less than 48 bytes in as many calls, and of a large
+file only the bounds below are searched.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ class Provenance:
         """
         if not seen:
             return tuple(effects)
-        sinks = [effect for effect in effects if effect.op in _SINKS]
+        sinks = [effect for effect in effects if effect.op in _SINKS or _hands_on(effect)]
         texts = _texts(args) if sinks else []
         if not texts:
             return tuple(effects)
@@ -261,6 +262,12 @@ def _texts(args: Mapping[str, Any]) -> list[str]:
     long = [text for text in texts if len(text) >= MIN_TRACE_BYTES]
     whole = "".join(texts)
     return [*long, whole] if len(texts) > 1 and len(whole) >= MIN_TRACE_BYTES and long != [whole] else long
+
+
+def _hands_on(effect: Effect) -> bool:
+    """Another agent is told something, which has a session of its own; or the text is in the new name of something."""
+    told = effect.op == "exec" and (effect.resource.uri or "").startswith("agent:")
+    return told or (effect.op == "rename" and effect.target is not None)
 
 
 def _looks_encoded(text: str) -> bool:

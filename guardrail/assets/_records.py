@@ -78,7 +78,7 @@ def check_record(path: str, data: bytes, record: RecordConfig) -> str | None:
     return f"no record in it has a number at `{record.score}`" if unscored else None
 
 
-_PAIR: Final = re.compile(r"([^\W\d][\w. -]{0,63}?)\s*[:=]?\s*(-?\d+(?:\.\d+)?)\s*%?", re.ASCII)
+_PAIR: Final = re.compile(r"([^\W\d][\w. -]{0,63}?)\s*+[:=]?\s*+(-?\d+(?:\.\d+)?)\s*+%?", re.ASCII)
 """One statement of a report, such as `mean: 71.5`."""
 
 

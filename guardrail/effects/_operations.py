@@ -11,6 +11,7 @@ from typing import Any, Final
 from guardrail.effects._files import FileOperations, readings
 from guardrail.effects._remote import api, sql
 from guardrail.effects._shells import ShellMemory, directory_left
+from guardrail.effects._written import elsewhere, written
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import Code
 from guardrail.effects.domain._environment import set_variable
@@ -215,6 +216,9 @@ class Operations(FileOperations):
                 call.name_text(text)
             if len(text) <= MAX_NAME:
                 name_elsewhere(call, text)
+            for other in written(text):
+                call.name_text(other)
+                call.mention_text(other)
         self.run(operation.parts)
 
     # -- patches
@@ -240,6 +244,7 @@ _HANDLERS: Final[Mapping[type[Any], Callable[[Operations, Any], None]]] = {
 def name_elsewhere(call: Call, text: str) -> None:
     """A text that may be the address of a thing, or the name that it goes by there."""
     if _ELSEWHERE.fullmatch(text):
-        call.emit("mention", Resource(kind="object", uri=text), precision="opaque", may=True)
+        for named in (Resource(kind="object", uri=text), *elsewhere(text)):
+            call.emit("mention", named, precision="opaque", may=True)
     elif ("/" in text or "." in text) and text[0] not in "/." and _NAMELIKE.fullmatch(text):
         call.emit("mention", Resource(kind="object", uri=f"name:{text}"), precision="opaque", may=True)

@@ -29,7 +29,7 @@ _LOCAL: Final[dict[Op, Op]] = {
 _WHOLE: Final = frozenset(("api_delete", "api_copy", "api_visibility", "delete", "rename", "copy"))
 """Operations that take what lies below an address with it."""
 
-_DOUBLE_SCHEME = lazy(r"([a-z][a-z0-9+.-]*):/{0,2}(?=\1:)", re.IGNORECASE)
+_DOUBLE_SCHEME = lazy(r"([a-z][a-z0-9+.-]{0,63}+):/{0,2}(?=\1:)", re.IGNORECASE)
 _MODEL_URI = lazy(r"mlflow:models[:/]+|mlflow:models:/", re.IGNORECASE)
 
 _MANIFEST_KIND: Final = lazy(r"""["']?\bkind["']?\s*:\s*["']?(\w+)""")

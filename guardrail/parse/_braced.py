@@ -17,7 +17,7 @@ from guardrail.patterns import lazy
 _NAME: Final = "[A-Za-z_][A-Za-z0-9_]*"
 _HEAD: Final = lazy(rf"\$\{{([#!]?)({_NAME}|[0-9]+|[@*])(?:\[([^\]\[{{}}`\\<>|;&\n]*)\])?")
 _OPERATOR: Final = lazy(r":?[-=+?]|##?|%%?|//|/[#%]?|\^\^?|,,?|@[A-Za-z]|:")
-_NUMBER: Final = rf"((?:[^:}}'\"`\\$\[]|\${_NAME}|\$\{{{_NAME}\}})*)"
+_NUMBER: Final = rf"((?:[^:}}'\"`\\$\[]|\${_NAME}+|\$\{{{_NAME}\}})*+)"
 _RANGE: Final = lazy(rf"{_NUMBER}(?::{_NUMBER})?\}}")
 SUBSCRIPT: Final = lazy(
     rf"[0-9]+|[@*]|{_NAME}|\$(?:{_NAME}|\{{{_NAME}\}})|[A-Za-z0-9_+*/%., $-]+|'[^'\"$]*'|\"[^'\"$]*\""

@@ -115,7 +115,7 @@ class SimpleCommands(Redirections):
                 last.end = item.end
             elif gap == "" or BLANKS.fullmatch(gap):
                 out.append(item)
-            elif all(other.kind == "assign" for other in out) and re.fullmatch(r"[ \t]*;?[ \t]*\n[ \t\n]*", gap):
+            elif all(other.kind == "assign" for other in out) and re.fullmatch(r"[ \t]*+;?[ \t]*+\n[ \t\n]*+", gap):
                 out += [Item("newline", last.end, last.end), item]
             else:
                 found = self.left_out(last.end, item.start)

@@ -35,7 +35,7 @@ from guardrail.parse.ir import (
 from guardrail.patterns import lazy
 
 _FOR: Final = lazy(r"for[ \t]*\(\(")
-_FOR_END: Final = lazy(r"[ \t\n]*;?[ \t\n]*")
+_FOR_END: Final = lazy(r"[ \t\n]*+;?[ \t\n]*+")
 
 
 class Statements(SimpleCommands):

@@ -33,6 +33,9 @@ _CODE_ARGUMENT: Final = frozenset("command commands cmd cmdline code script shel
 MAX_TEXTS: Final = 4096
 """Most strings taken from the arguments of a tool that is not understood."""
 
+MAX_PIECES: Final = 4096
+"""Most items of a list that are read as the pieces of one text."""
+
 MAX_NESTED_CALLS: Final = 4
 """Deepest nesting of calls in the arguments of a tool that makes other calls."""
 
@@ -339,8 +342,26 @@ def _keys(value: Any) -> Iterator[str]:
 def _texts(value: Any) -> tuple[str, ...]:
     """Every string in the arguments; at the bound one more that can name anything."""
     found: list[str] = []
-    for text in strings(value, keys=True):
+    for text in (*strings(value, keys=True), *_joined(value)):
         if len(found) >= MAX_TEXTS:
             return (*found, "/*")
         found.append(text)
     return tuple(found)
+
+
+def _joined(value: Any) -> Iterator[str]:
+    """What the lists in a value may be pieces of: the parts of a path, the letters of a text, or its bytes."""
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if is_table(item):
+            stack.extend(item.values())
+        elif is_list(item):
+            stack.extend(item)
+            if 1 < len(item) <= MAX_PIECES and all(isinstance(piece, str) for piece in item):
+                yield "/".join(item)
+                yield "".join(item)
+            elif 1 < len(item) <= MAX_PIECES and all(type(piece) is int and 0 <= piece < 256 for piece in item):
+                text = bytes(item).decode("utf-8", "replace")
+                if "/" in text and text.isprintable():
+                    yield text

@@ -31,7 +31,7 @@ _ACTS: Final = lazy(
     r"|linkSync|symlink\w*|mv|move\w*|remove\w*|delete\w*|Remove\w*|Rename|Truncate|Chmod|Chown|Link|Symlink|WriteFile"
     r"|OpenFile|Create|Open|ReadFile|hard_link|writeFile\w*|open|openSync|createReadStream|createWriteStream|readFile\w*|readAllBytes|appendFile\w*|exec\w*"
     r"|spawn\w*|system|popen|passthru|Command|ProcessBuilder|fopen|file_(?:get|put)_contents|require|import)"
-    r"(?:\s*!?\s*\(|\s+(?=[\w$\"'(]))"
+    r"(?:\s*+!?\s*+\(|\s++(?=[\w$\"'(]))"
 )
 """A call that does something to a file, reads it, or runs it."""
 

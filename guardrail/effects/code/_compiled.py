@@ -33,7 +33,7 @@ _GO_TEXT: Final = lazy(r'"(?:[^"\\\n]|\\.)*"|`[^`]*`|\'(?:[^\'\\\n]|\\.)+\'')
 _GO_COMMENT: Final = lazy(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _GO_PART: Final = lazy(rf"{_GO_TEXT.pattern}|{_GO_COMMENT.pattern}", re.DOTALL)
 _GO_IMPORT: Final = lazy(r'^import[ \t]+(?:"([^"\n]+)"|\(([^)]*)\))[ \t]*$', re.MULTILINE)
-_GO_LISTED: Final = lazy(r'\s*(?:"([^"\n]+)"|//[^\n]*)?[ \t]*(?:\n|$)')
+_GO_LISTED: Final = lazy(r'(?<![ \t])[ \t]*+(?:"([^"\n]+)"|//[^\n]*+)?[ \t]*+(?:\n|$)')
 _GO_OS: Final = lazy(r"\bos\b(?!\.(?:Args|Exit|Stdin|Stdout|Stderr)\b)")
 _GO_SERVING: Final = lazy(
     r"\bhttp\b(?!\.(?:HandleFunc|Handle|HandlerFunc|Handler|ListenAndServe|NewServeMux|ServeMux|ResponseWriter|Request"
@@ -232,7 +232,7 @@ def _without_told(code: str) -> str:
 _JAVA_PART: Final = lazy(
     r'"""(?:[^\\]|\\.)*?"""|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)+\'|//[^\n]*|/\*.*?\*/', re.DOTALL
 )
-_JAVA_IMPORT: Final = lazy(r"\bimport\s+([\w.*\s]+);")
+_JAVA_IMPORT: Final = lazy(r"\bimport\s++([\w.*\s]++);")
 _JAVA_IMPORTS: Final = lazy(
     r"java\.util\.(?:function\.|stream\.|regex\.|concurrent\.(?:atomic\.|locks\.)?)?(?:\w+|\*)"
     r"|java\.(?:math|time|text)\.(?:\w+|\*)|java\.nio\.charset\.StandardCharsets|static java\.lang\.Math\.(?:\w+|\*)"
@@ -255,7 +255,7 @@ _JAVA_REACHING: Final = lazy(
 _JAVA_HEAD: Final = lazy(r"(?<![\w.])(?<!\.\s)(?!(?:this|super)\b)([a-z_]\w*)\s*\.(?!\.)")
 _JAVA_DECLARED: Final = lazy(
     r"[\w>\]]\s+(?<!return )(?<!throw )([a-z_]\w*)\s*(?=[=;,:)\[])|\b([a-z_]\w*)\s*->"
-    r"|[(,]\s*([a-z_]\w*)\s*(?=,[\w\s,]*\)\s*->|\)\s*->)"
+    r"|[(,]\s*([a-z_]\w*)\s*(?=,[\w\s,]{0,256}+\)\s*->|\)\s*->)"
 )
 
 
@@ -306,7 +306,7 @@ def _is_plain_rust(text: str | None, crates: frozenset[str] | None) -> bool:
 
 _RUST_WORD: Final = lazy(r"\b[A-Za-z_]\w*")
 _RUST_MACRO: Final = lazy(r"\b(\w+)\s*!(?!=)")
-_RUST_ATTRIBUTE: Final = lazy(r"#\s*!?\s*\[([^\]]*)\]")
+_RUST_ATTRIBUTE: Final = lazy(r"#\s*+!?\s*+\[([^\]]*+)(?:\]|\Z)")
 _RUST_MACROS: Final = frozenset(
     "println print eprintln eprint format write writeln vec assert assert_eq assert_ne debug_assert "
     "debug_assert_eq panic todo unimplemented unreachable dbg matches concat stringify line file column "

@@ -13,8 +13,8 @@ from guardrail.effects.domain._values import NOTHING, NUM, TOP, Field, Stream
 from guardrail.patterns import lazy
 
 _LINE: Final = lazy(
-    r'\s*(?:spawn(?P<command>(?: +[\w./:=@%+,-]+)+)|send(?: --)? +"(?P<text>(?:[^"\\$\[\]{}]|\\[rnt])*)"'
-    r'|expect +(?:"[^"\\$\[\]{}]*"|eof|timeout)|set +timeout +-?\d+|wait|close|exit(?: +\d+)?|#[^\n\\]*|)\s*;?\s*'
+    r'\s*+(?:spawn(?P<command>(?: +[\w./:=@%+,-]+)+)|send(?: --)? +"(?P<text>(?:[^"\\$\[\]{}]|\\[rnt])*)"'
+    r'|expect +(?:"[^"\\$\[\]{}]*"|eof|timeout)|set +timeout +-?\d+|wait|close|exit(?: +\d+)?|#[^\n\\]*|)\s*+;?\s*+'
 )
 
 

@@ -282,34 +282,37 @@ _LOCAL: Final = lazy(r"\"\.{1,2}/[^\"]*\"|\"(?:parser|plugins|require)\"\s*:\s*\
 
 _NAMING: Final[Mapping[str, re.Pattern[str]]] = {
     ".npmrc": lazy(
-        r"^\s*(?:script-shell|shell|node-options|git|editor|viewer|onload-script|init-module|(?:user|global)config)\s*=",
+        r"^[^\S\n]*+(?:script-shell|shell|node-options|git|editor|viewer|onload-script|init-module|(?:user|global)config)\s*=",
         re.MULTILINE,
     ),
-    ".yarnrc": lazy(r"^\s*(?:yarn-path|script-shell|\S*onload)", re.MULTILINE),
-    ".yarnrc.yml": lazy(r"^\s*(?:yarnPath|plugins|nodeLinker)\s*:", re.MULTILINE),
+    ".yarnrc": lazy(r"^[^\S\n]*+(?:yarn-path|script-shell|\S*onload)", re.MULTILINE),
+    ".yarnrc.yml": lazy(r"^[^\S\n]*+(?:yarnPath|plugins|nodeLinker)\s*:", re.MULTILINE),
     "deno.json": lazy(r"\"[^\"]*\"\s*:\s*\[?\s*\"\.{0,2}/"),
-    "bunfig.toml": lazy(r"^\s*preload\s*=", re.MULTILINE),
-    "pyproject.toml": lazy(r"^\s*[\"']?(?:backend-path|init-hook|load-plugins)[\"']?\s*=", re.MULTILINE),
-    **dict.fromkeys((".pylintrc", "pylintrc"), lazy(r"^\s*(?:init-hook|load-plugins)\s*=", re.MULTILINE)),
-    **dict.fromkeys(("mypy.ini", ".mypy.ini", "setup.cfg"), lazy(r"^\s*plugins\s*=", re.MULTILINE)),
+    "bunfig.toml": lazy(r"^[^\S\n]*+preload\s*=", re.MULTILINE),
+    "pyproject.toml": lazy(r"^[^\S\n]*+[\"']?(?:backend-path|init-hook|load-plugins)[\"']?\s*=", re.MULTILINE),
+    **dict.fromkeys((".pylintrc", "pylintrc"), lazy(r"^[^\S\n]*+(?:init-hook|load-plugins)\s*=", re.MULTILINE)),
+    **dict.fromkeys(("mypy.ini", ".mypy.ini", "setup.cfg"), lazy(r"^[^\S\n]*+plugins\s*=", re.MULTILINE)),
     **dict.fromkeys((".eslintrc.json", ".eslintrc", ".prettierrc", ".prettierrc.json", ".stylelintrc.json"), _LOCAL),
-    ".rubocop.yml": lazy(r"^\s*(?:require|plugins)\s*:\s*\S*[./]|^\s*-\s*\.{1,2}/", re.MULTILINE),
-    ".rspec": lazy(r"^\s*(?:-r|--require)\b", re.MULTILINE),
+    ".rubocop.yml": lazy(r"^[^\S\n]*+(?:require|plugins)\s*:\s*\S*[./]|^[^\S\n]*+-\s*\.{1,2}/", re.MULTILINE),
+    ".rspec": lazy(r"^[^\S\n]*+(?:-r|--require)\b", re.MULTILINE),
     **dict.fromkeys(
-        ("copier.yml", "copier.yaml"), lazy(r"^\s*_(?:tasks|migrations|jinja_extensions)\s*:", re.MULTILINE)
+        ("copier.yml", "copier.yaml"), lazy(r"^[^\S\n]*+_(?:tasks|migrations|jinja_extensions)\s*:", re.MULTILINE)
     ),
     # A line that is more than the name of what is to be there is a program.
     "Brewfile": lazy(
-        r"^(?!\s*(?:#|$|(?:tap|brew|cask|mas|vscode|whalebrew)\s+[\"'][\w@./+-]*[\"'](?:,\s*[\w:\s\"'@./+-]*)?\s*$))",
+        r"^(?![^\S\n]*+(?:#|$|(?:tap|brew|cask|mas|vscode|whalebrew)[^\S\n]++[\"'][\w@./+-]*[\"']"
+        r"(?:,[\w:\"'@./+ \t-]*+)?[^\S\n]*+$))",
         re.MULTILINE,
     ),
-    "aws": lazy(r"^\s*credential_process\s*=", re.MULTILINE),
+    "aws": lazy(r"^[^\S\n]*+credential_process\s*=", re.MULTILINE),
     "config.json": lazy(r"\"(?:credsStore|credHelpers|cliPluginsExtraDirs)\""),
     "kubeconfig": lazy(r"\b[\"']?(?:exec|auth-provider)[\"']?\s*:"),
-    "mailrc": lazy(r"^\s*(?:shell|!|source)|^\s*set\s.*(?:sendmail|mta|PAGER|EDITOR|VISUAL|SHELL)", re.MULTILINE),
+    "mailrc": lazy(
+        r"^[^\S\n]*+(?:shell|!|source)|^[^\S\n]*+set\s.*(?:sendmail|mta|PAGER|EDITOR|VISUAL|SHELL)", re.MULTILINE
+    ),
     ".terraformrc": lazy(r"dev_overrides|credentials_helper"),
     "config.toml": lazy(
-        r"^\s*(?:rustc|rustdoc|runner|linker|\S*wrapper|credential-provider|include)\s*=", re.MULTILINE
+        r"^[^\S\n]*+(?:rustc|rustdoc|runner|linker|\S*wrapper|credential-provider|include)\s*=", re.MULTILINE
     ),
     "maven.config": lazy(r"-D|exec"),
     "gradle.properties": lazy(r"jvmargs|javaagent|init"),

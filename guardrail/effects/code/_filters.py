@@ -23,7 +23,7 @@ from guardrail.effects.domain._values import NOTHING, TOP, Field, Stream, merge
 from guardrail.model import Resource
 from guardrail.patterns import lazy
 
-_LETTERS: Final = r"(?:[npalwW]|0[0-7]*|l[0-7]*)*"
+_LETTERS: Final = r"(?:[npawW]|[0l][0-7]*+)*"
 _PERL_OPTION: Final = lazy(
     rf"-(?P<letters>{_LETTERS})"
     r"(?P<end>i(?P<suffix>\S*)|F(?:/(?:[\w,:;|\t -]|\\[t|s.])+/|(?:[\w,:;|\t]|\\[t|s.])+)|[eE]|"
@@ -58,7 +58,7 @@ _PROJECT: Final[Mapping[str, re.Pattern[str]]] = {
         r"(?:\s*(?:testthat::test_(?:dir|local|package|file)|devtools::(?:test|check|document|load_all|build|install_deps)"
         r"|lintr::lint(?:_dir|_package)?|styler::style_(?:dir|pkg|file)|roxygen2::roxygeni[sz]e|covr::package_coverage"
         r"|pkgdown::build_site|renv::(?:restore|status|snapshot)|rmarkdown::render|knitr::knit|targets::tar_make)"
-        r"\((?:(?:\w+\s*=\s*)?(?:\"[\w ./*-]*\"|'[\w ./*-]*'|TRUE|FALSE|\d+)(?:,\s*)?)*\)\s*(?:;|$))+"
+        r"\((?:(?:\w+\s*=\s*)?(?:\"[\w ./*-]*\"|'[\w ./*-]*'|TRUE|FALSE|\d++)(?:,\s*+)?)*+\)\s*(?:;|$))+"
     ),
 }
 """Code that asks for what a project holds to be built or tested, as `make test` does."""

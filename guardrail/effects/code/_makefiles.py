@@ -46,7 +46,7 @@ _RUNS: Final = lazy(
 _ASSIGNMENT: Final = lazy(
     r"\s*(?:override )?(?!MAKE|MFLAGS|GNUMAKE|SHELL|\.)(?P<name>\w[\w.-]*)\s*(?:::?|\?|\+)?=\s*(?P<value>.*)"
 )
-_RULE: Final = lazy(r"(?P<targets>[\w./%-][\w./% -]*?)\s*::?(?P<rest>[^=:](?:[^;=]*)(?:;(?P<recipe>.*))?|)")
+_RULE: Final = lazy(r"(?P<targets>[\w./%-](?:[\w./% -]*[\w./%-])?)\s*::?(?P<rest>[^=:](?:[^;=]*)(?:;(?P<recipe>.*))?|)")
 _OTHER: Final = lazy(r"\s*(?:#.*|(?:else )?if(?:eq|neq|def|ndef)\b.*|else|endif|)")
 _SPECIAL: Final = lazy(r"\.(?:PHONY|SUFFIXES|SILENT|PRECIOUS|INTERMEDIATE|SECONDARY|DELETE_ON_ERROR|NOTPARALLEL)")
 
@@ -97,7 +97,7 @@ def recipes(call: Call) -> list[str] | None:
     text = _without_harmless(call, data.decode("utf-8", "surrogateescape"), place, again=again)
     if not _only_printed(call, asked[0], place, text):
         return None
-    text = re.sub(r"[ \t]*\\\n\s*", " ", text)
+    text = re.sub(r"(?<![ \t])[ \t]*+\\\n\s*+", " ", text)
     values: dict[str, str | None] = {}
     later: dict[str, str] = {}
     lines: list[tuple[str, Mapping[str, str]]] = []
@@ -153,7 +153,7 @@ _DEFAULTS: Final[Mapping[str, str | None]] = {
 
 def _without_harmless(call: Call, text: str, place: Resource, *, again: bool) -> str:
     """The text, with what is known of it in the place of functions, and without lines that change nothing."""
-    text = re.sub(r"[ \t]*\\\n\s*", " ", text)
+    text = re.sub(r"(?<![ \t])[ \t]*+\\\n\s*+", " ", text)
     text = _SETTING.sub("", text)
     text = _AGAIN.sub("\t:", text) if again else text
     text = re.sub(r"\$[({]MAKEFILE_LIST[)}]", (place.path or "").rpartition("/")[2], text)

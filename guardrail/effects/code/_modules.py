@@ -25,8 +25,8 @@ SERVING: Final = lazy(
 """Modules that read a model to serve or to test it."""
 
 _PLAIN: Final = frozenset(
-    "this antigravity calendar platform sysconfig site locale ensurepip.version encodings.rot_13 keyword random "
-    "json.decoder turtledemo difflib tokenize ast dis inspect pydoc pyclbr tabnanny symtable pstats".split()
+    "this antigravity calendar platform sysconfig site locale ensurepip.version keyword random "
+    "json.decoder turtledemo difflib pyclbr tabnanny symtable pstats".split()
 )
 
 
@@ -85,6 +85,27 @@ def _base64(call: Call, args: Sequence[Field]) -> Stream:
     names, _, _ = _operands(args)
     sources = call.read(names[0]) if names else call.stdin.sources
     return Stream(sources=sources)
+
+
+def _shown(call: Call, args: Sequence[Field]) -> Stream:
+    """Prints what is in a file in another form: its tokens, its tree, its code, or its letters exchanged."""
+    names, _, _ = _operands(args)
+    sources = tuple(source for field in names for source in call.read(field))
+    return Stream(sources=sources or call.stdin.sources)
+
+
+def _imported(call: Call, args: Sequence[Field]) -> Stream:
+    """`pydoc` and `inspect` import what they tell about, by its name or its file."""
+    names, flags, _ = _operands(args)
+    if flags & {"-p", "-b", "-n", "-k"}:
+        return SOMETHING
+    for field in names:
+        text = field.text
+        file = text if "/" in text or text.endswith(".py") else f"{text.partition(':')[0].replace('.', '/')}.py"
+        there = call.place(Field(text=file))
+        if there.path is None or not call.shell.contents.missing(there.path):
+            call.script(there)
+    return SOMETHING
 
 
 def _gzip(call: Call, args: Sequence[Field]) -> Stream:
@@ -221,6 +242,7 @@ _MODULES: Final[dict[str, Module]] = {
     **dict.fromkeys(_PLAIN, _plain),
     "json.tool": _json_tool, "json": _json_tool, "base64": _base64, "gzip": _gzip, "zipfile": _archive,
     "tarfile": _archive, "compileall": _compileall, "py_compile": _py_compile, "venv": _venv, "http.server": _server,
-    **dict.fromkeys(_SERVERS, _server),
+    **dict.fromkeys(_SERVERS, _server), **dict.fromkeys(("tokenize", "ast", "dis", "encodings.rot_13"), _shown),
+    "pydoc": _imported, "inspect": _imported,
     "timeit": _timeit, "sqlite3": _sqlite, "pip": _pip, "guardrail": _guardrail, "pickle": _pickle, "quopri": _base64,
 }  # fmt: skip

@@ -41,15 +41,15 @@ _JSON: Final = lazy(
     r"JSON::PP->new(?:->(?:pretty|canonical|utf8|indent|latin1|ascii|allow_nonref))*->(?:encode|decode)(?=\()"
 )
 _OPEN: Final = lazy(
-    r"open\s*\(?\s*(?:my\s*)?\$[a-z]\w*\s*,\s*(['\"])<(?::encoding\([\w-]+\)|:utf8)?\1\s*,\s*"
+    r"open\s*+\(?\s*+(?:my\s*+)?\$[a-z]\w*+\s*+,\s*+(['\"])<(?::encoding\([\w-]+\)|:utf8)?\1\s*+,\s*+"
     r"(['\"])(?P<path>[\w./+-][\w./ +-]*)\2(?=\s*(?:\)|;|or\b|\|\|))"
 )
 _LOOP: Final = lazy(r"\bfor(?:each)?\s+(?:my\s+)?\$[A-Za-z_]\w*\s*\Z")
 _SPACE: Final = lazy(r"\s+")
 _COMMENT: Final = lazy(r"#[^\n]*")
-_KEY: Final = lazy(r"-?[A-Za-z_]\w*(?=\s*=>)")
+_KEY: Final = lazy(r"-?[A-Za-z_]\w*+(?=\s*+=>)")
 _SUBSCRIPTS: Final = lazy(r"(?:->)?[\[{]")
-_SUBSCRIPT_KEY: Final = lazy(r"\s*-?[A-Za-z_]\w*\s*\}")
+_SUBSCRIPT_KEY: Final = lazy(r"\s*+-?[A-Za-z_]\w*+\s*+\}")
 _SCALAR: Final = lazy(r"\$(?P<last>#)?(?P<name>[A-Za-z_]\w*|\d+)|\$[&.,/\\!@\";|+](?![A-Za-z_{])")
 _ARRAY: Final = lazy(r"[@%](?P<name>[A-Za-z_]\w*)")
 _RESERVED: Final = frozenset("INC SIG ISA EXPORT STDIN STDOUT STDERR DATA ARGVOUT BEGIN END main CORE".split())

@@ -18,7 +18,7 @@ _GDB_PLAIN: Final = lazy(
     r"r|run|start|c|continue|n|next|s|step|finish|q|quit|bt(?: full)?|backtrace(?: full)?|where|list(?: [\w:.]+)?|kill"
     r"|info (?:registers|threads|locals|args|frame|sharedlibrary|signals|files|functions|line|source|proc mappings)"
     r"|thread apply all (?:bt|backtrace|where)(?: full)?|(?:b|break|tbreak) [\w:./+-]+|disassemble|x/\d*[xids]+ \$\w+"
-    r"|set (?:pagination|confirm|width|height|print \w+|print pretty) (?:on|off|\d+)|handle SIG\w+(?: no\w+| \w+)*"
+    r"|set (?:pagination|confirm|width|height|print \w+|print pretty) (?:on|off|\d+)|handle SIG\w+(?: \w+)*"
 )
 """Commands of gdb that look, or let the program go on; `print` and conditions can call functions of the program."""
 

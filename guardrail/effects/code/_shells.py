@@ -11,7 +11,7 @@ from guardrail.effects.domain._state import State
 from guardrail.effects.domain._values import NOTHING, SOMETHING, TOP, Field, Stream, is_shell_text
 from guardrail.patterns import lazy
 
-_SHELL_FLAGS = lazy(r"[-+][abefhkmnptuvxBCEHPTilrs]*c?[abefhkmnptuvxBCEHPTilrs]*")
+_SHELL_FLAGS = lazy(r"[-+][abefhkmnptuvxBCEHPTilrs]*+(?:c[abefhkmnptuvxBCEHPTilrs]*+)?")
 _SHELL_NAMED = lazy(r"[-+](?:[euxvahbmnpBCEHPT]*o|O)")
 _PLAIN_OPTIONS: Final = frozenset("errexit nounset xtrace pipefail verbose allexport errtrace functrace posix".split())
 _SHELL_LONGS: Final = frozenset(

@@ -68,7 +68,7 @@ def setcap(call: Call, parsed: Parsed) -> Stream:
         return SOMETHING
     rights = 0
     for field in parsed.operands:
-        if field.text in ("-", "") or re.fullmatch(r"(?:[a-z0-9_,]*[=+-][eip]*[ ]?)+", field.text):
+        if field.text in ("-", "") or re.fullmatch(r"(?:[a-z0-9_,]*+[=+-][eip]*+[ ]?)++", field.text):
             rights += 1
             continue
         call.emit("set_security", call.place(field))

@@ -29,7 +29,7 @@ _STARTS: Final = frozenset(("(", ",", "!", "&&", "||", "?", ":", "=", "=="))
 
 _COUNTERS: Final = frozenset(("NR", "FNR", "NF", "RSTART", "RLENGTH"))
 _COUNTS: Final = frozenset(("int", "length", "index", "match", "systime", "rand", "srand"))
-_INTEGER: Final = lazy(r"%[-+ 0]*\d*[di]")
+_INTEGER: Final = lazy(r"%[-+ 0]*+\d*+[di]")
 _NUMBER: Final = lazy(r"-?\d+")
 
 

@@ -42,7 +42,7 @@ _HARMLESS: Final = lazy(
 )
 """Those of them that put nothing into the program."""
 
-_RUST_FLAGS: Final = lazy(r"(?:\s*-C\s?(?!linker|link-|ar=)[\w-]+(?:=[\w-]+)?)*\s*")
+_RUST_FLAGS: Final = lazy(r"(?:\s*+-C\s?(?!linker|link-|ar=)[\w-]++(?:=[\w-]++)?)*+\s*+")
 
 _SHARED: Final = lazy(r"(?:/var)?/tmp/*(?:/[^/]+\.[^/]+)?")
 """A directory where results of all sorts lie, without an ending to their names, or a source in it."""
@@ -216,8 +216,9 @@ def _programs(call: Call, packages: Sequence[Field]) -> Iterator[str]:
             where = call.place(field).path
             yield from (basename(where.rstrip("/").removesuffix("/.")),) if where else ()
             module = call.content(call.place(Field(text="go.mod"))) or b""
-            named = re.match(rb"\s*module\s+\S*?([\w.-]+)(?:/v\d+)?\s", module + b"\n")
-            yield from (named[1].decode(),) if named else ()
+            named = re.match(rb"\s*module\s+(\S+)\s", module + b"\n")
+            name = re.sub(rb"/v\d+\Z", b"", named[1]).strip(b'"`').rpartition(b"/")[2] if named else b""
+            yield from (name.decode("utf-8", "replace"),) if name else ()
         elif not text.endswith("..."):
             yield basename(text)
 

@@ -29,7 +29,7 @@ _DOT_QUIET: Final = frozenset(
     "highlight keyword constant large_number_rendering thousand_sep decimal_sep utf8 testctrl unmodule".split()
 )
 
-_META: Final = lazy(r"\\(?:'(?:[^'\\]|\\.)*'|[^'\\]|')*")
+_META: Final = lazy(r"\\(?:'(?:[^'\\]|\\.){0,500}+'|[^'\\]|')*+")
 """One command of psql; the next one may stand behind it."""
 
 _COPY: Final = lazy(r"\b(from|to)\s+(program\s+)?(?:'((?:[^']|'')*)'|(\S+))", re.IGNORECASE)

@@ -22,7 +22,9 @@ from guardrail.model import Op, Resource
 from guardrail.patterns import lazy
 
 _HERE: Final = Field(text=".")
-_PERL = lazy(r"\s*(?:s|y|tr)([/|,#!@%^~:])((?:\\.|(?!\1).)*)\1((?:\\.|(?!\1).)*)\1([a-z]*)\s*;?\s*", re.DOTALL)
+_PERL = lazy(
+    r"\s*(?:s|y|tr)([/|,#!@%^~:])((?:\\.|(?!\1)[^\\])*+)\1((?:\\.|(?!\1)[^\\])*+)\1([a-z]*)\s*+;?\s*+", re.DOTALL
+)
 _CODE = lazy(r"\(\?\??\{|[@$]\{|`")
 _PERL_NAMES: Final = frozenset(("prename", "file-rename", "perl-rename", "rename.pl"))
 _SAFE_CASE: Final = frozenset(("lc", "uc", "ucfirst", "$_=lc", "$_ = lc", "$_=lc($_)", "$_ = lc($_)", "$_ = lc $_"))

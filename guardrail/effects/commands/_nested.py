@@ -178,9 +178,9 @@ _PERL: Final = lazy(r"\{(?:[-+]?\d+)?=(?P<code>.*?)=\}", re.DOTALL)
 """What `parallel` evaluates for each job."""
 
 _PLAIN_PERL: Final = lazy(
-    r"\s*(?:(?:s|tr|y)(?P<mark>[/|#:,!])(?:(?!(?P=mark)|\(\?)[^\\$@]|\\.)*\$?(?P=mark)"
+    r"\s*+(?:(?:s|tr|y)(?P<mark>[/|#:,!])(?:(?!(?P=mark)|\(\?)[^\\$@]|\\.)*\$?(?P=mark)"
     r"(?:(?!(?P=mark))[\w ./-])*(?P=mark)[gi]*"
-    r"|(?:\$_ ?= ?)?(?:uc|lc|ucfirst|lcfirst)(?:\(\$_\)| \$_)?|)\s*;?\s*"
+    r"|(?:\$_ ?= ?)?(?:uc|lc|ucfirst|lcfirst)(?:\(\$_\)| \$_)?|)\s*+;?\s*+"
 )
 """One that only changes the letters of the word."""
 

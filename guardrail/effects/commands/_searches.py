@@ -32,7 +32,7 @@ _OPTIONAL = lazy(r"\)\\?[?*{]|\(\?(?!:|i\))")
 """A group that need not be there, or that looks about: too much to follow."""
 
 _PIECES = lazy(
-    r"\[\^?\]?(?:\[:\w+:\]|[^\]])*\]|\\[A-Za-z0-9<>]|\\?[(){}+^$]|(?<!\\)\.|[^\\](?=\\?[?*{])|\\.(?=\\?[?*{])|[?*]"
+    r"\[\^?+\]?+(?:\[:\w+:\]|[^\]])*+(?:\]|\Z)|\\[A-Za-z0-9<>]|\\?[(){}+^$]|(?<!\\)\.|[^\\](?=\\?[?*{])|\\.(?=\\?[?*{])|[?*]"
 )
 """What a regular expression has between the texts that a line must hold as they are."""
 

@@ -27,9 +27,12 @@ MYSQL: Final = lazy(
     rf"|{WORDS}",
     re.DOTALL | re.MULTILINE,
 )
+# One way to count them from the beginning: any other count of the same marks would be tried in all orders.
+_MANY_QUOTES: Final = r"\A[^$]*+(?:\$(?!\w*\$)[^$]*+)*+(?:\$\w*+\$[^$]*+(?:\$(?!\w*\$)[^$]*+)*+){65}"
+
 UNSURE: Final[Mapping[re.Pattern[str], re.Pattern[str]]] = {
-    DUCK: lazy(r"\b[eE]'[^']*\\|(?:\$\w*\$.*?){65}", re.DOTALL),
-    POSTGRES: lazy(r"/\*(?:(?!\*/).)*?/\*|standard_conforming_strings|(?:\$\w*\$.*?){65}", re.DOTALL),
+    DUCK: lazy(rf"\b[eE]'[^']*\\|{_MANY_QUOTES}", re.DOTALL),
+    POSTGRES: lazy(rf"/\*(?:(?!\*/).)*?/\*|standard_conforming_strings|{_MANY_QUOTES}", re.DOTALL),
     MYSQL: lazy(r"(?i:sql_mode|named.commands)"),
 }
 """What a text holds of which the tokens may be others: comments that nest, other rules for quotes, too many of them."""

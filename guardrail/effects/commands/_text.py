@@ -20,12 +20,12 @@ MAX_SEQUENCE: Final = 1000
 """Most numbers of `seq` that are written out."""
 
 _SED_LINE = r"(?:[0-9]+|\$|/(?:[^/\\\n]|\\[^\n])*/I?)"
-_SED_ADDRESS = rf"(?:{_SED_LINE}(?:,[+~]?{_SED_LINE})?)?[ \t]*!?[ \t]*"
+_SED_ADDRESS = rf"(?:{_SED_LINE}(?:,[+~]?{_SED_LINE})?)?[ \t]*+!?[ \t]*+"
 _SED_COMMAND = lazy(
     _SED_ADDRESS
     + r"(?:s([/|#,:@!%~])(?:(?!\1)[^\\\n]|\\[^\n])*\1(?:(?!\1)[^\\\n]|\\.)*\1[gpiIM0-9]*"
     + r"|y([/|#,:@!%])(?:(?!\2)[^\\\n])*\2(?:(?!\2)[^\\\n])*\2|[dDpPhHgGxnN=]|[qQ][0-9]*|[aic]\\?[^\n;{}]*|\{|\})"
-    + r"[ \t]*[;\n]*[ \t]*",
+    + r"[ \t]*+[;\n]*+[ \t]*+",
     re.DOTALL,
 )
 

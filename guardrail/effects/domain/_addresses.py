@@ -145,7 +145,11 @@ def aliases(resource: Resource) -> Iterator[Resource]:
     if host.endswith(("huggingface.co", "hf.co")):
         prefix = f"{match['kind'].lower()}/" if match["kind"] and match["kind"].lower() != "models" else ""
         name = f"hf://{prefix}{rest}"
-    elif match["account"]:
+        yield Resource(kind="object", uri=name, recursive=resource.recursive)
+        return
+    if match["kind"]:
+        rest = f"{match['kind']}/{rest}"  # a bucket may be called so; only a hub keeps models apart in that way
+    if match["account"]:
         name = f"az://{match['account']}/{rest}"
     elif match["virtual"]:
         name = f"s3://{match['virtual']}/{rest}"

@@ -33,6 +33,8 @@ _CONFIG_NAME: Final = lazy(
 
 _BEFORE_WILD: Final = lazy(r"[*?\[{]")
 
+_OTHER_ROOT: Final = lazy(r"/proc/[^/]+/(?:task/[^/]+/)?root(/.+)", re.DOTALL)
+
 MAX_NAME: Final = 4096
 """Longest text that can be the path of a file, in characters: Linux's PATH_MAX."""
 
@@ -369,6 +371,8 @@ class Call(Invocation):
         elif text.strip("-") == "" or "\0" in text or len(text) > MAX_NAME:
             return
         else:
+            if text.startswith("/proc/") and (through := _OTHER_ROOT.match(text)) is not None:
+                self._name(through[1], seen)  # most processes have the root that everybody has
             if text.startswith("~/"):
                 text = self.shell.expand.lookup("HOME", self.state, {})[0] + text[1:]
             star = "*" in text

@@ -38,7 +38,7 @@ MAX_PUBLIC: Final = 4096
 """Longest text of a file that is repeated in the address of another, in characters."""
 
 _PUBLIC = lazy(r"\s*(?:(?:[A-Za-z_+@-]{1,64}|[0-9]{1,12}|(?=\S*[./])[\w.+@/-]{1,256})(?:\s+|$))*", re.ASCII)
-_SECRET = lazy(r"(?=[A-Za-z_-]*[0-9])(?=[0-9_-]*[A-Za-z])[A-Za-z0-9_-]{16,}")
+_SECRET = lazy(r"(?<![A-Za-z0-9_-])(?=[A-Za-z_-]*[0-9])(?=[0-9_-]*[A-Za-z])[A-Za-z0-9_-]{16,}")
 _PRIVATE = lazy(r"(?i)key|secret|passw|pwd|token|cred|auth|\.env|\.ssh|\.pem|netrc|pgpass")
 
 
@@ -67,7 +67,7 @@ def _wild(text: str) -> str:
 _LISTED: Final = re.compile(f"([^{TOP}{NUM}*]*/|){PATH}((?:{NAME}|[^{TOP}{NUM}{SLIM}{DEEP}])*)")
 """A directory, a path below it that was listed, and how its last name ends."""
 
-_BEGUN: Final = lazy(f"([^{TOP}{NUM}*]*/|)[\\w@%+=,-]+(?:{NUM}|{NAME}|[\\w.@%+=,-])*{PATH}((?:\\.\\w+)*)", re.ASCII)
+_BEGUN: Final = lazy(f"([^{TOP}{NUM}*]*/|)[\\w@%+=,-](?:{NUM}|{NAME}|[\\w.@%+=,-])*+{PATH}((?:\\.\\w+)*)", re.ASCII)
 """A directory, and a name in it that begins with a word, goes on with such a path, and has plain endings."""
 
 

@@ -29,7 +29,7 @@ KNOWN_SHELLS: Final = frozenset("sh bash dash zsh fish ksh nologin false".split(
 CODE: Final[tuple[tuple[re.Pattern[str], re.Pattern[str]], ...]] = (
     (
         lazy(r"G?VIMINIT|EXINIT|NEXINIT"),
-        lazy(r"(?:\s*:?\s*(?:se|set|setlocal|sy|syntax|syn|filetype|color|colorscheme)\b[\w\s=,.:+-]*\|?)*"),
+        lazy(r"(?:\s*+:?\s*+(?:se|set|setlocal|sy|syntax|syn|filetype|color|colorscheme)\b[\w\s=,.:+-]*+\|?)*+"),
     ),
     (lazy(r"LUA_INIT\w*|PERL5DB|ERL_(?:A|Z)?FLAGS|ELIXIR_ERL_OPTIONS|RUBYSHELL"), lazy(r"[+\w\s]*")),
     (
@@ -39,7 +39,8 @@ CODE: Final[tuple[tuple[re.Pattern[str], re.Pattern[str]], ...]] = (
     (
         lazy(r"(?:GNU)?MAKEFLAGS|MFLAGS|MAKEFILES"),
         lazy(
-            r"(?:\s*(?:-?[jksinw]+\d*|--(?:jobs|silent|quiet|no-print-directory|output-sync)(?:=\w+)?|-[lj]\s*[\d.]+))*"
+            r"(?:\s*+(?:-[lj]\s*+[\d.]++|-?[jksinw]++\d*+"
+            r"|--(?:jobs|silent|quiet|no-print-directory|output-sync)(?:=\w++)?))*+"
         ),
     ),
     (lazy(r"GOFLAGS"), lazy(r"(?!.*(?:exec|tool|overlay)).*", re.DOTALL)),
@@ -49,7 +50,7 @@ CODE: Final[tuple[tuple[re.Pattern[str], re.Pattern[str]], ...]] = (
         lazy(r"(?:/usr/(?:local/|lib/|share/)?|/opt/|/snap/)go[\w.-]*(?:/[\w.-]+)*"),
     ),
     (lazy(r"GOENV"), lazy(r"off")),
-    (lazy(r"GOAUTH"), lazy(r"(?:\s*(?:off|netrc|git\s+[^;]*)\s*;?)*")),
+    (lazy(r"GOAUTH"), lazy(r"(?:\s*+(?:off|netrc|git\s++[^;]*+)\s*+;?)*+")),
     (lazy(r"GO(?:CACHEPROG|PACKAGESDRIVER)"), lazy(r"off")),
     (
         lazy(r"(?:CARGO_\w*_?)?RUST(?:DOC)?FLAGS"),
@@ -57,7 +58,7 @@ CODE: Final[tuple[tuple[re.Pattern[str], re.Pattern[str]], ...]] = (
     ),
     (
         lazy(r"(?:JDK_JAVA|MAVEN|GRADLE|JAVA|ANT|SBT|KAFKA|SPARK_DAEMON_JAVA|HADOOP)_OPTS|JDK_JAVA_OPTIONS"),
-        lazy(r"(?:\s*(?:-X(?:m[sxn]|ss)\w+|-D[\w.-]+(?:=[\w.:-]*)?|-XX:[+-]\w+|-XX:\w+=\d\w*|-server|-ea))*"),
+        lazy(r"(?:\s*+(?:-X(?:m[sxn]|ss)\w++|-D[\w.-]++(?:=[\w.:-]*+)?|-XX:[+-]\w++|-XX:\w++=\d\w*+|-server|-ea))*+"),
     ),
 )
 """Variables whose value is code or options that may be code, and what a value looks like that does nothing."""

@@ -225,9 +225,9 @@ def with_data(document: dict[str, Any]) -> dict[str, Any]:
 
 # Some readers take a name up to the last bracket of the line.
 _SECTION = lazy(r"\[([^\[\]\n]+)\]\s*(?:[#;][^\]]*)?")
-_ASSIGNMENT = lazy(r"([^=:\s#;\[][^=:]*?)\s*[=:]\s*(.*)")
-_EQUALS = lazy(r"([^=\s#;\[][^=]*?)\s*=\s*(.*)")
-_NAMED = lazy(r"([\w.-]+)\s*=\s*(.*)")
+_ASSIGNMENT = lazy(r"([^=:\s#;\[](?:[^=:]*[^=:\s])?)\s*[=:]\s*(.*)")
+_EQUALS = lazy(r"([^=\s#;\[](?:[^=]*[^=\s])?)\s*=\s*(.*)")
+_NAMED = lazy(r"([\w.-]++)\s*+=\s*(.*)")
 _ENV = lazy(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)=(.*)")
 _ENV_PLAIN = lazy(r"[^\s'\"`$\\#;&|<>()*?\[\]{}~!]*")
 

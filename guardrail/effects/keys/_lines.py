@@ -381,8 +381,8 @@ def ruby_steps(code: str) -> list[Step]:
 # -- awk
 
 _AWK_SUB = lazy(
-    r"\s*\{\s*(?P<name>g?sub)\(\s*/(?P<regex>(?:[^/\\\n]|\\.)+)/\s*,\s*\"(?P<text>[^\"\\&\n]*)\"\s*(?:,\s*\$0\s*)?\)"
-    r"\s*;?\s*(?P<print>print\s*(?:\$0\s*)?;?\s*)?\}\s*;?\s*(?P<also>1|\{\s*print\s*(?:\$0\s*)?;?\s*\})?\s*;?\s*"
+    r"\s*+\{\s*+(?P<name>g?sub)\(\s*+/(?P<regex>(?:[^/\\\n]|\\.)+)/\s*+,\s*+\"(?P<text>[^\"\\&\n]*)\"\s*+(?:,\s*+\$0\s*+)?\)"
+    r"\s*+;?\s*+(?P<print>print\s*+(?:\$0\s*+)?;?\s*+)?\}\s*+;?\s*+(?P<also>1|\{\s*+print\s*+(?:\$0\s*+)?;?\s*+\})?\s*+;?\s*+"
 )
 
 

@@ -31,7 +31,7 @@ MAX_MADE: Final = 16
 """Most names that a call made of which each is compared with a pattern; of more, any may match."""
 
 _WILD: Final = lazy(r"[*?\[]")
-_SET: Final = lazy(r"\[[!^]?\]?(?:\[[:.=][^\]]*\]|[^\]])*\]")
+_SET: Final = lazy(r"\[(?=[^\]]*+\])[!^]?+\]?+(?:\[[:.=][^\]]*+\](?=[^\]]*+\])|[^\]])*+\]")
 
 
 class Globs:

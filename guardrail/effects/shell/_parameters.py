@@ -129,7 +129,7 @@ def _respelled(op: str, text: str, pattern: str, other: str) -> str | None:
     return _one_name(head, found, text[marks[-1].end() :]) if found != [PATH] else None
 
 
-_SPELLED: Final = lazy(r"[\w.][\w.-]*[A-Za-z0-9_][\w.-]*|[A-Za-z0-9_]", re.ASCII)
+_SPELLED: Final = lazy(r"[\w.](?=[.-]*+\w)[\w.-]*+|[A-Za-z0-9_]", re.ASCII)
 
 
 def _recased(op: str, text: str) -> str | None:

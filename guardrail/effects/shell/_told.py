@@ -26,7 +26,7 @@ def _told(call: Call, parsed: Parsed) -> tuple[str, ...]:
         return () if words else (TOKEN,)
     if name == "id":
         letters = "".join(word for word in words if word[:1] == "-")
-        plain = re.fullmatch(r"(?:-[ugnr]+ ?)+(?:[\w.][\w.-]*)?", " ".join(words)) and ("u" in letters) != (
+        plain = re.fullmatch(r"(?:-[ugnr]++ ?)++(?:[\w.][\w.-]*)?", " ".join(words)) and ("u" in letters) != (
             "g" in letters
         )
         return () if not plain else (TOKEN,) if "n" in letters else (NUM,)
@@ -151,8 +151,12 @@ _DIGESTS: Final = frozenset("md5sum sha1sum sha224sum sha256sum sha384sum sha512
 _FIRST: Final[Mapping[str, str]] = {"sizes": NUM, "counts": NUM, "digests": TOKEN, "numbers": NUM}
 """What the first column of a table is."""
 
-_PICKED: Final = lazy(r"\s*(?:/[^/\\]*/|NR\s*[=<>]=?\s*\d+|END)?\s*\{\s*print\s+\$1\s*(?:;\s*exit\s*)?;?\s*\}\s*")
-_MEMORY: Final = lazy(r"\s*(?:/\^?(?:Mem|Swap):?/|NR\s*==\s*2)\s*\{\s*print\s+\$[2-7]\s*(?:;\s*exit\s*)?;?\s*\}\s*")
+_PICKED: Final = lazy(
+    r"\s*+(?:/[^/\\]*/|NR\s*+[=<>]=?\s*+\d++|END)?\s*+\{\s*+print\s++\$1\s*+(?:;\s*+exit\s*+)?;?\s*+\}\s*+"
+)
+_MEMORY: Final = lazy(
+    r"\s*+(?:/\^?(?:Mem|Swap):?/|NR\s*+==\s*+2)\s*+\{\s*+print\s++\$[2-7]\s*+(?:;\s*+exit\s*+)?;?\s*+\}\s*+"
+)
 
 
 def _column(call: Call, parsed: Parsed) -> tuple[str, ...]:
@@ -193,8 +197,8 @@ def _reckons(words: list[str]) -> bool:
 _FILE: Final = lazy(r"[\w./][\w./-]*")
 _ROWS: Final = r"(?:/[^/\\]*/|NR\s*[=<>!]=?\s*\d+|\$\d+\s*[<>!=]=?\s*(?:\d+|\"[^\"\\]*\"))?"
 _COUNTING: Final = lazy(
-    rf"\s*(?:{_ROWS}\s*\{{\s*(?P<name>[a-z]\w*)\s*\+\+\s*;?\s*\}}\s*)?"
-    r"END\s*\{\s*print\s+(?:NR|(?P<shown>[a-z]\w*))\s*(?:[-+*]\s*\d+\s*)?;?\s*\}\s*"
+    rf"\s*+(?:{_ROWS}\s*+\{{\s*+(?P<name>[a-z]\w*+)\s*+\+\+\s*+;?\s*+\}}\s*+)?"
+    r"END\s*+\{\s*+print\s++(?:NR|(?P<shown>[a-z]\w*+))\s*+(?:[-+*]\s*+\d++\s*+)?;?\s*+\}\s*+"
 )
 _TABBED: Final = lazy(r"-f ?1")
 _COLONED: Final = lazy(r"(?:-s )?(?:-d ?: -f ?1|-f ?1 -d ?:)")

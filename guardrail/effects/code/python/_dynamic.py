@@ -127,7 +127,8 @@ def run_path(machine: Machine, args: Args) -> Value:
     """A script runs in this process."""
     for place in machine.places(argument_of(args, 0)):
         machine.ended = True
-        machine.call.script(place)
+        # One whose name is not known may be one that this code has just written.
+        machine.call.script(place, authored=place.path is None)
     return Unknown(hidden=True)
 
 

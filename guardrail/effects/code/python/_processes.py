@@ -391,6 +391,8 @@ def _exec(name: str) -> None:
         machine.account(argument_of(given, 1))
         out = run_vector(machine, Seq([program, *rest], "list", more), start)
         machine.write_out(out.sources, None)
+        if args.named.get("file_actions") is not None and out.sources:
+            machine.mention(Unknown(out.sources))  # what it prints may go into any file
         return Thing("<exit>") if name.startswith("exec") else Unknown(numeric=True)
 
     handles(f"os.{name}")(run_program)

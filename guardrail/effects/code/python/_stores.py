@@ -123,7 +123,7 @@ def store_method(machine: Machine, owner: Thing, name: str, args: Args) -> Value
 _INTO_FIRST = "copyto put place putmask fill_diagonal put_along_axis"
 
 
-@handles(*(f"numpy.{name}" for name in _INTO_FIRST.split()))
+@handles(*(f"numpy.{name}" for name in _INTO_FIRST.split()), "numpy.random.shuffle")
 def put_into(machine: Machine, args: Args) -> Value:
     """Values are put into an array."""
     _account(machine, args)

@@ -115,7 +115,7 @@ def system_item(machine: Machine, owner: Ref, key: Value) -> Value:
     if table().kind(name) == "known" and name.partition(".")[0] not in ("typing", "collections", "builtins", "string"):
         # A library that starts programs may take one by its name: `local["rm"]`.
         starts = name.partition(".")[0] not in sys.stdlib_module_names
-        return Unknown(hidden=starts or name.startswith(("sys.", "os.", "builtins")))
+        return Unknown(hidden=starts or name.startswith(("sys.", "os.", "builtins", "ctypes")))
     return Unknown()
 
 

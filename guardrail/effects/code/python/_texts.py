@@ -227,7 +227,7 @@ def percent(template: Value, values: Value, sources: Sources) -> Text:
     named: Mapping[Any, Value] = values.items if isinstance(values, Dict) and values.rest is None else {}
     parts: list[Value] = []
     last = index = 0
-    for match in re.finditer(r"%(?:\((\w+)\))?([-+ #0]*[0-9]*(?:\.[0-9]+)?)([a-zA-Z%])", exact):
+    for match in re.finditer(r"%(?:\((\w+)\))?([-+ #0]*+[0-9]*+(?:\.[0-9]++)?)([a-zA-Z%])", exact):
         parts.append(Text((exact[last : match.start()],)))
         last = match.end()
         if match[3] == "%":
