@@ -10,6 +10,7 @@ import io
 import json
 import lzma
 import os
+import random
 import struct
 import subprocess
 import sys
@@ -846,16 +847,15 @@ def test_what_a_reading_has_shown_counts_in_every_call_from_then_on(
     guarded: tuple[Guard, Path], pack: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An archive, a packed copy and a piece are for `match`; what it has found is not forgotten."""
-    guard, base = guarded
-    data = (base / "models/beta.safetensors").read_bytes()
+    guard, work = guarded
+    data = (work.parent / "models/beta.safetensors").read_bytes()
     made = {"tar": bytes(1001) + data, "gzip": gzip.compress(data, 1), "cut": data[len(data) // 4 :]}
-    (base / "work").mkdir(exist_ok=True)
-    (base / "work/x").write_bytes(made[pack])
-    assert outcome(guard, base, "cp work/x /tmp/out") is Outcome.ALLOW
-    assert main(["assets", "match", str(base / "work/x"), "--config", str(base / "guardrail.toml")]) == 3
-    assert outcome(guard, base, "cp work/x /tmp/out") is Outcome.DENY
-    (base / "work/x").write_bytes(bytes(len(made[pack])))
-    assert outcome(guard, base, "cp work/x /tmp/out") is Outcome.ALLOW
+    (work / "x").write_bytes(made[pack])
+    assert outcome(guard, work, "cp x /tmp/out") is Outcome.ALLOW
+    assert main(["assets", "match", str(work / "x"), "--config", str(work.parent / "guardrail.toml")]) == 3
+    assert outcome(guard, work, "cp x /tmp/out") is Outcome.DENY
+    (work / "x").write_bytes(bytes(len(made[pack])))
+    assert outcome(guard, work, "cp x /tmp/out") is Outcome.ALLOW
 
 
 def test_files_that_are_no_copies_are_nobody_s(guarded: tuple[Guard, Path], model: Tensors) -> None:
