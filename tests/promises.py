@@ -2100,6 +2100,9 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_identity.py::test_a_scan_finds_each_model_once_and_in_its_stores",
             "tests/test_identity.py::test_a_file_is_known_by_what_a_manifest_says_of_it",
             "tests/test_identity.py::test_a_bundle_whose_resources_were_changed_is_refused",
+            "tests/test_identity.py::test_a_model_of_onnx_is_known_by_its_graph_and_with_the_files_beside_it",
+            "tests/test_identity.py::test_a_bundle_of_tensorflow_is_a_checkpoint_unless_it_belongs_to_a_saved_model",
+            "tests/test_identity.py::test_an_asset_of_which_nothing_is_there_is_told_when_it_is_registered",
         ),
     ),
     Promise(
@@ -2115,6 +2118,9 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_identity.py::test_a_quantised_copy_may_stem_from_the_asset_and_that_is_a_question_only",
             "tests/test_identity.py::test_an_unrelated_model_of_the_same_shape_is_not_the_asset",
             "tests/test_identity.py::test_a_file_that_has_not_changed_is_not_read_again",
+            "tests/test_identity.py::test_what_is_packed_is_not_unpacked_again_either",
+            "tests/test_identity.py::test_what_lies_in_an_asset_or_is_another_name_of_it_needs_no_registry",
+            "tests/test_identity.py::test_what_a_call_made_of_an_asset_is_told_though_its_content_says_nothing",
         ),
     ),
     Promise(
@@ -2124,6 +2130,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_identity.py::test_a_copy_that_nobody_saw_being_made_is_guarded_like_the_asset",
             "tests/test_identity.py::test_files_that_are_no_copies_are_nobody_s",
+            "tests/test_identity.py::test_what_a_reading_has_shown_counts_in_every_call_from_then_on",
             "tests/test_identity.py::test_a_registry_that_cannot_be_read_denies_what_it_is_needed_for",
             "tests/test_identity.py::test_a_registry_without_what_reads_it_stops_the_guard",
             "tests/test_identity.py::test_the_registry_is_the_guard_s_own",
@@ -2514,6 +2521,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_doctor.py::test_an_asset_that_may_not_be_looked_at_is_not_called_absent",
             "tests/test_doctor.py::test_an_asset_that_is_everything_is_a_problem",
             "tests/test_doctor.py::test_a_switch_that_is_off_or_gone_is_a_problem",
+            "tests/test_doctor.py::test_a_switch_in_a_format_that_has_only_texts_is_judged_as_its_changes_are",
             "tests/test_doctor.py::test_a_file_that_anybody_may_change_is_a_problem",
             "tests/test_doctor.py::test_mandates_are_counted_and_those_that_do_not_count_explained",
         ),
@@ -3051,6 +3059,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_lineage.py::test_what_one_session_made_is_a_copy_of_the_asset_to_another",
             "tests/test_lineage.py::test_a_copy_of_a_copy_is_one_too",
             "tests/test_lineage.py::test_an_object_in_a_repository_is_the_asset_to_another_session",
+            "tests/test_lineage.py::test_what_a_repository_was_given_in_one_of_its_directories_it_holds_as_a_whole",
             "tests/test_lineage.py::test_a_merge_is_each_of_the_assets_that_it_was_made_of",
             "tests/test_lineage.py::test_what_a_person_let_a_tool_make_is_each_asset_that_went_into_it",
             "tests/test_lineage.py::test_what_is_not_there_yet_is_known_by_the_name_that_it_was_given",

@@ -146,6 +146,28 @@ def test_a_switch_that_is_off_or_gone_is_a_problem(
 
 
 @pytest.mark.parametrize(
+    ("name", "safe", "unsafe", "key"),
+    [
+        ("a.ini", "[main]\nshutdown_enabled = true\n", "[main]\nshutdown_enabled = off\n", "main.shutdown_enabled"),
+        ("a.env", "SHUTDOWN_ENABLED=true\n", "SHUTDOWN_ENABLED=0\n", "SHUTDOWN_ENABLED"),
+    ],
+)
+def test_a_switch_in_a_format_that_has_only_texts_is_judged_as_its_changes_are(
+    tmp_path: Path, name: str, safe: str, unsafe: str, key: str
+) -> None:
+    """`true` in letters is what such a file can say."""
+    text = f'[[asset]]\nid = "a"\nclass = "control"\npaths = ["{name}"]\ncontrols = {{ "{key}" = true }}\n'
+    text += '[asset.weakens]\n"lists" = "wider"\n' if name == "a.ini" else ""
+    config = config_module.parse(text, base=str(tmp_path))
+    (tmp_path / name).write_text(safe + ("[lists]\nhosts = a\n" if name == "a.ini" else ""))
+    assert list(asset_findings(config)) == []
+    (tmp_path / name).write_text(unsafe + ("[lists]\nhosts = a\n" if name == "a.ini" else ""))
+    ((finding,),) = (list(asset_findings(config)),)
+    assert finding.state == "problem"
+    assert f"`{key}` in" in finding.detail
+
+
+@pytest.mark.parametrize(
     ("what", "mode"),
     [
         ("guardrail.toml", 0o666),

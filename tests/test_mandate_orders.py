@@ -472,6 +472,9 @@ def test_a_draft_says_at_once_what_is_wrong_with_it(capsys: pytest.CaptureFixtur
     assert json.loads(capsys.readouterr().out)["not_after"] == "2026-01-08T00:00:00+00:00"
     with pytest.raises(ConfigError, match="must be a time such as"):
         guardrail("new", *words, "--from", "soon")
+    for option in ("--from", "--until", "--due"):
+        with pytest.raises(ConfigError, match=f"`{option}` must be a time such as .*, not `2026-01-01`"):
+            guardrail("new", *words, option, "2026-01-01", *(("--until", "soon") if option == "--from" else ()))
     with pytest.raises(ConfigError, match="grants nothing"):
         guardrail("new", "--issuer", "dana", "--subject", "ops")
 

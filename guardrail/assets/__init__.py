@@ -3,6 +3,7 @@
 from guardrail.assets._again import found_again
 from guardrail.assets._asset import Asset
 from guardrail.assets._birth import birth_ns
+from guardrail.assets._controls import control_keys, control_of
 from guardrail.assets._dates import says as false_date
 from guardrail.assets._files import LiveFiles
 from guardrail.assets._inventory import Inventory
@@ -27,6 +28,8 @@ __all__ = [
     "birth_ns",
     "changes",
     "check_record",
+    "control_keys",
+    "control_of",
     "false_date",
     "found_again",
     "found_at",

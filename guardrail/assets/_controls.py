@@ -61,7 +61,7 @@ class ControlKeys(msgspec.Struct, frozen=True, kw_only=True):
             attrs["before"] = change.before
         if change.has:
             attrs["after"] = change.after
-        control = _control_of(change.key, self.names)
+        control = control_of(change.key, self.names)
         if control is not None and control in self.safe:
             return attrs | self._against_safe(change, control)
         if control is not None:
@@ -151,8 +151,16 @@ def _plain_name(key: str) -> str:
     return _QUOTED.sub(r"\1", key)
 
 
-def _control_of(key: str, controls: Iterable[str]) -> str | None:
-    """The control that a change of a key bears on."""
+def control_of(key: str, controls: Iterable[str]) -> str | None:
+    """The control that a change of a key bears on.
+
+    Args:
+        key: the key that changes, as its file's format has it.
+        controls: keys of controls, as they were declared.
+
+    Returns:
+        The first of them that is the key, holds it, or is the same by another spelling; None if it is no control.
+    """
     plain = _plain_name(key)
     head, slash, rest = plain.partition("/")
     names = [plain, rest.partition(".")[2]] if slash and "." not in head else [plain]

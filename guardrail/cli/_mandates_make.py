@@ -82,8 +82,10 @@ def _new(args: argparse.Namespace) -> int:
     from guardrail.printing import visible
 
     now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    for option, text in (("--from", args.start), ("--until", args.end), ("--due", args.due)):
+        _moment(option, text or now.isoformat())
     start = args.start or now.isoformat()
-    end = args.end or (_moment(start) + dt.timedelta(days=args.days)).isoformat()
+    end = args.end or (_moment("--from", start) + dt.timedelta(days=args.days)).isoformat()
     order: dict[str, Any] = {
         "id": args.id or f"m-{now:%Y%m%d-%H%M%S}",
         "issuer": args.issuer,
@@ -112,7 +114,7 @@ def _new(args: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _moment(text: str) -> Any:
+def _moment(option: str, text: str) -> Any:
     import datetime as dt
 
     from guardrail.errors import ConfigError
@@ -122,7 +124,7 @@ def _moment(text: str) -> Any:
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
-        raise ConfigError(f"`--from` must be a time such as 2026-12-01T00:00:00Z, not `{text}`")
+        raise ConfigError(f"`{option}` must be a time such as 2026-12-01T00:00:00Z, not `{text}`")
     return moment
 
 

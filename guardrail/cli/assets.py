@@ -221,7 +221,10 @@ def _register(args: argparse.Namespace) -> int:
             raise ConfigError(f"no model is declared as `{unknown[0]}`: see `guardrail assets list`")
         rows: list[dict[str, Any]] = []
         for name in args.ids or declared:
-            rows.extend(_register_one(registry, name, list(inventory.files_of(name))))
+            files = list(inventory.files_of(name))
+            rows.extend(_register_one(registry, name, files))
+            if not files and declared[name].roots:
+                rows.append({"asset": name, "path": declared[name].roots[0], "state": "no files"})
     if args.json:
         print(json.dumps(rows, indent=2))
     else:
@@ -364,16 +367,20 @@ def _of_manifest(name: str) -> tuple[str, tuple[Claim, ...]]:
 
 def _match(args: argparse.Namespace) -> int:
     # First, because it says what has to be installed.
-    _, registry = _open(args)
+    config, registry = _open(args)
     from guardrail.assets.identity._match import match
+    from guardrail.cli._assets_place import Places
 
     code = EXIT_OK
     rows: list[dict[str, Any]] = []
-    with registry:
+    with registry, contextlib.closing(Places(config)) as places:
+        if registry.empty:
+            text = "nothing is registered, so only places are known and no content: run `guardrail assets register`"
+            print(text, file=sys.stderr)
         for file in args.files:
             progress = _Progress(_size_of(file))
             try:
-                found = match(os.path.realpath(file), registry, progress.bytes)
+                found = places.joined(match(os.path.realpath(file), registry, progress.bytes), file)
             except OSError as error:
                 progress.end()
                 remedy = ": name the files in it" if isinstance(error, IsADirectoryError) else ""
@@ -399,7 +406,7 @@ def _told(file: str, found: Match, *, as_json: bool) -> dict[str, Any]:
 
     if not as_json:
         verdict = {"is": "is", "contains": "holds", "stems-from": "may stem from"}.get(found.conclusion)
-        head = f"{verdict} {found.asset}" if verdict else "is no registered asset's"
+        head = f"{verdict} {found.asset}" if verdict else "is no asset's, as far as is known"
         time_taken = "unchanged since it was last read" if found.cached else f"{found.seconds:.2f} s"
         print(visible(f"{file}: {head}  ({found.kind or 'no model format'}, {_size(found.size)}; {time_taken})"))
         for evidence in found.evidence:

@@ -256,7 +256,10 @@ def _sentence(error: msgspec.ValidationError, raw: Any) -> str:
         text += f"; what is known there is {known}"
     elif "enum value" in text and section is not None:
         field = next((f for f in msgspec.structs.fields(section) if f.encode_name == name), None)
-        choices = [choice for choice in get_args(getattr(field, "type", None)) if choice != "guard"]
+        kind = getattr(field, "type", None)
+        # Of a table whose values are one of several, those.
+        kind = next((one for one in get_args(kind) if get_args(one)), kind)
+        choices = [choice for choice in get_args(kind) if choice != "guard"]
         text += f"; use one of {', '.join(f'`{choice}`' for choice in choices)}"
     elif "RFC3339" in text:
         text += "; write it as 2024-08-19"

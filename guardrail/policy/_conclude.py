@@ -152,7 +152,10 @@ def _operands(hit: Hit, effect: Effect | None) -> dict[str, object]:
     if effect is not None:
         operands["op"] = effect.op
         operands["resource"] = effect.resource.address
-        operands["target"] = effect.target.address if effect.target is not None else None
+        # What is sent, and not to a path, goes to what it is done to.
+        there = effect.resource if effect.op == "net_send" else None
+        target = effect.target or there
+        operands["target"] = target.address if target is not None else None
     return operands
 
 

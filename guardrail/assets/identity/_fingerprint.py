@@ -63,6 +63,7 @@ class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
         samples: keyed digests of some windows in each tensor: cheap to compare, and a question only.
         anchors: ids of its content anchors, as little-endian u8, in order; of an asset those at every fourth offset.
         sketches: of its largest tensors.
+        inner: ids of the content anchors of what is packed or encoded in it; None as long as it was not unpacked.
     """
 
     size: int
@@ -74,6 +75,7 @@ class Fingerprint(msgspec.Struct, frozen=True, kw_only=True):
     samples: tuple[bytes, ...] = ()
     anchors: bytes = b""
     sketches: tuple[Sketch, ...] = ()
+    inner: bytes | None = None
 
 
 def windows(fd: int, size: int, key: bytes) -> bytes:

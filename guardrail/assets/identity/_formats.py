@@ -3,7 +3,8 @@
 Not concerned with names of files, nor with what any framework would make of them: nothing is unpickled or imported.
 Sources: the formats' own descriptions: huggingface/safetensors README "Format"; ggml-org/ggml docs/gguf.md;
 pytorch torch/serialization.py; PKWARE APPNOTE 6.3 section 4.3.7; HDF5 File Format 3.0 section II.A;
-numpy.lib.format; tensorflow/lite/schema.fbs `file_identifier`; POSIX pax section "ustar Interchange Format".
+numpy.lib.format; onnx/onnx.proto; tensorflow/lite/schema.fbs `file_identifier`; POSIX pax section
+"ustar Interchange Format".
 """
 
 from __future__ import annotations
@@ -58,6 +59,12 @@ _TORCH_MEMBERS: Final = ("data.pkl", ".format_version", ".storage_alignment", "b
 _KERAS_MEMBERS: Final = ("metadata.json", "model.weights.h5")
 _ONNX_PRODUCERS: Final = (b"pytorch", b"onnx", b"tf2onnx", b"skl2onnx", b"ai.onnx", b"keras2onnx", b"paddle")
 
+# Tags of `ModelProto` and `GraphProto` in onnx.proto: the number of the field times eight, and 2 for what has a length.
+_ONNX_GRAPH: Final = 0x3A
+_ONNX_VERSION: Final = 0x28
+_ONNX_TEXTS: Final = frozenset((0x12, 0x1A, 0x22, 0x32, 0x42, 0x72))
+_ONNX_IN_GRAPH: Final = frozenset(bytes((tag,)) for tag in (0x0A, 0x12, 0x2A, 0x52, 0x5A, 0x62, 0x6A, 0x72, 0x7A))
+
 
 def format_of(fd: int, size: int) -> Format | None:
     """The format of an open file.
@@ -93,10 +100,37 @@ def format_of_head(head: bytes, size: int) -> Format | None:
     for magic, name in _PACKED:
         if head.startswith(magic):
             return name
-    # Protobuf has no magic: field 1 (ir_version) as a small varint, and a producer that names itself.
-    if head[:1] == b"\x08" and b"\0" < head[1:2] < b"\x20" and any(name in head[:512] for name in _ONNX_PRODUCERS):
-        return "onnx"
+    # Protobuf has no magic: field 1 (ir_version) as a small varint, and a producer that names itself, or a graph.
+    if head[:1] == b"\x08" and b"\0" < head[1:2] < b"\x20":
+        return "onnx" if any(name in head[:512] for name in _ONNX_PRODUCERS) or _has_graph(head, size) else None
     return None
+
+
+def _has_graph(head: bytes, size: int) -> bool:
+    """Whether the fields of a message lead to one that can be the graph of an ONNX model, whoever wrote it."""
+    at = 2
+    while at < len(head):
+        tag = head[at]
+        value, at = _varint(head, at + 1)
+        if tag == _ONNX_GRAPH:
+            return 0 < value <= size - at and head[at : at + 1] in _ONNX_IN_GRAPH
+        if tag in _ONNX_TEXTS:
+            at += value
+        elif tag != _ONNX_VERSION:
+            return False
+    return False
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """A number of protobuf, and where it ends."""
+    value = shift = 0
+    while at < len(data) and shift < 64:
+        value |= (data[at] & 0x7F) << shift
+        shift += 7
+        at += 1
+        if data[at - 1] < 0x80:
+            break
+    return value, at
 
 
 def _is_safetensors(head: bytes, size: int) -> bool:
@@ -133,7 +167,7 @@ def format_of_directory(names: Collection[str]) -> Format | None:
     def any_ends(*suffixes: str) -> bool:
         return any(name.endswith(suffixes) for name in ends)
 
-    if ".metadata" in has and any_ends(".distcp"):
+    if (".metadata" in has and any_ends(".distcp")) or _is_bundle(has):
         return "checkpoint"
     if "saved_model.pb" in has or "saved_model.pbtxt" in has:
         return "saved-model"
@@ -155,6 +189,12 @@ def format_of_directory(names: Collection[str]) -> Format | None:
     if has & _TOKENIZERS or {"vocab.json", "merges.txt"} <= has:
         return "tokenizer"
     return None
+
+
+def _is_bundle(names: Collection[str]) -> bool:
+    """A checkpoint of TensorFlow: `NAME.index` says what of it lies in which `NAME.data-00000-of-00002`."""
+    stems = tuple(f"{name.removesuffix('.index')}.data-" for name in names if name.endswith(".index"))
+    return bool(stems) and any(name.startswith(stems) for name in names)
 
 
 _TOKENIZERS: Final = frozenset(

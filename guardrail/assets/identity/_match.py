@@ -39,16 +39,19 @@ MIN_AGREEMENT: Final = 0.95
 MIN_SKETCHES: Final = 2
 """Fewest tensors that have to stem from an asset's, unless there is only one to compare."""
 
-Level = Literal["content", "tensors", "anchors", "sketch"]
+Level = Literal["place", "content", "lineage", "tensors", "anchors", "sketch"]
 Conclusion = Literal["is", "contains", "stems-from", "none"]
 
 _STRENGTH: Final[dict[Level, int]] = {"content": 3, "tensors": 2, "anchors": 1, "sketch": 0}
-_MEANS: Final[dict[Level, Conclusion]] = {
+MEANS: Final[dict[Level, Conclusion]] = {
+    "place": "is",
     "content": "is",
+    "lineage": "contains",
     "tensors": "contains",
     "anchors": "contains",
     "sketch": "stems-from",
 }
+"""What follows from evidence; `place` and `lineage` are told by whoever knows the inventory."""
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,8 +59,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         asset: the asset's id.
-        path: the registered file it was compared with.
-        level: what is the same: `content`, `tensors`, `anchors`, `sketch`.
+        path: the registered file it was compared with; of `place` and `lineage` the file itself.
+        level: what is the same: `content`, `tensors`, `anchors`, `sketch`; or where it lies, or what made it.
         score: how much of it, from 0 to 1.
         says: the reason in a sentence.
     """
@@ -121,7 +124,12 @@ def match(path: str, registry: Registry, progress: Progress | None = None) -> Ma
     if not evidence:
         evidence.extend(_of_anchors(registry, np.frombuffer(found.anchors, "<i8")))
     if not evidence and is_worth_it(_head(path), found.kind):
-        evidence.extend(_of_anchors(registry, _inner(path, found, notes), inside=True))
+        if found.inner is None:
+            cached = False
+            found = _opened(path, found, notes)
+            if not notes:
+                registry.remember(state, found, time.time_ns() // 1000)
+        evidence.extend(_of_anchors(registry, np.frombuffer(found.inner or b"", "<i8"), inside=True))
     if not evidence:
         evidence.extend(_of_sketches(path, registry, found))
     evidence.sort(key=lambda one: (-_STRENGTH[one.level], -one.score))
@@ -130,7 +138,7 @@ def match(path: str, registry: Registry, progress: Progress | None = None) -> Ma
         path=path,
         size=found.size,
         kind=found.kind,
-        conclusion=_MEANS[best.level] if best is not None else "none",
+        conclusion=MEANS[best.level] if best is not None else "none",
         asset=best.asset if best is not None else None,
         evidence=tuple(evidence),
         notes=tuple(notes),
@@ -138,6 +146,20 @@ def match(path: str, registry: Registry, progress: Progress | None = None) -> Ma
         seconds=time.perf_counter() - started,
         cached=cached,
     )
+
+
+def proven(found: Fingerprint, registry: Registry) -> str | None:
+    """The asset that a file is or holds, by what was read of it before; None if that proves nothing.
+
+    Args:
+        found: what was read.
+        registry: the registered assets.
+    """
+    evidence = [*_of_content(registry, found), *_of_tensors(registry, found)]
+    for ids in (found.anchors, found.inner or b""):
+        if not evidence:
+            evidence.extend(_of_anchors(registry, np.frombuffer(ids, "<i8")))
+    return max(evidence, key=lambda one: (_STRENGTH[one.level], one.score)).asset if evidence else None
 
 
 class _Times(NamedTuple):
@@ -228,14 +250,15 @@ def _head(path: str) -> bytes:
         return file.read(HEAD_BYTES)
 
 
-def _inner(path: str, found: Fingerprint, notes: list[str]) -> NDArray[np.int64]:
-    """Anchors of what is packed or encoded in a file, as far as it can be read; the rest is noted."""
+def _opened(path: str, found: Fingerprint, notes: list[str]) -> Fingerprint:
+    """The same, with the anchors of what is packed or encoded in a file, as far as it can be read."""
     ids: list[NDArray[np.uint64]] = []
     try:
         ids.extend(map(anchors, unpacked(path, found.kind, found.size)))
     except Unreadable as error:
         notes.append(str(error))
-    return np.unique(np.concatenate(ids)).view(np.int64) if ids else np.empty(0, np.int64)
+    inner = np.unique(np.concatenate(ids)).astype("<u8").tobytes() if ids else b""
+    return msgspec.structs.replace(found, inner=inner)
 
 
 def _of_sketches(path: str, registry: Registry, found: Fingerprint) -> Iterator[Evidence]:

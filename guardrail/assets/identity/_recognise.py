@@ -1,7 +1,8 @@
 """Whether a file that no place and no inode gives away is a registered asset's: cheap enough to ask on every call.
 
 Most files are done with after one comparison of sizes. Of a file that tells where its tensors lie, a few windows in
-the largest of them are read; what only a full reading would show is for `match`, which does not hold up a call.
+the largest of them are read; what only a full reading would show is for `match`, which does not hold up a call. A file
+that was read as a whole, and has not changed since, is what was found then.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Final, Protocol
 
 from guardrail.assets.identity._fingerprint import sample, windows
 from guardrail.assets.identity._formats import HEAD_BYTES, format_of_head
-from guardrail.assets.identity._match import match, pieces
+from guardrail.assets.identity._match import match, pieces, proven
 from guardrail.assets.identity._registry import Registry, state_of
 from guardrail.assets.identity._tensors import Malformed, tensors_of
 from guardrail.errors import AnalysisFault
@@ -177,6 +178,9 @@ class Recogniser:
                 if self._registry.has_size(size):
                     for number in self._registry.of_windows(size, windows(fd, size, self._registry.key)):
                         return self._registry.asset_of(number)
+                read = self._registry.recall(state_of(os.fstat(fd)))
+                if read is not None and (asset := proven(read, self._registry)) is not None:
+                    return asset
                 kind = format_of_head(os.pread(fd, HEAD_BYTES, 0), size)
                 tensors = sorted(tensors_of(file, kind, size), key=lambda tensor: -tensor.size)[:MAX_SAMPLED]
                 samples = [sample(fd, tensor, self._registry.key) for tensor in tensors]

@@ -173,6 +173,13 @@ class Registry:
         where, values = ("where asset = ?", (asset,)) if asset is not None else ("", ())
         yield from self._db.execute(f"select asset, path, size from files {where} order by asset, path", values)  # noqa: S608
 
+    @property
+    def empty(self) -> bool:
+        """Whether neither a file nor a claim is registered, so that no content is known."""
+        query = "select exists (select 1 from files) or exists (select 1 from claims)"
+        (some,) = self._db.execute(query).fetchone()
+        return not some
+
     def dates(self, asset: str) -> frozenset[int]:
         """The dates that the files of an asset had when they were registered, in nanoseconds since 1970."""
         rows = self._db.execute("select state from files where asset = ?", (asset,)).fetchall()

@@ -6,6 +6,7 @@ Not concerned with which of them are worth guarding: a person says that.
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Literal
@@ -22,6 +23,9 @@ MAX_ENTRIES: Final = 10_000_000
 
 MAX_MANIFEST_BYTES: Final = 1024 * 1024
 """Largest manifest of a store that is read, in bytes."""
+
+MAX_GRAPH_BYTES: Final = 256 * 1024 * 1024
+"""Largest ONNX model that is looked through for files beside it, in bytes: with its tensors elsewhere it is small."""
 
 _WHOLE: Final = frozenset(("sharded", "adapter", "checkpoint", "saved-model", "transformers", "coreml"))
 _BESIDE_TOKENIZERS: Final = (".gguf", ".safetensors", ".bin", ".pt", ".pth", ".onnx", ".h5")
@@ -122,15 +126,15 @@ class _Walk:
             if self.entries > MAX_ENTRIES:
                 self.unreadable.append(f"{path}: not looked at, there are more than {MAX_ENTRIES} entries")
                 return
-            waiting.extend((below, spoken_for) for below in self._one(path, entries, spoken_for))
+            waiting.extend(self._one(path, entries, spoken_for))
 
     def _count(self, more: int, path: str) -> None:
         self.entries += more
         if self._seen is not None:
             self._seen(self.entries, path)
 
-    def _one(self, path: str, entries: list[os.DirEntry[str]], spoken_for: bool) -> Iterator[str]:
-        """Look at one directory; gives those below it that are still to be looked at."""
+    def _one(self, path: str, entries: list[os.DirEntry[str]], spoken_for: bool) -> Iterator[tuple[str, bool]]:
+        """Look at one directory; gives those below it that are to be looked at, and whether they are of this one."""
         kind = None if spoken_for else format_of_directory([entry.name for entry in entries])
         if kind == "ollama":
             self._ollama(path)
@@ -147,7 +151,7 @@ class _Walk:
         for entry in entries:
             try:
                 if entry.is_dir(follow_symlinks=False):
-                    yield entry.path
+                    yield entry.path, spoken_for or kind in _DEEP
                 elif not whole and not spoken_for and entry.is_file(follow_symlinks=False):
                     self.file(entry.path, entry.stat(follow_symlinks=False))
             except OSError as error:
@@ -173,7 +177,8 @@ class _Walk:
             return
         if kind in _ANYTHING and status.st_size < MIN_ANYTHING_BYTES:
             return
-        self._propose(path, kind, (path,), status.st_size)
+        beside = tuple(_beside(path, status.st_size)) if kind == "onnx" else ()
+        self._propose(path, kind, (path, *beside), status.st_size + sum(map(_size_at, beside)))
 
     def _propose(self, path: str, kind: Format, paths: tuple[str, ...], size: int, name: str = "") -> None:
         sort: Literal["weights", "checkpoint", "adapter"] = "weights"
@@ -229,6 +234,24 @@ class _Walk:
         if len(paths) > 1:
             name = os.path.relpath(manifest, top).rpartition("library/")[2]
             self._propose(manifest, "ollama", tuple(paths), size, name.replace("/", ":"))
+
+
+def _beside(path: str, size: int) -> Iterator[str]:
+    """The files beside an ONNX model that its tensors lie in, as its entries named `location` say."""
+    if size > MAX_GRAPH_BYTES:
+        return
+    folder = os.path.dirname(path)
+    with open(path, "rb") as file:
+        data = file.read(MAX_GRAPH_BYTES)
+    names = {data[found.end() : found.end() + found[1][0]] for found in _LOCATION.finditer(data)}
+    for name in sorted(names):
+        # Below the model, as the format says; what is not there is no file of it, and no link is gone through.
+        other = os.path.normpath(os.path.join(folder, os.fsdecode(name)))
+        if other.startswith(f"{folder}/") and b"\0" not in name and os.path.isfile(other) and not os.path.islink(other):
+            yield other
+
+
+_LOCATION: Final = re.compile(rb"\x0a\x08location\x12([\x01-\x7f])", re.DOTALL)
 
 
 class _Manifest(msgspec.Struct):

@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.cli.findings._finding import Finding, cause
 
@@ -82,6 +82,7 @@ def _record_findings(asset: AssetConfig, path: Path) -> Iterator[Finding]:
 
 def _control_findings(asset: AssetConfig, path: Path) -> Iterator[Finding]:
     """Whether each control has its safe value now: the guard sees changes, and this one may have been made before."""
+    from guardrail.assets import control_keys, control_of
     from guardrail.config import dotted
     from guardrail.effects import key_changes
 
@@ -100,19 +101,23 @@ def _control_findings(asset: AssetConfig, path: Path) -> Iterator[Finding]:
         )
         yield Finding(name="assets", state="problem", detail=detail)
         return
-    values = {change.key: change.after for change in keys}
-    for key, weakens in dotted(asset.weakens):
-        if "*" not in key and weakens != "none" and not any(k == key or k.startswith(f"{key}.") for k in values):
-            detail = f"`{asset.id}`: `{path}` has no key `{key}`: add it, or mend `weakens`"
+    declared = control_keys(dict(dotted(asset.controls)), dict(dotted(asset.weakens)))
+    bearing: dict[str, list[tuple[Any, bool]]] = {}
+    for change in keys:
+        control = change.key if change.key in declared.names else control_of(change.key, declared.names)
+        if control is not None:
+            bearing.setdefault(control, []).append((change.after, bool(declared.judge(change).get("weakened"))))
+    for key in declared.names:
+        if key not in bearing and not any(change.key.startswith(f"{key}.") for change in keys):
+            mend = " with its safe value, or mend `controls`" if key in declared.safe else ", or mend `weakens`"
+            detail = f"`{asset.id}`: `{path}` has no key `{key}`: add it{mend}"
             yield Finding(name="assets", state="problem", detail=detail)
-    for key, safe in dotted(asset.controls):
-        if key not in values:
-            detail = f"`{asset.id}`: `{path}` has no key `{key}`: add it with its safe value, or mend `controls`"
-            yield Finding(name="assets", state="problem", detail=detail)
-        elif type(values[key]) is not type(safe) or values[key] != safe:
+        # As a change to that value would be judged: a format that has only texts says `true` in letters.
+        unsafe = [value for value, weakened in bearing.get(key, ()) if weakened and key in declared.safe]
+        if unsafe:
             detail = (
-                f"`{asset.id}`: `{key}` in `{path}` is {_value(values[key])} now, and {_value(safe)} is the safe "
-                "value: find out who changed it"
+                f"`{asset.id}`: `{key}` in `{path}` is {_value(unsafe[0])} now, and {_value(declared.safe[key])} is "
+                "the safe value: find out who changed it"
             )
             yield Finding(name="assets", state="problem", detail=detail)
 

@@ -9,14 +9,17 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+import msgspec
+
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.catalogue._spec import Spec, specs
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._git_hooks import hooks
-from guardrail.effects.commands._git_repo import plainly, rewritten, root, settings_changed, stored, tree
+from guardrail.effects.commands._git_repo import objects, plainly, rewritten, root, settings_changed, stored, tree
 from guardrail.effects.commands._git_settings import note_settings, setting
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._entering import entered
+from guardrail.effects.domain._paths import below
 from guardrail.effects.domain._values import NUM, SOMETHING, TOP, Field, Stream, merge, starred
 from guardrail.model import Resource
 from guardrail.patterns import lazy
@@ -72,9 +75,17 @@ def git(call: Call, _parsed: Parsed) -> Stream:
     if spec is None:
         if name.lower() in aliases and name not in _UNSPECIFIED:
             return _aliased(call, aliases[name.lower()], args)
-        return call.opaque("program", reason=f"git {name[:40]} is not known")
+        return _unknown(call, name)
     call.name, call.args = f"git-{name}", tuple(_without_negations(spec, args))
     return call.shell.plain(call)
+
+
+def _unknown(call: Call, name: str) -> Stream:
+    """A subcommand without a spec, which may print what was committed."""
+    kept = objects(call)
+    call.emit("read", kept, attrs={"reveals": "some"}, may=True)
+    made = call.opaque("program", reason=f"git {name[:40]} is not known")
+    return msgspec.structs.replace(made, sources=merge(made.sources, (kept,)))
 
 
 _ANY_HOOKS: Final = ("post-index-change", "reference-transaction")
@@ -171,7 +182,9 @@ def look(call: Call, _parsed: Parsed) -> Stream:
         if call.name != "git-rev-parse":
             _output(call)
         return Stream(text=_told(call), sources=sources)
-    named = [field for field in call.args if field.text[:1] != "-" and _is_path(call, field)]
+    committed = [field for field in call.args if field.text[:1] != "-" and _in_commit(call, field)]
+    named = [f for f in call.args if f.text[:1] != "-" and f not in committed and _is_path(call, f)]
+    sources = merge(sources, _committed(call, committed))
     for field in named:
         recursive = call.kind(call.place(field)) == "dir"
         sources = merge(sources, call.read(field, reveals="some", recursive=recursive))
@@ -216,6 +229,47 @@ def _valued(args: Sequence[Field], names: tuple[str, str]) -> Iterator[Field]:
             yield field.tail(len(word) + 1)
         elif field.text.startswith(letter) and len(field.text) > len(letter):
             yield field.tail(len(letter))
+
+
+def _in_commit(call: Call, field: Field) -> bool:
+    """`REVISION:PATH`, or `:PATH` of the index; `:/TEXT` is a commit, and what is there by the whole name is a file."""
+    if not field.known or ":" not in field.text or field.text.startswith(":/") or "://" in field.text:
+        return False
+    return call.name in _BY_NAME and call.kind(call.place(field)) is None
+
+
+_BY_NAME: Final = frozenset(("git-show", "git-cat-file", "git-diff"))
+"""Subcommands that take `REVISION:PATH` for the content of a file."""
+
+
+def _committed(call: Call, named: Sequence[Field]) -> tuple[Resource, ...]:
+    """What was committed and is printed, by the name it had, and under whatever name: the store knows what it took."""
+    sources: tuple[Resource, ...] = ()
+    top = root(call).path
+    for field in named:
+        # What is there by that name is another version of it, or the same.
+        name = field.tail(len(field.text) - len(field.text.rpartition(":")[2]))
+        inside = name if top is None or name.text.startswith(("./", "../")) else below(Field(text=top), name.text)
+        sources = merge(sources, call.read(inside, reveals="some"))
+    if _shows_commits(call):
+        kept = objects(call)
+        call.emit("read", kept, attrs={"reveals": "some"}, may=True)
+        sources = merge(sources, (kept,))
+    return sources
+
+
+def _shows_commits(call: Call) -> bool:
+    """Whether the content of what was committed is printed."""
+    words = {field.text.partition("=")[0] for field in call.args}
+    if call.name in ("git-log", "git-whatchanged"):
+        return bool(words & _PATCHES)
+    if call.name == "git-cat-file":
+        return not words & _OBJECT_FACTS
+    return call.name in _SHOWING and not words & _SUMMARIES
+
+
+_PATCHES: Final = frozenset(("-p", "-u", "--patch", "--binary", "--cc", "-c", "--full-diff", "-L", "--patch-with-stat"))
+_OBJECT_FACTS: Final = frozenset(("-t", "-s", "-e", "--batch-check"))
 
 
 def _is_path(call: Call, field: Field) -> bool:

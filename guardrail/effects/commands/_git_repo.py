@@ -44,8 +44,10 @@ def tree(call: Call) -> Resource:
 
 
 def objects(call: Call) -> Resource:
-    """Where a repository keeps what was added to it."""
-    return call.place(Field(text=".git/objects"), kind="dir")
+    """Where a repository keeps what was added to it, from whichever of its directories."""
+    if root(call).path is None:
+        return call.place(Field(text=".git/objects"), kind="dir")
+    return Resource(kind="dir", path=f"{git_folder(call)}/objects")
 
 
 def quietly(call: Call, op: Op, resource: Resource, target: Resource | None = None, **facts: Any) -> None:

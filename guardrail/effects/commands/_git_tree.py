@@ -279,7 +279,7 @@ def written(call: Call, parsed: Parsed) -> Stream:
             for source in call.read(field):
                 call.emit("copy", source, call.place(outs[0]) if outs else objects(call))
     shown = call.name in ("git-archive", "git-fast-export") or parsed.has("--stdout")
-    return Stream(sources=(here,)) if not outs and shown else SOMETHING
+    return Stream(sources=(here, objects(call))) if not outs and shown else SOMETHING
 
 
 def _written_operands(call: Call, parsed: Parsed) -> list[Field]:

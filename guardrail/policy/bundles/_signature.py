@@ -109,7 +109,7 @@ def verify(members: Mapping[str, bytes], *, keys: Sequence[VerificationKey], key
         ConfigError: if it is not signed, by none of these keys, or a member is not what was signed.
     """
     if SIGNATURES not in members:
-        raise _refused(where, "it is not signed, and `[[policy.key]]` asks for a signature: sign it with `opa sign`")
+        raise _refused(where, "it is not signed, and with a `[[policy.key]]` it has to be: use `opa sign`")
     token = _token(members[SIGNATURES], where)
     head, payload, signature, signed = _split(token, where)
     key = _key(head, payload, keys, key_id, where)
