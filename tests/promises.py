@@ -2880,6 +2880,8 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_benign.py::test_what_a_session_writes_and_then_runs_is_let_be",
             "tests/test_left_out.py::test_a_model_that_is_ignored_stays_where_it_is_when_the_rest_is_added_or_built",
             "tests/test_left_out.py::test_what_may_take_an_ignored_model_along_after_all_is_held",
+            "tests/test_left_out.py::test_a_list_that_git_reads_otherwise_leaves_nothing_out",
+            "tests/test_left_out.py::test_an_image_is_built_by_the_list_that_its_builder_heeds",
         ),
         gap="the lines of tests/cases/benign/known_alarms.txt",
     ),

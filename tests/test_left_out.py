@@ -84,3 +84,37 @@ def test_what_may_take_an_ignored_model_along_after_all_is_held(
     world = _world(tmp_path, **lists)  # type: ignore[arg-type]  # each list is of the type that its name has
     with pytest.MonkeyPatch.context() as patch, world.open(patch) as guard:
         assert not guard.check(world.call(command, "one"))
+
+
+@pytest.mark.parametrize(
+    "prepared",
+    [
+        r"printf 'models/\n' > real && ln -s real .gitignore",
+        r"printf '*.safetensors\n' > .gitignore && printf '\357\273\277!model.*\n' > models/beta/.gitignore",
+        r"printf '*.safetensors\n!MODEL.*\n' > .gitignore && git config core.ignorecase true",
+        r"printf 'models/\n' > .gitignore && git add -f models && git rm -q --cached -r models && git add -f models",
+        r"printf '/*\n' > .gitignore && git init -q models",
+    ],
+)
+def test_a_list_that_git_reads_otherwise_leaves_nothing_out(tmp_path: Path, prepared: str) -> None:
+    """Where git itself would take the model along, or another repository lies around it, adding everything is held."""
+    world = _world(tmp_path)
+    (world.project / ".gitignore").unlink()
+    subprocess.run(["bash", "-c", prepared], cwd=world.project, check=True, timeout=60)
+    where = world.project / "models" if "init" in prepared else world.project
+    taken = subprocess.run(
+        ["git", "add", "-A", "-n", "-v"], cwd=where, capture_output=True, text=True, check=True, timeout=60
+    )
+    tracked = subprocess.run(["git", "ls-files"], cwd=where, capture_output=True, text=True, check=True, timeout=60)
+    assert "model.safetensors" in taken.stdout + tracked.stdout
+    with pytest.MonkeyPatch.context() as patch, world.open(patch) as guard:
+        assert not guard.check(world.call(f"cd {where} && {ADD}", "one"))
+
+
+def test_an_image_is_built_by_the_list_that_its_builder_heeds(tmp_path: Path) -> None:
+    """Podman and Buildah heed `.containerignore` where there is one, and then `.dockerignore` says nothing."""
+    world = _world(tmp_path, docker="models\n")
+    with pytest.MonkeyPatch.context() as patch, world.open(patch) as guard:
+        assert guard.check(world.call("podman build -t app .", "one"))
+        (world.project / ".containerignore").write_text("docs\n", encoding="utf-8")
+        assert not guard.check(world.call("podman build -t app .", "one"))

@@ -43,10 +43,10 @@ def is_left_out(path: str, spares: Sequence[str]) -> bool:
     return ignored and not _is_tracked(top, inside)
 
 
-def _rules(path: str) -> list[str] | None:
+def _rules(path: str, flags: int = 0) -> list[str] | None:
     """The lines of a list that say something, in order; None if it cannot be read, `[]` if there is none."""
     try:
-        with open(path, "rb") as file:
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags), "rb") as file:
             data = file.read(MAX_LIST_BYTES + 1)
     except FileNotFoundError:
         return []
@@ -55,7 +55,7 @@ def _rules(path: str) -> list[str] | None:
     if len(data) > MAX_LIST_BYTES:
         return None
     # Only spaces at the end are no part of a rule; any other odd character makes it one that is not understood.
-    lines = [line.rstrip(" ") for line in data.decode("utf-8", "replace").split("\n")]
+    lines = [line.rstrip(" ") for line in data.decode("utf-8-sig", "replace").split("\n")]
     return [line for line in lines if line and line[0] != "#"]
 
 
@@ -75,7 +75,7 @@ def _by_docker(rules: Sequence[str], parts: Sequence[str]) -> bool:
 def _by_git(top: str, parts: Sequence[str]) -> bool:
     """The last rule that bears on a name, of the list that is nearest to it, leaves it out."""
     for level in range(len(parts) - 1, -1, -1):
-        rules = _rules("/".join((top, *parts[:level], ".gitignore")))
+        rules = _rules("/".join((top, *parts[:level], ".gitignore")), os.O_NOFOLLOW)  # git follows no link to one
         if rules is None:
             return False
         folder = os.path.isdir("/".join((top, *parts)))
@@ -97,9 +97,9 @@ def _means(rule: str, parts: Sequence[str], *, folder: bool) -> bool:
 
 
 def _may_mean(rule: str, parts: Sequence[str]) -> bool:
-    """Whether what a rule takes in again may be this name: by its last part, if that says anything."""
+    """Whether what a rule takes in again may be this name: by its last part, if that says anything, in either case."""
     last = rule.rstrip("/").rpartition("/")[2]
-    return not _SIMPLE.fullmatch(rule) or "**" in rule or fnmatch.fnmatchcase(parts[-1], last)
+    return not _SIMPLE.fullmatch(rule) or "**" in rule or fnmatch.fnmatchcase(parts[-1].lower(), last.lower())
 
 
 def _fits(wanted: Sequence[str], parts: Sequence[str]) -> bool:

@@ -36,8 +36,10 @@ def ignored_by_docker(call: Call, context: Field, file: Field | None = None) -> 
         file: what says how to build, which may have a list of its own; by default `Dockerfile` there.
     """
     place = call.place(context, kind="dir")
-    if place.path is None or _changes(call, ".dockerignore"):
+    if place.path is None or _changes(call, "ignore"):
         return {}
+    if call.shell.view.kind(f"{place.path.rstrip('/')}/.containerignore") is not None:
+        return {}  # Podman and Buildah heed it instead
     own = call.place(Field(text=f"{file.text}.dockerignore")) if file is not None else None
     if own is not None and (own.path is None or call.kind(own) is not None):
         return {}
