@@ -21,6 +21,13 @@ MIN_NAME: Final = 3
 _STORES: Final = ("s3", "gs", "az", "r2", "b2", "oss", "obs", "cos")
 """Schemes of stores in which a path begins with a bucket."""
 
+_ASKED: Final = re.compile(
+    r"https?://[\w.-]+(?::\d+)?(?:/[\w.-]+){0,4}"
+    r"(?:/v\d\w*/models/[\w.-]+(?:/versions/\w+)?(?::(?:predict|classify|regress|explain)|/(?:infer|generate|generate_stream))"
+    r"|/predictions/[\w.-]+(?:/\w+)?|/(?:engines|deployments|models)/[\w.-]+/(?:chat/completions|completions|embeddings))/?(?:\?api-version=[\w.-]+)?"
+)
+"""Where a server of models is asked for the answer of one that the address names, with nothing else in the address."""
+
 _REGISTRY: Final = re.compile(
     r"https?://(?P<host>[^/]+)/v2/(?P<name>.+?)"
     r"(?:/manifests/(?P<tag>[^/:?]+)|/(?:manifests|blobs|tags|referrers)(?:/.*)?)?/?",
@@ -38,8 +45,16 @@ _COMMON: Final = frozenset(
 MAX_COMMAND_LINE: Final = 4096
 """Most of a process's command line that is looked at, in bytes."""
 
+MAX_ASKED: Final = 256
+"""Longest address that is taken for one where a model is asked, in characters."""
+
 MAX_COMPARED: Final = 5_000
 """Most addresses that a pattern is compared with; one that more could fit could be any."""
+
+
+def asks_model(uri: str) -> bool:
+    """Whether what is sent to an address is a question for the model that it names, and no work on it."""
+    return len(uri) <= MAX_ASKED and _ASKED.fullmatch(uri) is not None
 
 
 class Addresses:

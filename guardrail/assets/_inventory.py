@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from guardrail.assets._addresses import is_this_process, process_name
+from guardrail.assets._addresses import asks_model, is_this_process, process_name
 from guardrail.assets._asset import CODE, NAME, PACKAGE, PROCESS, Asset, declared_asset, names_of, own_asset
 from guardrail.assets._beneath import Beneath
 from guardrail.assets._controls import returned, variable_effect
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _WHOLE: Final = frozenset({"read", "copy", "net_send"})
 """Ops that take the content of every file in a tree, under whatever name it lies there."""
 
+_ASKING: Final = frozenset(("net_send", "copy"))
 LOOKING: Final = frozenset({"read", "list", "net_recv", "env", "exec", "exec_opaque", "remote_exec", "mention"})
 """Ops that change nothing by themselves."""
 
@@ -313,6 +314,8 @@ class Inventory:
             return
         for place in (*sources, *targets):
             if place is None or place.uri is None or place.asset is not None or place.kind not in _NAMED_KINDS:
+                continue
+            if effect.op in _ASKING and "method" not in effect.attrs and asks_model(place.uri):
                 continue
             asset = self._index.addresses.by_name(place.uri) or self._index.addresses.alike(place.uri)
             if asset is not None:

@@ -1,7 +1,8 @@
-"""What a command leaves out of a directory that it takes as a whole, because `.gitignore` or `.dockerignore` says so.
+"""What a command leaves out of a directory that it takes as a whole, because a list or its own words say so.
 
 Not concerned with rules that are hard to read: such a line leaves nothing out, and one that takes something in again
-counts for all that it may mean. An effect says who leaves out, and where its lists begin: `("git", "/w/project")`.
+counts for all that it may mean. An effect says who leaves out, and where its lists begin: `("git", "/w/project")`; or
+that words do, which follow: `("words", "/w/project", "/models", "*.bin")`, of which those with a slash begin there.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ def is_left_out(path: str, spares: Sequence[str]) -> bool:
 
     Args:
         path: where it is, without links.
-        spares: who leaves out (`git`, `docker`), and the directory where that begins.
+        spares: who leaves out (`git`, `docker`, `words`), the directory where that begins, and words.
     """
-    kind, top = spares
+    kind, top, *words = spares
     inside = path.removeprefix(f"{top}/")
     if inside == path or os.path.realpath(path) != path:
         return False
@@ -39,6 +40,8 @@ def is_left_out(path: str, spares: Sequence[str]) -> bool:
         rules = _rules(f"{top}/.dockerignore")
         taken_in = rules is None or any(rule.strip()[:1] == "!" for rule in rules)
         return not taken_in and any(_by_docker(rules or [], parts[:count]) for count in range(1, len(parts) + 1))
+    if kind == "words":
+        return any(_by_word(word, parts, top) for word in words)
     ignored = any(_by_git(top, parts[:count]) for count in range(1, len(parts) + 1))
     return ignored and not _is_tracked(top, inside)
 
@@ -68,6 +71,16 @@ def _by_docker(rules: Sequence[str], parts: Sequence[str]) -> bool:
         if "**" in wanted or not _SIMPLE.fullmatch(text):
             continue
         if _fits(wanted, parts[-len(wanted) :] if deep else parts):
+            return True
+    return False
+
+
+def _by_word(word: str, parts: Sequence[str], top: str) -> bool:
+    """A word that leaves out fits a name on the way, from the top on if it begins with a slash."""
+    wanted = word.strip("/").split("/")
+    for start in range(1 if word[:1] == "/" else len(parts)):
+        end = start + len(wanted)
+        if _fits(wanted, parts[start:end]) and (word[-1:] != "/" or os.path.isdir("/".join((top, *parts[:end])))):
             return True
     return False
 

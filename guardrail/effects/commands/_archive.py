@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from guardrail.effects.catalogue._options import Parsed, parse_options
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.commands._family import Family
+from guardrail.effects.commands._ignored import left_out
 from guardrail.effects.commands._makes import below, is_listed, named_by
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import basename, escape
@@ -155,10 +158,12 @@ def _pack(
     append: bool,
 ) -> Stream:
     sources: tuple[Resource, ...] = ()
+    spared: dict[Resource, dict[str, Any]] = {}
     for field, folder in members:
         inside = _inside(folder, field)
         place = call.place(inside, recursive=True)
-        call.emit("read", place, attrs={"reveals": "content"})
+        spared[place] = _spared(call, parsed, field, inside)
+        call.emit("read", place, attrs={"reveals": "content", **spared[place]})
         sources = merge(sources, (place, *field.sources))
         if parsed.has("--remove-files"):
             call.emit("delete", call.place(inside, recursive=True, nofollow=True))
@@ -167,8 +172,34 @@ def _pack(
         call.put("write", call.place(snapshot), ())
     if archive is None:
         return Stream(sources=sources)
+    since = len(call.shell.emit.effects)
     call.put("append" if append else "write", call.place(archive), sources)
+    for index in range(since, len(call.shell.emit.effects)):
+        effect = call.shell.emit.effects[index]
+        if effect.op == "copy" and (facts := spared.get(effect.resource)):
+            call.shell.emit.effects[index] = msgspec.structs.replace(effect, attrs={**effect.attrs, **facts})
     return NOTHING
+
+
+_TAKING_IN: Final = (
+    "--dereference", "--anchored", "--no-anchored", "--no-wildcards", "--files-from", "--absolute-names", "--null",
+    "--remove-files", "--listed-incremental",
+)  # fmt: skip
+"""Options with which what is left out is read in another way, or what is taken is not below the directory alone."""
+
+
+def _spared(call: Call, parsed: Parsed, field: Field, inside: Field) -> dict[str, Any]:
+    """What `--exclude` says, where it stands before all names: what stands behind a name does not count for it."""
+    if call.name not in ("tar", "gtar") or parsed.has(*_TAKING_IN) or parsed.injected or parsed.unknown:
+        return {}
+    if "TAR_OPTIONS" in call.state.vars or "TAR_OPTIONS" in call.shell.expand.environment:
+        return {}
+    words = [value.text for after, _, value in parsed.placed("--exclude") if after == 0 and value.known]
+    if field.text.rstrip("/") == ".":
+        # Names begin with `./` then, and so may what leaves them out.
+        words = [word[1:] if word[:2] == "./" else word for word in words if word[:1] != "/"]
+        return left_out(call, inside, (word for word in words if word[-1:] != "/"), anchors=True)
+    return left_out(call, inside, (word for word in words if word[-1:] != "/"), anchors=False)
 
 
 def _inside(folder: Field | None, field: Field) -> Field:

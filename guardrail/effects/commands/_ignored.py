@@ -5,7 +5,9 @@ Not concerned with what is on those lists: whether an asset is left out is asked
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from collections.abc import Iterable
+from typing import Any, Final
 
 from guardrail.effects.commands._git_repo import root
 from guardrail.effects.domain._call import Call
@@ -46,6 +48,27 @@ def ignored_by_docker(call: Call, context: Field, file: Field | None = None) -> 
     if file is None and call.shell.view.glob(f"{escape(place.path.rstrip('/'))}/*file.dockerignore") != ():
         return {}
     return {"spares": ("docker", call.shell.view.real(place.path).rstrip("/"))}
+
+
+_WORD: Final = re.compile(r"/?[\w.@+*-]+(?:/[\w.@+*-]+)*/?", re.ASCII)
+"""A word that says what is left out, and is read alike by all."""
+
+
+def left_out(call: Call, folder: Field, words: Iterable[str], *, anchors: bool) -> dict[str, Any]:
+    """Facts of an effect on a directory of which a command is told to leave something out.
+
+    Args:
+        call: the command.
+        folder: the directory.
+        words: what is left out, by names that stand anywhere below, or begin there with a slash.
+        anchors: whether a slash at the beginning means that directory.
+    """
+    place = call.place(folder, kind="dir")
+    plain = [word for word in words if _WORD.fullmatch(word) and "**" not in word and ".." not in word.split("/")]
+    plain = [word for word in plain if anchors or word[:1] != "/"]
+    if place.path is None or not plain or not folder.known or folder.glob is not None:
+        return {}
+    return {"spares": ("words", call.shell.view.real(place.path).rstrip("/"), *plain)}
 
 
 def _changes(call: Call, *names: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._family import Family
+from guardrail.effects.commands._ignored import left_out
 from guardrail.effects.commands._ssh_settings import plain_setting
 from guardrail.effects.commands._targets import destinations
 from guardrail.effects.domain._call import Call
@@ -120,11 +121,12 @@ def _one_copy(call: Call, parsed: Parsed, source: Field, target: Field, into: bo
     _mention_remote(call, source, target)
     if origin is not None:
         call.emit("net_recv", origin)
+    spared = _spared(call, parsed, source)
     for place in near:
-        call.emit("read", place, attrs={"reveals": "content"})
+        call.emit("read", place, attrs={"reveals": "content", **spared})
     if far is not None:
         for place in near:
-            call.emit("copy", place, far, flow=("net",))
+            call.emit("copy", place, far, attrs=spared, flow=("net",))
         call.emit("net_send", far, may=not near)
         return
     contents = _named(source, parsed)
@@ -138,8 +140,26 @@ def _one_copy(call: Call, parsed: Parsed, source: Field, target: Field, into: bo
             _led(call, target, name)
         with call.perhaps(sparing):
             for one in near:
-                call.emit("link" if parsed.has("--link-dest") else "copy", one, place)
+                call.emit("link" if parsed.has("--link-dest") else "copy", one, place, attrs=spared)
             call.emit("write", place)
+
+
+_TAKING_IN: Final = (
+    "--include", "--include-from", "--exclude-from", "--filter", "--files-from", "--copy-links", "--copy-unsafe-links",
+    "--copy-dirlinks", "--relative", "--remove-source-files", "--daemon", "--config", "--write-batch",
+)  # fmt: skip
+"""Options of rsync with which something that is left out may be taken after all."""
+
+
+def _spared(call: Call, parsed: Parsed, source: Field) -> dict[str, Any]:
+    """What `--exclude` says, where nothing else says what is taken."""
+    if call.name != "rsync" or parsed.has(*_TAKING_IN) or parsed.injected or parsed.unknown:
+        return {}
+    whole = source.text.endswith("/") or source.text == "."
+    words = [value.text for value in parsed.values_of("--exclude") if value.known]
+    # `- name` and `+ name` are rules, and `!` is one that forgets the others.
+    plain = [word for word in words if word[:1] not in ("-", "+", "!")]
+    return left_out(call, source, plain, anchors=whole) if len(plain) == len(words) else {}
 
 
 def _named(source: Field, parsed: Parsed) -> Field:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from guardrail.effects.domain._addresses import stored_in
 from guardrail.effects.domain._emit import Code, Emitter, as_code
-from guardrail.effects.domain._homely import is_own_folder
+from guardrail.effects.domain._homely import is_label, is_own_folder
 from guardrail.effects.domain._invocation import Invocation
 from guardrail.effects.domain._paths import STANDARD_OUTPUT, STREAMS, is_descriptor, paths_in, place, spellings
 from guardrail.effects.domain._startup import is_deferred, is_startup
@@ -306,6 +306,8 @@ class Call(Invocation):
             texts.add(whole)
             if whole.rstrip("/")[-1:] == "." and is_own_folder(self.name, self.args, word):
                 self.mention_cwd()
+                continue
+            if "//" in whole and is_label(self.name, self.args, word):
                 continue
             if whole.isalnum():
                 self._name_plain(whole, seen)

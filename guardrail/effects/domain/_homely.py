@@ -31,6 +31,10 @@ _GIVING: Final = frozenset("julia just task invoke inv rake mix nox tox".split()
 _VERBS: Final = frozenset("run exec dlx x tool pip".split())
 _INSTALLING: Final = frozenset("install sync lock add".split())
 _RUNNING: Final = frozenset("run exec script bench".split())
+_LABELLED: Final = frozenset("bazel bazelisk buck2 pants".split())
+"""Programs that call what they build by labels, which begin at the top of the project with `//`."""
+
+_LABEL: Final = lazy(r"-?(?:@@?[\w.~+-]*)?//(?:[\w.@~+=-]+(?:/[\w.@~+=-]+)*)?(?:/?\.\.\.)?(?::[\w./@~+=-]+)?")
 _HERE: Final = lazy(r"(?:--?[\w-]+=|-[CISBp])?\./?")
 
 
@@ -64,3 +68,22 @@ def is_own_folder(name: str, args: Sequence[Field], word: Field) -> bool:
     # What stands behind the program that is run is for the program.
     operands = [field for field in args if field.text[:1] != "-" and field.text not in _RUNNING]
     return head == "go" and operands[:1] == [word]
+
+
+def is_label(name: str, args: Sequence[Field], word: Field) -> bool:
+    """Whether a word is the label of something that a tool builds, and no path.
+
+    Args:
+        name: the command, with its subcommand.
+        args: all its words.
+        word: one of them.
+    """
+    head, _, verb = name.partition(" ")
+    if head not in _LABELLED or not word.known or word.many or not _LABEL.fullmatch(word.text):
+        return False
+    words = [field.text for field in args]
+    before = words[: next((at for at, field in enumerate(args) if field is word), 0)]
+    if "--" in before:
+        return False  # it is for the program that is run
+    runs = "run" in (verb, *words)
+    return not runs or not any(_LABEL.fullmatch(one) for one in before)

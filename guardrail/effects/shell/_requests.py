@@ -86,6 +86,9 @@ def note_request(call: Call, effects: Sequence[Effect]) -> None:
     method = _method(call)
     for address in dict.fromkeys(effect.resource.uri or "" for effect in sent):
         _act_there(call, method, address)
+        if method not in ("GET", "POST", "PUT"):
+            # Whatever the address is for, this asks no model for its answer.
+            call.emit("net_send", Resource(kind="net", uri=address), attrs={"method": method})
     places = [_place(effect.resource.uri or "") for effect in sent] or [field.text for field in call.args]
     if method != "DELETE" and all(_ANSWERING.search(place.partition("?")[0]) for place in places):
         return
