@@ -12,6 +12,8 @@ from typing import Final
 
 import msgspec
 
+from guardrail.effects.code._python_tasks import has_only_tasks
+from guardrail.effects.code._recipes import run_recipes
 from guardrail.effects.code._scripts import script_texts, written_files
 from guardrail.effects.code.python._beside import check_module, hold, may_import, module_name
 from guardrail.effects.code.python._imports import is_known, pinned
@@ -126,6 +128,7 @@ def _load(call: Call, name: str, args: Sequence[Field], folders: Sequence[str]) 
     note_shadows(call)
     _notebooks(call, args)
     done = _tests(call, args, folders) if name in TESTERS else []
+    done += _only_tasks(call, name)
     words = [*_words(call, args), *_DEFAULTS.get(name, ())]
     may_import(call, folders, done=done, words=words)
     tops = _tops(call, folders)
@@ -133,6 +136,25 @@ def _load(call: Call, name: str, args: Sequence[Field], folders: Sequence[str]) 
         found = path.rpartition("/")[2] in _RUN_BY_NAME and path.startswith(tops)
         if path not in done and (found or any(_names(call, word, path) for word in words)):
             check_module(call, module_name(call, path), path)
+
+
+_READERS: Final = {"nox": "noxfile.py", "invoke": "tasks.py", "inv": "tasks.py"}
+"""Programs that start commands by what such a file says, which are looked into where the program is."""
+
+
+def _only_tasks(call: Call, name: str) -> list[str]:
+    """Files of tasks with nothing but commands in them, which tests may have run as well as their own program."""
+    found: list[str] = []
+    for file in ("noxfile.py", "tasks.py"):
+        path = call.place(Field(text=file)).path
+        if path is None or not call.shell.authored(path):
+            continue
+        own = place(path, None)
+        texts = script_texts(call, own)
+        only = bool(texts) and all(has_only_tasks(file, text) for text in texts)
+        if only and (_READERS.get(name) == file or run_recipes(call, own)):
+            found += [path, call.shell.view.identity(path)]
+    return found
 
 
 def _folders(call: Call, args: Sequence[Field]) -> Iterator[str]:

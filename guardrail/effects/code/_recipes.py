@@ -1,4 +1,4 @@
-"""Files of the session's that name tasks as commands: a justfile, a Taskfile, `tox.ini`, hooks of pre-commit.
+"""Files of the session's that name tasks as commands: justfiles, Taskfiles, `tox.ini`, hooks, and tasks in Python.
 
 Not concerned with what the commands do. A file of which any part is not understood has no answer here.
 """
@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from guardrail.effects.code._python_tasks import invoke_tasks, nox_tasks
 from guardrail.effects.code._scripts import script_texts
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import PATH, TOP, Field
@@ -52,9 +53,16 @@ def run_recipes(call: Call, place: Resource) -> bool:
         found += commands
     if not texts or len(found) > MAX_RECIPES:
         return False
-    for words in found:
-        with call.perhaps():
-            call.shell.again(call, tuple(words), external=True)
+    key = (path, texts, tuple(field.text for field in call.args))
+    if key in call.shell.running:
+        return True  # a task that runs what may run the tasks: they are being looked into
+    call.shell.running.add(key)
+    try:
+        for words in found:
+            with call.perhaps():
+                call.shell.again(call, tuple(words), external=True)
+    finally:
+        call.shell.running.discard(key)
     return True
 
 
@@ -382,5 +390,7 @@ _READERS: Final[Mapping[str, Callable[[Call, str], list[Words] | None]]] = {
     **dict.fromkeys(("Taskfile.yml", "Taskfile.yaml"), _task),
     "tox.ini": _tox,
     ".pre-commit-config.yaml": _hooks,
+    "noxfile.py": nox_tasks,
+    "tasks.py": invoke_tasks,
 }
 """Names of files, and what reads them."""
