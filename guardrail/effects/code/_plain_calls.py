@@ -9,6 +9,7 @@ from guardrail.effects.code._literal_calls import literal_calls
 from guardrail.effects.code._literals import Calls
 from guardrail.effects.code._plain import LANGUAGES
 from guardrail.effects.code._tokens import Unread, tokens
+from guardrail.effects.code._typescript import untyped
 from guardrail.effects.code._words import R_PLOTS
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
@@ -55,7 +56,12 @@ def done(call: Call, sources: tuple[Resource, ...] = ()) -> Stream:
 
 
 def plain_calls(
-    code: str, language: str, argv: Sequence[str | None] | None = None, folder: str | None = None
+    code: str,
+    language: str,
+    argv: Sequence[str | None] | None = None,
+    folder: str | None = None,
+    *,
+    typed: bool = False,
 ) -> Calls | None:
     """What a program does to files that it names, if it does nothing else; None if it may."""
     syntax, is_plain = LANGUAGES[language]
@@ -64,7 +70,8 @@ def plain_calls(
     if not code or len(code) > MAX_FILTER:
         return None
     try:
-        calls = literal_calls(tokens(code, syntax), language, argv, folder)
+        read = tokens(code, syntax)
+        calls = literal_calls(untyped(read) if typed else read, language, argv, folder)
         # What is set in the environment is found by what is run.
         return calls if is_plain(calls.rest) and not (calls.environment and calls.runs) else None
     except (Unread, RecursionError):

@@ -12,7 +12,7 @@ from guardrail.effects.code._kinds import interpreter_of
 from guardrail.effects.code._node import module_file
 from guardrail.effects.code._outputs import outputs
 from guardrail.effects.code._script_filters import is_script_filter
-from guardrail.effects.code._scripts import STANDARD_INPUT, is_stream, note_old, script_texts
+from guardrail.effects.code._scripts import STANDARD_INPUT, is_stream, note_old, script_texts, written_files
 from guardrail.effects.code._starting import analysed, changed_start, inline, started
 from guardrail.effects.code.python._run import run_file, run_own
 from guardrail.effects.domain._call import Call
@@ -74,8 +74,11 @@ def _as_command(call: Call, name: str, args: Sequence[Field]) -> None:
 
 _MODULES: Final = frozenset("node nodejs ts-node tsx bun".split())
 """Interpreters that are given a module, and look for its file."""
-_WITH_TEXT: Final = frozenset("node nodejs ruby perl lua luajit Rscript julia".split())
-"""Interpreters that take the text of a script after `-e` as well."""
+_WITH_TEXT: Final = frozenset("node nodejs ts-node tsx ruby perl lua luajit Rscript julia php".split())
+"""Interpreters that take the text of a script after `-e` as well; PHP takes it after `-r`."""
+
+_OF_PHP: Final = lazy(r"(?:#![^\n]*\n)?\s*<\?php\s(?:\s*declare\(\s*strict_types\s*=\s*1\s*\)\s*;)?")
+"""What stands before the code in a file of PHP."""
 
 
 def _as_argument(call: Call, resource: Resource, args: Sequence[Field]) -> Stream | None:
@@ -84,17 +87,44 @@ def _as_argument(call: Call, resource: Resource, args: Sequence[Field]) -> Strea
     name = call.name.rstrip("0123456789.")
     if name not in _WITH_TEXT or len(texts) != 1 or "NODE_OPTIONS" in call.state.vars:
         return None
-    if name in ("node", "nodejs") and resource.path is not None:
+    if name in ("ts-node", "tsx") and _is_set_up(call):
+        return None
+    if name in ("node", "nodejs", "ts-node", "tsx") and resource.path is not None:
         out = is_script_filter(call, resource.path, texts[0], args)
         if out is not None:
             call.emit("read", resource, attrs={"reveals": "none"})
         return out
-    words = (Field(text="-e", span=call.span), Field(text=texts[0], span=call.span), *args)
+    text, option = texts[0], "-r" if name == "php" else "-e"
+    if name == "php":
+        head = _OF_PHP.match(text)
+        if head is None or args:
+            return None
+        text = text[head.end() :]
+    words = (Field(text=option, span=call.span), Field(text=text, span=call.span), *args)
     inner = call.shell.call(name, words, call.state, call.cwd, call.stdin, call.span)
     out = is_filter(inner)
     if out is not None:
         call.emit("read", resource, attrs={"reveals": "none"})
     return out
+
+
+def _is_set_up(call: Call) -> bool:
+    """The session wrote settings that may say which files the modules are, or what is loaded first."""
+    if not (call.shell.emit.made or call.shell.written_before):
+        return False
+    written = written_files(call, "")
+    for path in written if written is not None else (".swcrc",):
+        name = path.rpartition("/")[2]
+        if name != ".swcrc" and not name.startswith("tsconfig"):
+            continue
+        texts = script_texts(call, place(path, None)) if name != ".swcrc" else ()
+        if not texts or any(_NAMING.search(text) for text in texts):
+            return True
+    return False
+
+
+_NAMING: Final = lazy(r"\\|\"(?:paths|baseUrl|extends|rootDirs|require|plugins|ts-node|transpiler|compiler|swc|references)\"")
+"""What in a `tsconfig.json` may name code or other files, or hide such a word."""
 
 
 def _each_python(call: Call, run: Run, texts: Sequence[str], argv: Sequence[Field], path: str) -> tuple[Stream, bool]:

@@ -51,10 +51,11 @@ def with_modules(
     waiting: list[tuple[str, str | None, bool]] = [(code, folder, True)]
     seen: set[str] = set()
     lent: list[Resource] = []
+    typed = call.name in ("ts-node", "tsx")
     while waiting:
         text, here, own = waiting.pop()
         within = call.shell.view.real(here) if argv is not None and here is not None and TOP not in here else None
-        calls = plain_calls(text, "node", argv, within) if own else None
+        calls = plain_calls(text, "node", argv, within, typed=typed) if own else None
         if own and (calls is None or (calls.imports and here is None)):
             return None
         found += [calls] if calls is not None else []

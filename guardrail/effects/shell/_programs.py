@@ -5,6 +5,7 @@ Not concerned with commands that are what their names say.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -12,6 +13,7 @@ from guardrail.effects.code._handed import name_sources
 from guardrail.effects.code._interpreters import run_interpreter
 from guardrail.effects.code._kinds import interpreter_of
 from guardrail.effects.code._running import run_script
+from guardrail.effects.code._scripts import script_texts
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import as_code
@@ -115,7 +117,14 @@ def run_file(call: Call, path: Field) -> Stream:
         _as_named(call, resource)
         name_sources(call, resource.path.rpartition("/")[2])
         return Stream(sources=call.stdin.sources, flow=call.stdin.flow)
+    named = _FIRST_LINE.match(data) if kind == "other" and data is not None else None
+    if named is not None and len(script_texts(call, resource)) == 1:
+        return call.shell.again(call, (Field(text=named[1].decode("ascii")), path, *call.args), external=True)
     return run_script(call, kind, path, call.args)
+
+
+_FIRST_LINE: Final = re.compile(rb"#!/usr/(?:local/)?bin/(?:env )?(node|ruby|perl|php|Rscript|lua|julia|tsx|ts-node)\n")
+"""The first line of a script that is run by an interpreter without options."""
 
 
 def _as_named(call: Call, program: Resource) -> None:
