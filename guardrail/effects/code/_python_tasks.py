@@ -184,7 +184,12 @@ def _is_setting(node: ast.expr | None, names: Mapping[str, list[str]], depth: in
 def _is_task(node: ast.FunctionDef, tool: _Tool) -> bool:
     """A function that is one for the tool, and whose head runs nothing else."""
     spec = node.args
-    if node.name in (tool.module, *tool.names, "print") or spec.vararg or spec.kwarg or not (spec.posonlyargs + spec.args):
+    if (
+        node.name in (tool.module, *tool.names, "print")
+        or spec.vararg
+        or spec.kwarg
+        or not (spec.posonlyargs + spec.args)
+    ):
         return False
     defaults = [one for one in (*spec.defaults, *spec.kw_defaults) if one is not None]
     annotations = [one.annotation for one in (*spec.posonlyargs, *spec.args, *spec.kwonlyargs)]

@@ -123,7 +123,9 @@ def _is_set_up(call: Call) -> bool:
     return False
 
 
-_NAMING: Final = lazy(r"\\|\"(?:paths|baseUrl|extends|rootDirs|require|plugins|ts-node|transpiler|compiler|swc|references)\"")
+_NAMING: Final = lazy(
+    r"\\|\"(?:paths|baseUrl|extends|rootDirs|require|plugins|ts-node|transpiler|compiler|swc|references)\""
+)
 """What in a `tsconfig.json` may name code or other files, or hide such a word."""
 
 

@@ -1,7 +1,7 @@
 """Tokens of TypeScript without its types, so that they read as Node's.
 
-Not concerned with whether the types are right. Only such tokens are taken out as do nothing wherever they stand: names of
-types, and signs between them. If they were no types after all, they would name nothing but what the program made.
+Not concerned with whether the types are right. Only such tokens are taken out as do nothing wherever they stand: names
+of types, and signs between them. If they were no types after all, they would name nothing but what the program made.
 """
 
 from __future__ import annotations

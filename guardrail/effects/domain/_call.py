@@ -301,13 +301,12 @@ class Call(Invocation):
                 self.emit("mention", named, precision="opaque", may=True)
                 continue
             whole = word.text
-            if whole in texts or (TOP in whole and _is_setting(word, self.args)):
+            labelled = "//" in whole and is_label(self.name, self.args, word)
+            if whole in texts or labelled or (TOP in whole and _is_setting(word, self.args)):
                 continue
             texts.add(whole)
             if whole.rstrip("/")[-1:] == "." and is_own_folder(self.name, self.args, word):
                 self.mention_cwd()
-                continue
-            if "//" in whole and is_label(self.name, self.args, word):
                 continue
             if whole.isalnum():
                 self._name_plain(whole, seen)

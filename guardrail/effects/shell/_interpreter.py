@@ -116,7 +116,7 @@ class Interpreter:
         self.listening = False  # somebody may make words of what is printed
         self.written_before = False  # the session wrote files in earlier calls
         self.brought: dict[tuple[str, ...], Sequence[str] | None] = {}  # places -> what it wrote, and brought there
-        self.running: set[tuple[str, tuple[str, ...], tuple[str, ...]]] = set()  # files of tasks, their texts, the words
+        self.running: set[tuple[str, tuple[str, ...], tuple[str, ...]]] = set()  # files of tasks, their texts, words
         self.here: tuple[int, int] = (0, 0)  # where the command that is walked stands in the call's own text
         self.outer: tuple[int, int] | None = None  # of what is nested in a word, where its command does
         self.diverted: tuple[Resource, ...] = ()
