@@ -135,8 +135,8 @@ def _is_plain(node: ast.stmt, tool: _Tool, constants: dict[str, list[str]]) -> b
         return False
     target, value = node.targets[0], _texts(node.value, constants)
     if isinstance(target, ast.Attribute):
-        known = _chain(target).startswith(("nox.options.", "options.", "nox.needs_version"))
-        return tool is _NOX and known and _is_setting(node.value, constants)
+        option = _chain(target).startswith(("nox.options.", "options.", "nox.needs_version"))
+        return tool is _NOX and option and _is_setting(node.value, constants)
     taken = {tool.module, *tool.names, *constants, "print"}
     if not isinstance(target, ast.Name) or target.id in taken or value is None:
         return False
