@@ -15,8 +15,11 @@ from typing import Any, Final
 import msgspec
 
 from guardrail.effects._built import READS, may_be_part
-from guardrail.effects.code._compiled import declared_classes, plain_parts
+from guardrail.effects.code._compiled import declared_classes, may_be_plain, plain_parts
+from guardrail.effects.code._own_files import OwnFiles, is_bare
+from guardrail.effects.code._parts import candidates
 from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._ordered import NO_PATHS
 from guardrail.effects.domain._paths import escape
 from guardrail.effects.domain._view import FileView
 from guardrail.model import Resource
@@ -121,13 +124,14 @@ def own_part(call: Call, build: dict[str, Any]) -> str | None:
     if files is None:
         return "/"
     view = call.shell.view
+    more: list[str] = []
     for pattern in call.shell.wrote.patterns():
         found = view.glob(pattern)
         if found is None:
             return pattern
-        files = (*files, *(view.real(path) for path in found))
-    for path in files:
-        folder = "." not in path.rpartition("/")[2] or view.kind(path) == "dir"
+        more += (view.real(path) for path in found)
+    for path in candidates(view, OwnFiles(files, more), build):
+        folder = is_bare(path) or view.kind(path) == "dir"
         if may_be_part(path, build, folder=folder and view.kind(path) != "file"):
             return path
     return None
@@ -192,7 +196,8 @@ def _parts_of(view: FileView, path: str, ending: str) -> Sequence[str] | None:
 def plain_sources(call: Call) -> list[str]:
     """The sources of the session's that only compute, as they are now."""
     made = [call.shell.view.real(path) for path in call.shell.emit.made if "*" not in path]
-    return sorted(plain_parts(call, {*(call.shell.wrote.files() or ()), *made}))
+    before = call.shell.wrote.files() or NO_PATHS
+    return sorted(plain_parts(call, {*before.chosen(may_be_plain), *made}))
 
 
 def _roots(view: FileView, reads: str, path: str) -> Iterator[str]:
