@@ -120,7 +120,7 @@ def _is_node_test(path: str) -> bool:
 
 
 def _meant(call: Call, own: OwnFiles, places: Sequence[Resource]) -> list[str]:
-    """Files of the session's that are named, fit a pattern, or lie in a directory; without any, those that are found."""
+    """Files of the session that are named, fit a pattern, or lie in a directory; without any, those that it finds."""
     if not places:
         return own.chosen(_is_node_test)
     identity = call.shell.view.identity

@@ -29,7 +29,7 @@ _READ: Final[Mapping[str, Rule]] = {reads: _reader(reads) for reads in READS}
 
 
 def candidates(view: FileView, own: OwnFiles, build: Mapping[str, Any]) -> Iterator[str]:
-    """What the session wrote that `may_be_part` may say yes of, each perhaps more than once.
+    """What the session wrote that `may_be_part` may say yes of, each perhaps more than once; files come first.
 
     INVARIANT: all that it says yes of is here; each way in which it does is one of these.
 
@@ -39,23 +39,23 @@ def candidates(view: FileView, own: OwnFiles, build: Mapping[str, Any]) -> Itera
         build: what goes into the program.
     """
     tops: Sequence[str] = build["below"]
-    # 1. A directory that was brought: one that a place of sources lies in, or that lies in one.
+    # 1. What lies in a place of sources.
+    yield from own.below(tops, _READ[build["reads"]])
+    if build["broad"]:
+        yield from own.below(tops, is_odd)
+    # 2. What compilers read everywhere, and what sources take in by name.
+    yield from own.chosen(is_always_part)
+    for glob in build["named"]:
+        yield from _like(own, glob)
+    # 3. A directory that was brought: one that lies in a place of sources, or that such a place lies in.
+    yield from _bare(view, own, tops)
+    yield from directories(view, own, dotted_folder, tops)
     for top in tops:
         path = top.rstrip("/")
         while path:
             if path in own:
                 yield path
             path = path.rpartition("/")[0]
-    yield from _bare(view, own, tops)
-    yield from directories(view, own, dotted_folder, tops)
-    # 2. What compilers read everywhere, and what sources take in by name.
-    yield from own.chosen(is_always_part)
-    for glob in build["named"]:
-        yield from _like(own, glob)
-    # 3. What lies in a place of sources.
-    yield from own.below(tops, _READ[build["reads"]])
-    if build["broad"]:
-        yield from own.below(tops, is_odd)
 
 
 def _bare(view: FileView, own: OwnFiles, tops: Sequence[str]) -> Iterator[str]:
