@@ -5,6 +5,7 @@ Not concerned with what is in them. Nobody goes through all of them: late in a s
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -200,7 +201,8 @@ def directories(view: FileView, own: OwnFiles, keys: Keys, places: Iterable[str]
             continue
         yield from (path for path in listed[1] if folder in keys(path) and path in own)
         # A listing is without the names that a dot begins.
-        yield from (path for path in paths if path.startswith(f"{folder}/.") and view.kind(path) == "dir")
+        hidden = paths[bisect_left(paths, f"{folder}/.") : bisect_left(paths, f"{folder}//")]
+        yield from (path for path in hidden if view.kind(path) == "dir")
 
 
 def _above(place: str) -> Iterator[str]:

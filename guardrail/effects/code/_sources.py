@@ -225,14 +225,15 @@ def _search(view: FileView, found: _Found) -> None:
             continue
         seen.add(folder)
         folders += 1
-        names = view.glob(f"{escape(folder.rstrip('/'))}/*") if folders <= MAX_FOLDERS else None
-        if names is None:
+        listed = view.listing(folder) if folders <= MAX_FOLDERS else None
+        if listed is None:
             found.broad = True
             return
-        for path in sorted(names, key=lambda one: not one.endswith(".go")):
+        read = [path for path in listed[0] if READS[found.reads].fullmatch(path) is not None]
+        for path in sorted((*read, *listed[1]), key=lambda one: (not one.endswith(".go"), one)):
             name = path.rpartition("/")[2]
             if READS[found.reads].fullmatch(path) is None:
-                if name not in _PASSED and "." not in name and view.kind(path) == "dir":
+                if name not in _PASSED and "." not in name:
                     _below(view, found, path)
                 continue
             if found.reads == "go" and not name.endswith((".go", ".mod", ".work")) and folder not in found.cgo:
