@@ -82,9 +82,8 @@ class Listings:
             if len(self._kept) >= MAX_KEPT_LISTINGS or self._names + names > MAX_KEPT_NAMES:
                 self._kept, self._names = {}, 0
             self._kept[folder] = _Kept(identity, listing)
-            self._names += (
-                names  # those of a directory that changed count again, so that it is never less than there is
-            )
+            # Those of a directory that changed count again, so that it is never less than there is.
+            self._names += names
         return listing
 
 
