@@ -91,12 +91,13 @@ def _told(call: Call, *, around: bool, texts: bool = False) -> Iterator[str]:
     wrote = own_files(call) if around or texts else None
     if wrote is None:
         return
-    found = {path for top in (here, *tops) for path in wrote.at(_settings_in, top)} if around else set[str]()
+    most = MAX_DESCRIPTIONS + len(own) + 1  # of each kind: more are not looked at
+    found = {path for top in (here, *tops) for path in wrote.at(_settings_in, top)[:most]} if around else set[str]()
     for top in (here, home) if around else ():
         # A file of settings in a directory, by its name or that of the directory in which it lies.
-        hidden = wrote.beginning(f"{top}/.", _is_setting)
-        found.update(path for path in hidden if not path.startswith(f"{top}/.git/"))
-    found.update(wrote.below((here,), _is_prose) if texts else ())
+        hidden = (path for path in wrote.beginning(f"{top}/.", _is_setting) if not path.startswith(f"{top}/.git/"))
+        found.update(itertools.islice(hidden, most))
+    found.update(wrote.below((here,), _is_prose)[:most] if texts else ())
     yield from (path for path in sorted(found) if path not in own)
 
 

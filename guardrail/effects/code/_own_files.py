@@ -59,7 +59,10 @@ class OwnFiles:
         tops = {f"{folder.rstrip('/')}/" for folder in folders}
         outer = [top for top in tops if not any(top != other and top.startswith(other) for other in tops)]
         more = [path for path in self.more if path.startswith(tuple(tops)) and rule(path)]
-        return _both([path for top in sorted(outer) for path in self.before.beginning(top, rule)], more)
+        before: list[str] = []
+        for top in sorted(outer):
+            before += self.before.beginning(top, rule)
+        return _both(before, more)
 
     def beginning(self, start: str, rule: Rule) -> list[str]:
         """Those of them that begin with a text."""

@@ -10,6 +10,7 @@ import itertools
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -229,8 +230,9 @@ def _search(view: FileView, found: _Found) -> None:
         if listed is None:
             found.broad = True
             return
-        read = [path for path in listed[0] if READS[found.reads].fullmatch(path) is not None]
-        for path in sorted((*read, *listed[1]), key=lambda one: (not one.endswith(".go"), one)):
+        for path in sorted(
+            (*_read(found.reads, listed[0]), *listed[1]), key=lambda one: (not one.endswith(".go"), one)
+        ):
             name = path.rpartition("/")[2]
             if READS[found.reads].fullmatch(path) is None:
                 if name not in _PASSED and "." not in name:
@@ -251,6 +253,12 @@ def _search(view: FileView, found: _Found) -> None:
             if real != path:
                 found.named[escape(real)] = None  # a source under another name
             _look(found, folder, name, data.decode("utf-8", "replace"))
+
+
+@lru_cache(maxsize=512)
+def _read(reads: str, files: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the files in a directory that a compiler reads; the same are asked of until the directory changes."""
+    return tuple(path for path in files if READS[reads].fullmatch(path) is not None)
 
 
 def _below(view: FileView, found: _Found, path: str) -> None:
