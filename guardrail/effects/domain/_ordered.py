@@ -126,7 +126,7 @@ class OrderedPaths:
             fresh = self._all[grouped.asked :]
             grouped.asked += len(fresh)
             for path in fresh:
-                for key in keys(path):
+                for key in {*keys(path)}:
                     if key not in grouped.groups:
                         grouped.groups[key] = []
                         insort(grouped.keys, key)
