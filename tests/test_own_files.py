@@ -23,7 +23,7 @@ from tests.effects_support import LIMITS, NoFiles
 from tests.test_effects_authored import Session
 
 NAMES = st.sampled_from(
-    ["w", "w2", "src", "a", "a.c", "b.h", "x.txt", ".git", ".x", "go.mod", "main.go", "d.d", "ä", "a*"]
+    ["w", "w2", "src", "a", "a.c", "b.h", "x.txt", ".git", ".x", "go.mod", "main.go", "d.d", ".cargo", "ä", "a*"]
 )
 PATHS = st.lists(NAMES, min_size=1, max_size=4).map(lambda parts: "/" + "/".join(parts))
 GLOBS = st.sampled_from(["*/b.h", "*/b.h/*", "/w/*", "/w/src/*.txt", "*/a[*]", "/w[/]a", "*/src/x.txt", "*.d", "*/?"])
