@@ -27,7 +27,7 @@ from typing import Any
 import msgspec
 
 from benchmarks import analysis, inventory
-from guardrail import Config, Guard, Subject, ToolCall
+from guardrail import Config, Decision, Guard, Subject, ToolCall
 from guardrail import config as config_module
 
 WARMUP = 200
@@ -36,11 +36,17 @@ WARMUP = 200
 SESSION_CALLS = 10_000
 """Calls of one session, each recorded, before its late decisions are measured."""
 
-SESSION_FILES = 4000
-"""Files that those calls write, again and again."""
+SESSION_FILES = 9_900
+"""Files that those calls write: nearly as many as are remembered of one session."""
 
-PROGRAM_SHARE = 20
-"""Of how many decisions one is of a program, late in such a session."""
+SESSION_FOLDERS = 100
+"""Directories that those files lie in."""
+
+SESSION_PROGRAMS = ("python x.py", "pytest -q", "npm test", "make -j4 all", "cargo test")
+"""Programs that may load what such a session wrote."""
+
+PROGRAM_SHARE = 10
+"""Of how many decisions one is of each of these programs."""
 
 AGENT_SESSIONS = 10_000
 """Sessions of one agent, of one recorded call each, before its late decisions are measured."""
@@ -130,10 +136,7 @@ def _in_process(label: str, config: Config, root: Path, rounds: int) -> list[dic
     rows: list[dict[str, Any]] = []
     with Guard.open(config) as guard:
         for kind, (call, want) in calls(root).items():
-            outcome = guard.check(call).outcome.value
-            if outcome != want:
-                raise SystemExit(f"{label}: {kind} gave {outcome}, wanted {want}")
-            rows.append(_measure(label, kind, lambda call=call: guard.check(call), rounds))
+            rows.append(_measure(label, kind, lambda call=call: guard.check(call), rounds, want))
     return rows
 
 
@@ -164,23 +167,33 @@ def _usual(root: Path) -> list[dict[str, Any]]:
 def _growth(root: Path, rounds: int) -> list[dict[str, Any]]:
     """Whether a decision costs more late in a long session with its trail; `benchmarks.inventory` has the inventory.
 
-    A program that is not looked into may load what the session wrote: what that costs grows with it.
+    The files that the session writes are there, as data of a project, where programs run that are not looked into.
     """
     rows: list[dict[str, Any]] = []
-    kinds = {"exact, no asset": rounds, "opaque, no asset": max(rounds // PROGRAM_SHARE, 1)}
-    known = calls(root)
+    here = root / "growth"
+    here.mkdir()
+    (here / "x.py").write_text("print('x')\n")
+    (here / "data.json").write_text("{}\n")
     toml = root / "growth.toml"
     toml.write_text((root / "guardrail.toml").read_text().replace("trail-wasm", "trail-growth"))
 
+    def shell(command: str) -> ToolCall:
+        return ToolCall(tool="bash", args={"command": command}, cwd=str(here))
+
     def late(label: str) -> None:
-        for kind, count in kinds.items():
-            rows.append(_measure(label, kind, lambda call=known[kind][0]: guard.check(call), count))
+        rows.append(_measure(label, "exact, no asset", lambda: guard.check(shell("cp data.json copy.json")), rounds))
+        for program in SESSION_PROGRAMS:
+            call = shell(program)
+            rows.append(_measure(label, program, lambda call=call: guard.check(call), max(rounds // PROGRAM_SHARE, 1)))
 
     with Guard.open(toml) as guard:
         late("growth: a new session")
         for number in range(SESSION_CALLS):
-            made = {"command": f"cp data.txt made-{number % SESSION_FILES}.txt"}
-            guard.check(ToolCall(tool="bash", args=made, cwd=str(root)))
+            name = number % SESSION_FILES
+            made = here / f"made/{name % SESSION_FOLDERS}/{name}.json"
+            guard.check(shell(f"mkdir -p {made.parent}; cp data.json {made}"))
+            made.parent.mkdir(parents=True, exist_ok=True)
+            made.write_text("{}\n")
         late(f"growth: {SESSION_CALLS} calls, {SESSION_FILES} files")
     return rows + _agent_growth(root, rounds)
 
@@ -213,7 +226,9 @@ def _sidecar(toml: Path, root: Path, rounds: int) -> list[dict[str, Any]]:
     folder = root / "run"
     folder.mkdir(mode=0o700)
     path = folder / "guardrail.sock"
-    text = toml.read_text().replace("trail-wasm", "trail-sidecar")
+    # One client asks faster than one client may: what is measured are decisions, not how soon they are refused.
+    freely = "each_rate = 1e6\neach_burst = 1000000\n"
+    text = toml.read_text().replace("trail-wasm", "trail-sidecar") + f"[service]\n{freely}"
     sidecar_toml = root / "sidecar.toml"
     sidecar_toml.write_text(text)
     command = [sys.executable, "-m", "guardrail", "serve", "--config", str(sidecar_toml), "--socket", str(path)]
@@ -222,24 +237,30 @@ def _sidecar(toml: Path, root: Path, rounds: int) -> list[dict[str, Any]]:
     try:
         wait_for(lambda: _connects(path))
         with Client(str(path)) as client:
-            for kind, (call, _) in calls(root).items():
+            for kind, (call, want) in calls(root).items():
                 body = orjson.dumps(msgspec.to_builtins(call))
-                rows.append(_measure("sidecar, Unix socket", kind, lambda body=body: client.decide(body), rounds))
+                rows.append(_measure("sidecar, Unix socket", kind, lambda body=body: client.decide(body), rounds, want))
     finally:
         server.terminate()
         server.wait(timeout=20)
     return rows
 
 
-def _measure(label: str, kind: str, decide: Callable[[], object], rounds: int) -> dict[str, Any]:
-    for _ in range(WARMUP):
-        decide()
+Answer = Decision | dict[str, Any]
+"""A decision, of the guard in this process or of a service."""
+
+
+def _measure(label: str, kind: str, decide: Callable[[], Answer], rounds: int, want: str = "allow") -> dict[str, Any]:
+    """How long decisions take; each has to be the one that is wanted, so that no fault or refusal is timed as one."""
     times: list[int] = []
-    for _ in range(rounds):
+    for _ in range(WARMUP + rounds):
         start = time.perf_counter_ns()
-        decide()
+        answer = decide()
         times.append(time.perf_counter_ns() - start)
-    return _row(label, kind, times)
+        outcome = answer["outcome"] if isinstance(answer, dict) else answer.outcome.value
+        if outcome != want:
+            raise SystemExit(f"{label}: {kind} gave {outcome}, wanted {want}: {answer}")
+    return _row(label, kind, times[WARMUP:])
 
 
 def _row(label: str, kind: str, times: list[int]) -> dict[str, Any]:

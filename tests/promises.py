@@ -2450,6 +2450,21 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="effects.authored.flat",
+        source="issue 4",
+        behaviour="of what a session wrote a program asks for what may matter to it, and passes over none of that",
+        tests=(
+            "tests/test_own_files.py::test_paths_in_order_answer_as_if_all_were_gone_through",
+            "tests/test_own_files.py::test_no_file_that_may_go_into_a_program_is_passed_over",
+            "tests/test_own_files.py::test_a_program_looks_at_no_more_late_in_a_session",
+            "tests/test_own_files.py::test_a_module_among_many_scripts_is_found_by_its_name",
+            "tests/test_own_files.py::test_more_modules_than_are_looked_into_are_a_question_and_no_fault",
+            "tests/test_own_files.py::test_what_a_session_wrote_is_in_order_after_a_restart",
+            "tests/test_own_files.py::test_a_directory_that_runs_as_a_whole_is_the_sessions_if_any_of_it_is",
+        ),
+        gap="a build looks into each directory that the session wrote to, and tells sources from others there once",
+    ),
+    Promise(
         id="effects.startup",
         source="design",
         behaviour="what is written or brought to where it runs later, at a login, a start, a time or an event, is judged then",

@@ -11,6 +11,7 @@ import pytest
 from guardrail import Outcome, Subject, ToolCall
 from guardrail.effects import analyse
 from guardrail.effects.code._handed import MAX_HANDED, MAX_SOURCES, MAX_WORDS
+from guardrail.effects.domain._ordered import OrderedPaths
 from guardrail.model import Effect
 from guardrail.parse import ShellText
 from tests.corpus_support import World, why
@@ -35,9 +36,9 @@ class Session:
         """A path, or a directory that it lies in."""
         return any(real == path or real.startswith(path + "/") for path in self.paths)
 
-    def files(self) -> tuple[str, ...] | None:
+    def files(self) -> OrderedPaths | None:
         """All of them."""
-        return tuple(self.paths)
+        return OrderedPaths(self.paths)
 
     def patterns(self) -> tuple[str, ...]:
         """All names are known."""

@@ -12,11 +12,14 @@ from typing import Final, NamedTuple
 from guardrail.assets._mounts import Mounts
 from guardrail.assets._trees import SETTLED_NS
 
-MAX_LISTED: Final = 4096
-"""Most names of one directory that are listed."""
+MAX_LISTED: Final = 16_384
+"""Most names of one directory that are listed: more than a session is remembered to have written."""
 
 MAX_KEPT_LISTINGS: Final = 512
 """Most directories of which the names are kept."""
+
+MAX_KEPT_NAMES: Final = 65_536
+"""Most names that are kept of all of them together."""
 
 
 class Listing(NamedTuple):
@@ -43,12 +46,13 @@ class Listings:
         mounts: what is mounted where.
     """
 
-    __slots__ = ("_kept", "_mounts", "_version")
+    __slots__ = ("_kept", "_mounts", "_names", "_version")
 
     def __init__(self, mounts: Mounts) -> None:
         self._mounts = mounts
         self._version = mounts.version
         self._kept: dict[str, _Kept] = {}
+        self._names = 0
 
     def of(self, folder: str) -> Listing | None:
         """What a directory holds; nothing if it cannot be listed, None if it holds too much.
@@ -58,7 +62,7 @@ class Listings:
         """
         if self._mounts.look() != self._version:
             # Something may be mounted over a name in it, of which the directory itself knows nothing.
-            self._kept, self._version = {}, self._mounts.version
+            self._kept, self._names, self._version = {}, 0, self._mounts.version
         try:
             status = os.stat(folder)
             identity = status.st_dev, status.st_ino, status.st_ctime_ns
@@ -74,9 +78,12 @@ class Listings:
             return None
         listing, fixed = found
         if fixed and 0 < status.st_ctime_ns < now - SETTLED_NS and self._mounts.is_dated(status.st_dev):
-            if len(self._kept) >= MAX_KEPT_LISTINGS:
-                self._kept = {}
+            names = len(listing.files) + len(listing.folders)
+            if len(self._kept) >= MAX_KEPT_LISTINGS or self._names + names > MAX_KEPT_NAMES:
+                self._kept, self._names = {}, 0
             self._kept[folder] = _Kept(identity, listing)
+            # Those of a directory that changed count again, so that it is never less than there is.
+            self._names += names
         return listing
 
 

@@ -74,14 +74,19 @@ def may_be_part(path: str, build: Build, *, folder: bool = False) -> bool:
     inside = any(path == top or path.startswith(f"{top}/") for top in tops)
     if folder and (inside or any(top.startswith(f"{path.rstrip('/')}/") for top in tops)):
         return True
-    if _ALWAYS.fullmatch(path) or any(fnmatch.fnmatchcase(path, one) for one in build["named"]):
+    if is_always_part(path) or any(fnmatch.fnmatchcase(path, one) for one in build["named"]):
         return True
     if not inside:
         return False
-    return READS[build["reads"]].fullmatch(path) is not None or bool(build["broad"] and _is_odd(path))
+    return READS[build["reads"]].fullmatch(path) is not None or bool(build["broad"] and is_odd(path))
 
 
-def _is_odd(path: str) -> bool:
+def is_always_part(path: str) -> bool:
+    """It goes into every program that is built here."""
+    return _ALWAYS.fullmatch(path) is not None
+
+
+def is_odd(path: str) -> bool:
     """A file is of no kind that programs are certainly not made of."""
     name = path.rpartition("/")[2].lower()
     if name in _NO_SOURCE_NAMES:

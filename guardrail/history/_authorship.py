@@ -15,6 +15,7 @@ import msgspec
 
 from guardrail.effects import may_be_part
 from guardrail.effects._built import Build
+from guardrail.effects.domain._ordered import NO_PATHS, OrderedPaths
 from guardrail.model import ANY_DEPTH, Effect, Resource
 
 _AUTHORING: Final = frozenset({"write", "append", "create", "truncate", "set_key", "net_recv"})
@@ -30,6 +31,7 @@ class Before(NamedTuple):
 
     Args:
         paths: real paths; of a directory, all that lies in it. They may grow meanwhile.
+        ordered: the same paths.
         patterns: names that are known in part.
         folders: where a tool built programs of its files, of names that only it knows; `""` is anywhere.
         linked: a name may be that of another file.
@@ -37,6 +39,7 @@ class Before(NamedTuple):
     """
 
     paths: AbstractSet[str] = frozenset()
+    ordered: OrderedPaths = NO_PATHS
     patterns: AbstractSet[str] = frozenset()
     folders: AbstractSet[str] = frozenset()
     linked: bool = False
@@ -102,7 +105,10 @@ def _runs(effects: Sequence[Effect]) -> bool:
 
 def _written(program: Resource, before: Before) -> bool:
     """Whether what runs was written or brought before."""
-    return before.everything or reached(program, before.paths) or may_be_named(program.real or "", before.patterns)
+    path = program.real or ""
+    if before.everything or under(path, before.paths) or may_be_named(path, before.patterns):
+        return True
+    return program.recursive and before.ordered.any_beginning(f"{path.rstrip('/')}/")
 
 
 def writes_of(effects: Sequence[Effect], *, linked: bool) -> Writes:

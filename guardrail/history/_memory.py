@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from guardrail.effects.domain._ordered import OrderedPaths
 from guardrail.history._authorship import Before
 from guardrail.history._deeds import MAX_ASSETS, Deeds
 from guardrail.history._store import AgentNews, Fact, Stored, StoredAgent
@@ -27,11 +28,12 @@ MAX_AGENTS: Final = 64
 class SessionMemory:
     """What one session did."""
 
-    __slots__ = ("agents", "authored", "built", "deeds", "linked", "news", "seen", "vague")
+    __slots__ = ("agents", "authored", "built", "deeds", "linked", "news", "ordered", "seen", "vague")
 
     def __init__(self, stored: Stored | None = None) -> None:
         self.deeds = Deeds()
         self.authored: set[str] = set()
+        self.ordered = OrderedPaths()  # the same, for those who ask for some of them
         self.vague: set[str] = set()
         self.built: set[str] = set()  # directories in which a tool built programs of files that the session wrote
         self.linked = False  # a name may be that of another file
@@ -53,7 +55,10 @@ class SessionMemory:
     def _is_new(self, fact: Fact) -> bool:
         kind, value, more = fact
         if kind == "authored":
-            return _add(self.authored, value, MAX_AUTHORED)
+            new = _add(self.authored, value, MAX_AUTHORED)
+            if new:
+                self.ordered.add(value)
+            return new
         if kind == "vague":
             new = value not in self.vague
             self.vague.add(value)
@@ -82,6 +87,7 @@ class SessionMemory:
         """What it wrote or brought, for a look that other calls of the session do not disturb."""
         return Before(
             paths=self.authored,
+            ordered=self.ordered,
             patterns=frozenset(self.vague),
             folders=frozenset(self.built),
             linked=self.linked,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
+from guardrail.effects.domain._ordered import NO_PATHS, OrderedPaths
 from guardrail.history._authorship import may_be_named, under
 
 MAX_ORIGINAL_BYTES: Final = 256 * 1024
@@ -32,17 +33,24 @@ class Written:
 
     Args:
         paths: their real paths.
+        ordered: the same paths.
         patterns: names that are known in part.
         originals: what was there before, as far as it is kept.
         most: how many paths are remembered; with so many, any file may be the session's.
     """
 
-    __slots__ = ("_most", "_originals", "_paths", "_patterns")
+    __slots__ = ("_most", "_ordered", "_originals", "_paths", "_patterns")
 
     def __init__(
-        self, paths: AbstractSet[str], patterns: AbstractSet[str], originals: Callable[[str], bytes | None], most: int
+        self,
+        paths: AbstractSet[str],
+        ordered: OrderedPaths,
+        patterns: AbstractSet[str],
+        originals: Callable[[str], bytes | None],
+        most: int,
     ) -> None:
         self._paths = paths
+        self._ordered = ordered
         self._patterns = patterns
         self._originals = originals
         self._most = most
@@ -57,9 +65,9 @@ class Written:
             return True
         return bool(self._paths) and under(real, self._paths)
 
-    def files(self) -> tuple[str, ...] | None:
+    def files(self) -> OrderedPaths | None:
         """Every path that is known; None if there are too many."""
-        return tuple(self._paths) if len(self._paths) < self._most else None
+        return self._ordered if len(self._paths) < self._most else None
 
     def patterns(self) -> tuple[str, ...]:
         """Names that are known in part and may be those of code."""
@@ -111,4 +119,4 @@ class Originals:
             self._room += len(self._data.popitem(last=False)[1])
 
 
-NOTHING_WRITTEN: Final = Written(frozenset(), frozenset(), lambda _path: None, 1)
+NOTHING_WRITTEN: Final = Written(frozenset(), NO_PATHS, frozenset(), lambda _path: None, 1)

@@ -119,7 +119,8 @@ class History:
             known = self._find(session)
             if known is None:
                 return NOTHING_WRITTEN
-            return Written(known.authored, frozenset(known.vague), self._originals.of(session), MAX_AUTHORED)
+            patterns = frozenset(known.vague)
+            return Written(known.authored, known.ordered, patterns, self._originals.of(session), MAX_AUTHORED)
 
     def annotate(self, session: str, effects: Sequence[Effect]) -> tuple[Effect, ...]:
         """Mark the programs and scripts among `effects` that this session itself wrote or brought.

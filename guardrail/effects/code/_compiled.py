@@ -80,7 +80,12 @@ def plain_parts(call: Call, paths: Collection[str]) -> frozenset[str]:
     """
     if call.shell.loops:
         return frozenset()  # what is written later is there when it is built again
-    return frozenset(path for path in paths if path.endswith(_ENDINGS) and is_plain_part(call, path))
+    return frozenset(path for path in paths if may_be_plain(path) and is_plain_part(call, path))
+
+
+def may_be_plain(path: str) -> bool:
+    """A file is of a kind of which it is told whether it only computes."""
+    return path.endswith(_ENDINGS)
 
 
 _ENDINGS: Final = (".go", ".rs", ".java", "/go.mod", "/go.sum", "/Cargo.toml", "/Cargo.lock")

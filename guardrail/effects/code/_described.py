@@ -13,8 +13,8 @@ from typing import Final
 
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.code._kinds import interpreter_of
+from guardrail.effects.code._own_files import own_files
 from guardrail.effects.code._running import operands
-from guardrail.effects.code._scripts import written_files
 from guardrail.effects.domain._addresses import stored_in
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import paths_in
@@ -88,18 +88,30 @@ def _told(call: Call, *, around: bool, texts: bool = False) -> Iterator[str]:
     tops = [path for path in named if call.shell.view.kind(path) == "dir"] if around else []
     here = (call.cwd or "").rstrip("/")
     home = call.shell.expand.lookup("HOME", call.state, {})[0].rstrip("/")
-    for path in written_files(call, "") or () if around or texts else ():
-        folder = path.rpartition("/")[0]
-        hidden = "/." in path and (_is_hidden(path, here) or _is_hidden(path, home))
-        near = around and (folder == here or folder in tops or hidden)
-        inside = texts and f"{folder}/".startswith(f"{here}/")
-        if (near or inside) and (inside if _PROSE.search(path) is not None else near) and path not in own:
-            yield path
+    wrote = own_files(call) if around or texts else None
+    if wrote is None:
+        return
+    most = MAX_DESCRIPTIONS + len(own) + 1  # of each kind: more are not looked at
+    found = {path for top in (here, *tops) for path in wrote.at(_settings_in, top)[:most]} if around else set[str]()
+    for top in (here, home) if around else ():
+        # A file of settings in a directory, by its name or that of the directory in which it lies.
+        hidden = (path for path in wrote.beginning(f"{top}/.", _is_setting) if not path.startswith(f"{top}/.git/"))
+        found.update(itertools.islice(hidden, most))
+    found.update(wrote.below((here,), _is_prose)[:most] if texts else ())
+    yield from (path for path in sorted(found) if path not in own)
 
 
-def _is_hidden(path: str, top: str) -> bool:
-    """A file of settings in a directory, by its name or that of the directory in which it lies."""
-    return path.startswith(f"{top}/.") and not path.startswith(f"{top}/.git/")
+def _settings_in(path: str) -> tuple[str, ...]:
+    """Where a file lies that is no prose."""
+    return (path.rpartition("/")[0],) if _is_setting(path) else ()
+
+
+def _is_setting(path: str) -> bool:
+    return _PROSE.search(path) is None
+
+
+def _is_prose(path: str) -> bool:
+    return _PROSE.search(path) is not None
 
 
 def _named(call: Call, field: Field) -> Iterator[str]:

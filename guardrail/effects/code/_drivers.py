@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from guardrail.effects.code._makefiles import dry_run, recipes
+from guardrail.effects.code._own_files import is_python, is_terraform, own_files, parts_of
 from guardrail.effects.code._projects import project_code
-from guardrail.effects.code._scripts import written_files
 from guardrail.effects.code._settled import is_settled
 from guardrail.effects.code._sources import build_of, own_part
 from guardrail.effects.code._tasks import MANAGERS, TASKS, run_tasks
@@ -400,7 +400,8 @@ def _settings(call: Call, name: str, folders: Sequence[str], home: str) -> None:
             pattern = _NAMING[file.rpartition("/")[2]]
             if data is not None and pattern.search(data.decode("utf-8", "replace")):
                 _note(call, Field(text=f"{folder}{file}"))
-    for path in written_files(call, ".tf") or () if name in _PROVISIONING else ():
+    own = own_files(call) if name in _PROVISIONING else None
+    for path in own.chosen(is_terraform) if own is not None else ():
         data = call.content(Resource(kind="file", path=path))
         if data is None or _PROVISIONS.search(data):
             call.script(Resource(kind="file", path=path), authored=True)
@@ -424,14 +425,14 @@ _DAGS: Final = "AIRFLOW__CORE__DAGS_FOLDER"
 def _modules(call: Call, name: str) -> None:
     """Modules of the session's that such a program loads of a directory."""
     parts = _HOSTS.get(name)
-    if parts is None:
+    own = own_files(call) if parts is not None else None
+    if parts is None or own is None:
         return
     held = call.state.vars.get(_DAGS)
     tops = [call.place(Field(text=text)).path or "" for text in (held.alternatives if held is not None else ())]
-    for path in written_files(call, ".py") or ():
-        below = any(top and path.startswith(f"{top.rstrip('/')}/") for top in tops)
-        if below or not set(parts).isdisjoint(path.split("/")):
-            check_module(call, module_name(call, path), path)
+    found = {path for part in parts for path in own.at(parts_of, part) if is_python(path)}
+    for path in sorted(found.union(own.below(filter(None, tops), is_python))):
+        check_module(call, module_name(call, path), path)
 
 
 _HEEDING: Final = frozenset((*_SETTINGS, *_POINTING, *_HOSTS, *_PROVISIONING))

@@ -15,9 +15,9 @@ from typing import Final
 
 from guardrail.effects.code._assembled import is_assembled
 from guardrail.effects.code._kinds import interpreter_of
+from guardrail.effects.code._own_files import own_files
 from guardrail.effects.code._projects import LOADERS, TESTERS
 from guardrail.effects.code._script_filters import is_script_filter
-from guardrail.effects.code._scripts import written_files
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import MUTATING
 from guardrail.effects.domain._paths import escape, paths_in
@@ -173,13 +173,21 @@ def name_sources(call: Call, tool: str) -> None:
     """
     if tool not in _TOOLS or any(field.text in _LOOKING for field in call.args[:1]):
         return
-    ending = _DESCRIBED if tool in _MODELLING else _SOURCE
-    sources = (path for path in written_files(call, "") or () if ending.search(path))
+    own = own_files(call)
+    sources = own.chosen(_is_described if tool in _MODELLING else _is_source) if own is not None else ()
     for count, path in enumerate(sources):
         if count == MAX_SOURCES:
             _too_many(call, "sources")
             return
         name_source(call, path)
+
+
+def _is_described(path: str) -> bool:
+    return _DESCRIBED.search(path) is not None
+
+
+def _is_source(path: str) -> bool:
+    return _SOURCE.search(path) is not None
 
 
 def name_source(call: Call, path: str) -> None:

@@ -11,13 +11,14 @@ from typing import Final
 from guardrail.effects.code._dialogues import dialogue
 from guardrail.effects.code._filters import is_filter, is_given_filter
 from guardrail.effects.code._one_liners import one_liner
+from guardrail.effects.code._own_files import OwnFiles, own_files
 from guardrail.effects.code._own_options import own_options
 from guardrail.effects.code._programs import scripts
 from guardrail.effects.code._running import from_stdin, run_script
-from guardrail.effects.code._scripts import written_files
 from guardrail.effects.code._sessions import told
 from guardrail.effects.code._starting import analysed, inline
 from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._ordered import every
 from guardrail.effects.domain._values import (
     NOTHING,
     TOP,
@@ -103,24 +104,37 @@ def _node_tests(call: Call) -> Stream | None:
         return None
     files = [field for field in args if field.text[:1] != "-"]
     patterns = [call.place(field) for field in files]
-    written = list(written_files(call, "") or ())
-    for path in written:
+    own = own_files(call)
+    for path in _meant(call, own, patterns) if own is not None else ():
         # Of a directory the files are run, and not what it means as a module.
-        if any(other.startswith(f"{path}/") for other in written) and call.shell.view.kind(path) in (None, "dir"):
+        if own is not None and own.any_below(path) and call.shell.view.kind(path) in (None, "dir"):
             continue
-        if any(_is_meant(call, place, path) for place in patterns) or (not files and _NODE_TEST.fullmatch(path)):
-            with call.perhaps():
-                run_script(call, "other", Field(text=path, span=call.span), ())
+        with call.perhaps():
+            run_script(call, "other", Field(text=path, span=call.span), ())
     # Last, as by then nothing is known of the files any more.
     return call.opaque("program", reason="the tests of the project")
 
 
-def _is_meant(call: Call, place: Resource, path: str) -> bool:
-    """A file is the one that is named, fits the pattern, or lies in the directory."""
-    if place.path is None:
-        return fnmatch.fnmatchcase(path, place.pattern or "*")
-    there = {posixpath.normpath(place.path), call.shell.view.identity(place.path)}
-    return path in there or call.shell.view.identity(path) in there or any(path.startswith(f"{one}/") for one in there)
+def _is_node_test(path: str) -> bool:
+    return _NODE_TEST.fullmatch(path) is not None
+
+
+def _meant(call: Call, own: OwnFiles, places: Sequence[Resource]) -> list[str]:
+    """Files of the session that are named, fit a pattern, or lie in a directory; without any, those that it finds."""
+    if not places:
+        return own.chosen(_is_node_test)
+    identity = call.shell.view.identity
+    found: set[str] = set()
+    for place in places:
+        if place.path is None:
+            found.update(path for path in own.chosen(every) if fnmatch.fnmatchcase(path, place.pattern or "*"))
+            continue
+        there = {posixpath.normpath(place.path), identity(place.path)}
+        found.update(own.below(there), (path for path in there if path in own))
+        if identity(place.path)[:1] != "/":
+            # It has several names, of which the session may have written another one.
+            found.update(path for path in own.chosen(every) if identity(path) in there)
+    return sorted(found)
 
 
 _TOOLS: Final = {

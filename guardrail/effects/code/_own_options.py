@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from guardrail.effects.code._scripts import written_files
+from guardrail.effects.code._own_files import own_files, parts_of
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import TOP, Field
 from guardrail.patterns import lazy
@@ -132,10 +132,10 @@ def _wrote(call: Call, place: str, *, anywhere: bool = False) -> bool:
     """The session wrote something there; None of it being known counts as that."""
     if not (call.shell.emit.made or call.shell.written_before):
         return False
-    files = written_files(call, "")
-    if files is None or call.shell.authored(place):
+    own = own_files(call)
+    if own is None or call.shell.authored(place):
         return True
     if anywhere:
-        return any(f"/{place}/" in path for path in files)
+        return any(f"/{place}/" in path for path in own.at(parts_of, place))
     top = call.shell.view.real(place).rstrip("/")
-    return any(path == top or path.startswith(f"{top}/") for path in files)
+    return top in own or own.any_below(top)

@@ -12,9 +12,10 @@ from typing import Final
 
 import msgspec
 
+from guardrail.effects.code._own_files import OwnFiles, is_python, own_files, python_folder
 from guardrail.effects.code._python_tasks import has_only_tasks
 from guardrail.effects.code._recipes import run_recipes
-from guardrail.effects.code._scripts import script_texts, written_files
+from guardrail.effects.code._scripts import script_texts
 from guardrail.effects.code.python._beside import check_module, hold, may_import, module_name
 from guardrail.effects.code.python._imports import is_known, pinned
 from guardrail.effects.code.python._tests import run_tests
@@ -56,19 +57,41 @@ _DOCUMENTS: Final = (".py", ".txt", ".rst", ".md")
 
 def note_start(call: Call) -> None:
     """What every Python loads at its start, as far as the session wrote it: `sitecustomize`, `.pth`, packages."""
-    files = written_files(call, "")
+    own = own_files(call)
     for path in _changed_since(call):
         hold(call, path)
-    for path in files if files is not None else ():
+    started = frozenset(own.chosen(_may_start) if own is not None else ())
+    for path in sorted({*started, *_compiled(call, own)}) if own is not None else ():
         if path.endswith(".py") and call.shell.view.stale(path):
             hold(call, path)
-        if not (path.endswith(".pyc") or "-packages/" in path or "customize" in path):
-            continue  # so it is of nearly every file
+        if path not in started:
+            continue
         folder, _, name = path.rpartition("/")
         special = name.partition(".")[0] in ("sitecustomize", "usercustomize")
         compiled = name.endswith(".pyc") and "*" not in path
         if "-packages/" in path or compiled or (special and folder in _python_path(call)):
             hold(call, path)
+
+
+def _may_start(path: str) -> bool:
+    return path.endswith(".pyc") or "-packages/" in path or "customize" in path
+
+
+def _compiled(call: Call, own: OwnFiles) -> Iterator[str]:
+    """Sources of the session's of which there may be something compiled."""
+    view = call.shell.view
+    for folder in own.keys(python_folder):
+        compiled = f"{folder}/__pycache__"
+        if view.missing(compiled):
+            continue
+        listed = view.listing(compiled)
+        if listed is None or not listed[0]:
+            yield from own.at(python_folder, folder)  # it may be one that cannot be listed
+            continue
+        for name in {path.rpartition("/")[2] for path in listed[0]}:
+            dots = (index for index, char in enumerate(name) if char == ".")
+            sources = (f"{folder}/{name[:dot]}.py" for dot in dots)
+            yield from (source for source in sources if source in own)
 
 
 def _changed_since(call: Call) -> list[str]:
@@ -86,10 +109,16 @@ def note_shadows(call: Call) -> None:
     """Modules of the session's that are found before those that a program means by their names."""
     folders = {folder for folder in (call.cwd, *_python_path(call)) if folder is not None}
     folders |= {call.shell.view.identity(folder) for folder in folders}
-    for path in written_files(call, ".py") or ():
-        folder, _, name = path.removesuffix("/__init__.py").rpartition("/")
-        if folder in folders and is_known(name.removesuffix(".py")):
-            hold(call, path)
+    own = own_files(call)
+    found = {path for folder in folders for path in own.at(_shadowing_in, folder)} if own is not None else ()
+    for path in sorted(found):
+        hold(call, path)
+
+
+def _shadowing_in(path: str) -> tuple[str, ...]:
+    """Where a module lies that has the name of one which is known."""
+    folder, _, name = path.removesuffix("/__init__.py").rpartition("/")
+    return (folder,) if path.endswith(".py") and is_known(name.removesuffix(".py")) else ()
 
 
 def _python_path(call: Call) -> Iterator[str]:
@@ -113,8 +142,8 @@ def project_code(call: Call, name: str, args: Sequence[Field]) -> None:
     if not (call.shell.emit.made or call.shell.written_before):
         return  # nothing there is the session's
     note_start(call)
-    files = written_files(call, "")
-    if files is not None and next(files, None) is None:
+    own = own_files(call)
+    if own is not None and not own:
         return
     folders = list(dict.fromkeys(_folders(call, args)))
     before, call.shell.pinned = call.shell.pinned, {**pinned(call), **call.shell.pinned}
@@ -131,11 +160,16 @@ def _load(call: Call, name: str, args: Sequence[Field], folders: Sequence[str]) 
     done += _only_tasks(call, name)
     words = [*_words(call, args), *_DEFAULTS.get(name, ())]
     may_import(call, folders, done=done, words=words)
-    tops = _tops(call, folders)
-    for path in written_files(call, ".py") or ():
-        found = path.rpartition("/")[2] in _RUN_BY_NAME and path.startswith(tops)
-        if path not in done and (found or any(_names(call, word, path) for word in words)):
-            check_module(call, module_name(call, path), path)
+    own = own_files(call)
+    if own is None:
+        return
+    named = {path for word in words for path in _named(call, word) if path in own}
+    for path in sorted({*own.below(_tops(call, folders), _is_run_by_name), *named}.difference(done)):
+        check_module(call, module_name(call, path), path)
+
+
+def _is_run_by_name(path: str) -> bool:
+    return path.rpartition("/")[2] in _RUN_BY_NAME
 
 
 _READERS: Final = {"nox": "noxfile.py", "invoke": "tasks.py", "inv": "tasks.py"}
@@ -180,31 +214,41 @@ def _words(call: Call, args: Sequence[Field]) -> list[str]:
     return told
 
 
-def _names(call: Call, word: str, path: str) -> bool:
-    """A word is the path of a file."""
+def _named(call: Call, word: str) -> tuple[str, ...]:
+    """The source of Python of which a word is the path."""
     text = word.partition("::")[0].rpartition("=")[2]
-    return text.endswith(".py") and place(text, call.cwd).path in (path, posixpath.normpath(path))
+    path = place(text, call.cwd).path if text.endswith(".py") else None
+    return (path, posixpath.normpath(path)) if path is not None else ()
 
 
 def _tests(call: Call, args: Sequence[Field], folders: Sequence[str]) -> list[str]:
     """The tests, and the files with their fixtures."""
+    own = own_files(call)
     tops = _tops(call, folders)
-    files = [path for path in written_files(call, ".py") or () if path.startswith(tops)]
     settings = "\n".join(_setting(call, folder, name) for folder in folders for name in _SETTINGS)
     if "doctest" in settings or any("doctest" in word for word in (call.name, *_words(call, args))):
         _examples(call, folders)
     every = _CHOOSING.search(settings) is not None
     named = [place(word.text.partition("::")[0], call.cwd).path for word in args if word.text[:1] not in ("-", "")]
-    shared = [path for path in files if path.endswith("/conftest.py")]
-    done: list[str] = []
-    for path in files:
-        name = path.rpartition("/")[2]
-        test = _TEST_FILE.fullmatch(name) is not None
-        if path in named or name == "conftest.py" or test or (every and "python_files" in settings):
-            done.append(path)
-            above = [each for each in shared if each != path and path.startswith(each.removesuffix("conftest.py"))]
-            run_tests(call, path, sorted(above, key=len), _roots(call, path), every=every)
+    if own is None:
+        return []
+    shared = own.below(tops, _is_shared)
+    told = {path for path in named if path is not None and path.endswith(".py") and path in own}
+    found = own.below(tops, is_python if every and "python_files" in settings else _is_test)
+    done = sorted({*found, *(path for path in told if path.startswith(tops))})
+    for path in done:
+        above = [each for each in shared if each != path and path.startswith(each.removesuffix("conftest.py"))]
+        run_tests(call, path, sorted(above, key=len), _roots(call, path), every=every)
     return done
+
+
+def _is_shared(path: str) -> bool:
+    return path.endswith("/conftest.py")
+
+
+def _is_test(path: str) -> bool:
+    name = path.rpartition("/")[2]
+    return name == "conftest.py" or _TEST_FILE.fullmatch(name) is not None
 
 
 def _notebooks(call: Call, args: Sequence[Field]) -> None:
@@ -252,11 +296,15 @@ _MAGIC: Final = lazy(r"^\s*[!%?]|\?\s*$|get_ipython|=\s*[!%]", re.MULTILINE)
 
 def _examples(call: Call, folders: Sequence[str]) -> None:
     """Examples in texts are run: those of the session's are not followed."""
-    tops = _tops(call, folders)
-    for path in written_files(call, "") or ():
-        data = call.content(place(path, None)) if path.endswith(_DOCUMENTS) and path.startswith(tops) else b""
+    own = own_files(call)
+    for path in own.below(_tops(call, folders), _is_document) if own is not None else ():
+        data = call.content(place(path, None))
         if data is None or b">>>" in data:
             hold(call, path)
+
+
+def _is_document(path: str) -> bool:
+    return path.endswith(_DOCUMENTS)
 
 
 def _tops(call: Call, folders: Sequence[str]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from guardrail.effects.code._scripts import written_files
+from guardrail.effects.code._own_files import own_files
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import Field
 from guardrail.patterns import lazy
@@ -66,11 +66,17 @@ _INSTALLING: Final[Mapping[str, tuple[str, ...]]] = {
 """What a session of nox is told, and the words that stand before what it is told."""
 
 
+def _is_of_nox(path: str) -> bool:
+    """Lies in an environment that nox made."""
+    return "/.nox/" in path
+
+
 def nox_tasks(call: Call, text: str) -> list[Words] | None:
     """The commands of a `noxfile.py`; None if anything else is in it."""
     given = [field.text for field in call.args]
     more = given[given.index("--") + 1 :] if "--" in given else []
-    if any("/.nox/" in path for path in written_files(call, "") or ("/.nox/",)):
+    own = own_files(call)
+    if own is None or own.chosen(_is_of_nox):
         return None  # its programs are found there first
     found: list[Words] = []
     for commands in _read(text, _NOX, more):

@@ -11,8 +11,9 @@ from guardrail.effects.code._filters import is_filter, is_given_filter
 from guardrail.effects.code._kinds import interpreter_of
 from guardrail.effects.code._node import module_file
 from guardrail.effects.code._outputs import outputs
+from guardrail.effects.code._own_files import own_files
 from guardrail.effects.code._script_filters import is_script_filter
-from guardrail.effects.code._scripts import STANDARD_INPUT, is_stream, note_old, script_texts, written_files
+from guardrail.effects.code._scripts import STANDARD_INPUT, is_stream, note_old, script_texts
 from guardrail.effects.code._starting import analysed, changed_start, inline, started
 from guardrail.effects.code.python._run import run_file, run_own
 from guardrail.effects.domain._call import Call
@@ -112,15 +113,19 @@ def _is_set_up(call: Call) -> bool:
     """The session wrote settings that may say which files the modules are, or what is loaded first."""
     if not (call.shell.emit.made or call.shell.written_before):
         return False
-    written = written_files(call, "")
-    for path in written if written is not None else (".swcrc",):
+    own = own_files(call)
+    for path in own.chosen(_is_setting) if own is not None else (".swcrc",):
         name = path.rpartition("/")[2]
-        if name != ".swcrc" and not name.startswith("tsconfig"):
-            continue
         texts = script_texts(call, place(path, None)) if name != ".swcrc" else ()
         if not texts or any(_NAMING.search(text) for text in texts):
             return True
     return False
+
+
+def _is_setting(path: str) -> bool:
+    """What says how sources of TypeScript are translated."""
+    name = path.rpartition("/")[2]
+    return name == ".swcrc" or name.startswith("tsconfig")
 
 
 _NAMING: Final = lazy(

@@ -10,13 +10,17 @@ import itertools
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
 from guardrail.effects._built import READS, may_be_part
-from guardrail.effects.code._compiled import declared_classes, plain_parts
+from guardrail.effects.code._compiled import declared_classes, may_be_plain, plain_parts
+from guardrail.effects.code._own_files import OwnFiles, is_bare
+from guardrail.effects.code._parts import candidates
 from guardrail.effects.domain._call import Call
+from guardrail.effects.domain._ordered import NO_PATHS
 from guardrail.effects.domain._paths import escape
 from guardrail.effects.domain._view import FileView
 from guardrail.model import Resource
@@ -121,13 +125,14 @@ def own_part(call: Call, build: dict[str, Any]) -> str | None:
     if files is None:
         return "/"
     view = call.shell.view
+    more: list[str] = []
     for pattern in call.shell.wrote.patterns():
         found = view.glob(pattern)
         if found is None:
             return pattern
-        files = (*files, *(view.real(path) for path in found))
-    for path in files:
-        folder = "." not in path.rpartition("/")[2] or view.kind(path) == "dir"
+        more += (view.real(path) for path in found)
+    for path in candidates(view, OwnFiles(files, more), build):
+        folder = is_bare(path) or view.kind(path) == "dir"
         if may_be_part(path, build, folder=folder and view.kind(path) != "file"):
             return path
     return None
@@ -192,7 +197,8 @@ def _parts_of(view: FileView, path: str, ending: str) -> Sequence[str] | None:
 def plain_sources(call: Call) -> list[str]:
     """The sources of the session's that only compute, as they are now."""
     made = [call.shell.view.real(path) for path in call.shell.emit.made if "*" not in path]
-    return sorted(plain_parts(call, {*(call.shell.wrote.files() or ()), *made}))
+    before = call.shell.wrote.files() or NO_PATHS
+    return sorted(plain_parts(call, {*before.chosen(may_be_plain), *made}))
 
 
 def _roots(view: FileView, reads: str, path: str) -> Iterator[str]:
@@ -220,14 +226,16 @@ def _search(view: FileView, found: _Found) -> None:
             continue
         seen.add(folder)
         folders += 1
-        names = view.glob(f"{escape(folder.rstrip('/'))}/*") if folders <= MAX_FOLDERS else None
-        if names is None:
+        listed = view.listing(folder) if folders <= MAX_FOLDERS else None
+        if listed is None:
             found.broad = True
             return
-        for path in sorted(names, key=lambda one: not one.endswith(".go")):
+        for path in sorted(
+            (*_read(found.reads, listed[0]), *listed[1]), key=lambda one: (not one.endswith(".go"), one)
+        ):
             name = path.rpartition("/")[2]
             if READS[found.reads].fullmatch(path) is None:
-                if name not in _PASSED and "." not in name and view.kind(path) == "dir":
+                if name not in _PASSED and "." not in name:
                     _below(view, found, path)
                 continue
             if found.reads == "go" and not name.endswith((".go", ".mod", ".work")) and folder not in found.cgo:
@@ -245,6 +253,12 @@ def _search(view: FileView, found: _Found) -> None:
             if real != path:
                 found.named[escape(real)] = None  # a source under another name
             _look(found, folder, name, data.decode("utf-8", "replace"))
+
+
+@lru_cache(maxsize=512)
+def _read(reads: str, files: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the files in a directory that a compiler reads; the same are asked of until the directory changes."""
+    return tuple(path for path in files if READS[reads].fullmatch(path) is not None)
 
 
 def _below(view: FileView, found: _Found, path: str) -> None:

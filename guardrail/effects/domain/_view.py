@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
+from guardrail.effects.domain._ordered import NO_PATHS, OrderedPaths
+
 
 class FileView(Protocol):
     """Names, kinds and small contents; the answers are stale at once, so nothing may rest on them alone."""
@@ -75,7 +77,7 @@ class Wrote(Protocol):
         """Whether a path with no links in it was written or brought, or lies in what was."""
         ...
 
-    def files(self) -> tuple[str, ...] | None:
+    def files(self) -> OrderedPaths | None:
         """Every path that was written or brought and is known; None if there are too many to tell."""
         ...
 
@@ -99,9 +101,9 @@ class Nothing:
         """No path was."""
         return False
 
-    def files(self) -> tuple[str, ...] | None:
+    def files(self) -> OrderedPaths | None:
         """None of them."""
-        return ()
+        return NO_PATHS
 
     def patterns(self) -> tuple[str, ...]:
         """None of them."""

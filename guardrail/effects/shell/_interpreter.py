@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import EllipsisType, MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from guardrail.config import LimitConfig
 from guardrail.effects.domain._assured import assure, is_steady
@@ -50,6 +50,9 @@ from guardrail.parse.ir import (
     Statement,
     Test,
 )
+
+if TYPE_CHECKING:
+    from guardrail.effects.code._own_files import OwnFiles
 
 MAX_ASIDE: Final = 6_000
 """Most expressions and statements worked out for one call in modules that code of the project may import."""
@@ -115,7 +118,7 @@ class Interpreter:
         self.errexit = False
         self.listening = False  # somebody may make words of what is printed
         self.written_before = False  # the session wrote files in earlier calls
-        self.brought: dict[tuple[str, ...], Sequence[str] | None] = {}  # places -> what it wrote, and brought there
+        self.brought: dict[tuple[str, ...], OwnFiles | None] = {}  # places -> what it wrote, and brought there
         self.running: set[tuple[str, tuple[str, ...], tuple[str, ...]]] = set()  # files of tasks, their texts, words
         self.here: tuple[int, int] = (0, 0)  # where the command that is walked stands in the call's own text
         self.outer: tuple[int, int] | None = None  # of what is nested in a word, where its command does

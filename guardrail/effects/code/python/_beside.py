@@ -6,15 +6,16 @@ Not concerned with the modules that a piece of code is seen to import: `_imports
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
-from guardrail.effects.code._scripts import written_files
+from guardrail.effects.code._own_files import FEW_NAMES, OwnFiles, module_folder, own_files, python_folder
 from guardrail.effects.code.python._machine import Machine
 from guardrail.effects.code.python._walk import TooMuch
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import escape, place
 from guardrail.effects.domain._values import Field
+from guardrail.effects.domain._view import FileView
 
 MAX_BESIDE: Final = 64
 """Most modules of the session's that one run of the project's code is taken to import."""
@@ -77,20 +78,24 @@ def may_import(call: Call, folders: Sequence[str], *, done: Collection[str] = ()
         done: files that were looked into.
         words: what the code is told, which may name a module.
     """
-    files = written_files(call, ".py")
-    if files is None:
+    own = own_files(call)
+    if own is None:
         hold(call, folders[0] if folders else "/")
         return
     view = call.shell.view
-    tops = [f"{folder.rstrip('/')}/" for folder in dict.fromkeys((*folders, *(view.identity(f) for f in folders)))]
     known = {view.identity(path) for path in done}
-    found = [path for path in files if path.startswith(tuple(tops))]
-    if known:
-        found = [path for path in found if view.identity(path) not in known]
-    found = [path for path in found if _importable(call, path, folders, words)]
+    texts = _Texts(view, folders)
+    found: list[str] = []
+    for path in _modules(own, view, folders, words, texts, MAX_BESIDE + len(known) + 1):
+        if (known and view.identity(path) in known) or not _importable(call, path, words, texts):
+            continue
+        found.append(path)
+        if len(found) > MAX_BESIDE:
+            break
     for path in found[:MAX_BESIDE]:
         check_module(call, module_name(call, path), path)
     for path in found[MAX_BESIDE:]:
+        # It stands for all that come after it: none of them is looked into.
         hold(call, path)
 
 
@@ -148,32 +153,99 @@ def module_name(call: Call, path: str) -> str:
 # -- which of them are modules
 
 
-def _importable(call: Call, path: str, folders: Sequence[str], words: Sequence[str]) -> bool:
+_WORD: Final = re.compile(r"\w+")
+
+
+class _Texts:
+    """Texts in which the name of a module would stand, each read once for a command.
+
+    Args:
+        view: the live filesystem.
+        folders: where modules are looked for.
+    """
+
+    def __init__(self, view: FileView, folders: Sequence[str]) -> None:
+        self._view = view
+        self._folders = folders
+        self._around: dict[str, tuple[str, ...] | None] = {}
+        self._words: dict[str, frozenset[str] | None] = {}
+
+    def around(self, folder: str) -> tuple[str, ...] | None:
+        """Those that are searched for the modules of a folder; None if there are more than that."""
+        if folder not in self._around:
+            self._around[folder] = self._listed(folder)
+        return self._around[folder]
+
+    def _listed(self, folder: str) -> tuple[str, ...] | None:
+        listed: list[str] = []
+        for base in dict.fromkeys(each.rstrip("/") for each in (*self._folders, folder)):
+            for pattern in _NAMING:
+                found = self._view.glob(f"{escape(base)}/{pattern}") if base else None
+                if found is None or len(listed) + len(found) > MAX_SCANNED:
+                    return None
+                listed += found
+        return tuple(listed)
+
+    def words(self, path: str) -> frozenset[str] | None:
+        """The words of a text; None if it is not read."""
+        if path not in self._words:
+            data = self._view.read(path, MAX_SCANNED_BYTES)
+            text = data.decode("utf-8", "replace") if data is not None else None
+            self._words[path] = frozenset(_WORD.findall(text)) if text is not None else None
+        return self._words[path]
+
+
+def _modules(
+    own: OwnFiles, view: FileView, folders: Sequence[str], words: Sequence[str], texts: _Texts, most: int
+) -> list[str]:
+    """The sources of the session's below some folders that may be imported, with some that may not be, in order.
+
+    Of a folder in which all may be, only as many as are asked for.
+    """
+    tops = [folder.rstrip("/") for folder in dict.fromkeys((*folders, *map(view.identity, folders)))]
+    found: set[str] = set()
+    for folder in {each for top in tops for each in (top, *own.keys(python_folder, f"{top}/"))}:
+        modules = own.at(module_folder, folder)
+        if view.kind(f"{folder}/__init__.py") is not None:
+            found.update(own.at(python_folder, folder)[:most])
+        elif len(modules) <= FEW_NAMES:
+            found.update(modules)
+        else:
+            found.update(_named(modules, folder, words, texts, most))
+    return sorted(found)
+
+
+def _named(modules: Sequence[str], folder: str, words: Sequence[str], texts: _Texts, most: int) -> Sequence[str]:
+    """Those of many modules of a folder whose names stand somewhere: all if there is a text that is not read."""
+    around = texts.around(folder)
+    known = [texts.words(path) for path in around or ()]
+    if around is None or None in known:
+        return modules[:most]
+    told = {name for word in words for name in _WORD.findall(word)}
+    named = told.union(*(each or () for each in known), ("__init__",))
+    # A name may have characters in it that are of no word.
+    odd = [path for path in modules if not path.isascii()]
+    return [*{f"{folder}/{name}.py" for name in named}.intersection(modules), *odd]
+
+
+def _importable(call: Call, path: str, words: Sequence[str], texts: _Texts) -> bool:
     """A file may be imported by name if it is in a package, or if something names it; a script of its own is not."""
     folder, _, last = path.removesuffix(".py").rpartition("/")
     if call.shell.view.kind(f"{folder}/__init__.py") is not None or last == "__init__":
         return True
     if not last.isidentifier():
         return False
-    named = rf"\b{re.escape(last)}\b"
     # Most texts are without it, and to find that out costs less than to make the pattern.
-    if any(last in word and re.search(named, word) is not None for word in words):
+    if any(last in word and re.search(rf"\b{re.escape(last)}\b", word) is not None for word in words):
         return True
-    texts = _texts(call, (*folders, folder), path, last)
-    return any(last in text and re.search(named, text) is not None for text in texts)
+    around = texts.around(folder)
+    if around is None or _WORD.fullmatch(last) is None:
+        return True
+    for other in around:
+        named = texts.words(other) if other != path else _NO_WORDS
+        if named is None or last in named:
+            return True
+    return False
 
 
-def _texts(call: Call, folders: Sequence[str], but: str, name: str) -> Iterator[str]:
-    """Texts around a file in which its name would stand; one that is not known to be without it is the name."""
-    view = call.shell.view
-    count = 0
-    for base in dict.fromkeys(folder.rstrip("/") for folder in folders):
-        for pattern in _NAMING:
-            found = view.glob(f"{escape(base)}/{pattern}") if base else None
-            for path in found if found is not None else (name,):
-                count += 1
-                data = view.read(path, MAX_SCANNED_BYTES) if path != but else b""
-                if data is None or count > MAX_SCANNED:
-                    yield name
-                    return
-                yield data.decode("utf-8", "replace")
+_NO_WORDS: Final[frozenset[str]] = frozenset()

@@ -15,7 +15,8 @@ from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from guardrail.effects.code._scripts import script_texts, written_files
+from guardrail.effects.code._own_files import OwnFiles, own_files
+from guardrail.effects.code._scripts import script_texts
 from guardrail.effects.code.python._calls import Calling
 from guardrail.effects.code.python._changes import FOREIGN, changed_part, names_bound
 from guardrail.effects.code.python._core import single
@@ -34,6 +35,17 @@ MAX_CODE_BYTES: Final = 128 * 1024
 
 _INNER: Final = frozenset("__builtins__ __loader__ __spec__ __dict__ __import__ __class__".split())
 _ENDS = ("/__init__.py", ".py")
+
+
+def _names_of(path: str) -> set[str]:
+    """The name of a file without its ending, and that of its folder."""
+    folder, _, name = path.rpartition("/")
+    return {name.partition(".")[0], folder.rpartition("/")[2]}
+
+
+def _modules_of(path: str) -> set[str]:
+    """The name of a source of Python, and that of its folder."""
+    return set(path.removesuffix(".py").split("/")[-2:]) if path.endswith(".py") else set()
 
 
 class Importing(Calling):
@@ -84,7 +96,7 @@ class Importing(Calling):
         """`from name import member`: something in the module, or a module below it."""
         full = f"{module.name}.{member}" if isinstance(module, Ref) else ""
         scope = self.modules.get(module.name) if isinstance(module, Ref) else None
-        if full and member in self.written and not (scope is not None and member in scope.names):
+        if full and self._is_own_name(member) and not (scope is not None and member in scope.names):
             folders = self.search_folders() if not name.startswith(".") else [self._home()[1]]
             self._local(full, folders)
             if full in self.modules:
@@ -168,29 +180,29 @@ class Importing(Calling):
         names = (path.rpartition("/")[2], path.split("/")[-2])
         return any(entry.rpartition("/")[2] in names for entry in emit.made) and emit.changed(path)
 
+    def _is_own_name(self, name: str) -> bool:
+        """Something that the session wrote has a name, but for its ending, or lies in a folder of that name."""
+        return self._wrote is not None and self._wrote.has(_names_of, name)
+
     @functools.cached_property
-    def written(self) -> frozenset[str]:
-        """Names, without their endings, of what the session wrote, and of the folders it lies in."""
-        parts = [path.rpartition("/") for path in written_files(self.call, "") or ()]
-        names = (name.partition(".")[0] for _, _, name in parts)
-        return frozenset((*names, *(folder.rpartition("/")[2] for folder, _, _ in parts)))
+    def _wrote(self) -> OwnFiles | None:
+        """What the session wrote, as the process begins."""
+        return own_files(self.call)
 
     def _authored(self, path: str) -> bool:
         shell = self.call.shell
-        if self.written and self.written.isdisjoint(path.removesuffix(".py").split("/")):
+        if (own := self._wrote) and not any(own.has(_names_of, part) for part in path.removesuffix(".py").split("/")):
             return False
         return self._made(path) or shell.wrote.wrote(path) or shell.wrote.wrote(shell.view.identity(path))
 
     def _anywhere(self, name: str) -> None:
         """Of a folder that is not known nothing is certain but that it may be one the session wrote to."""
-        files = written_files(self.call, ".py")
-        head = name.partition(".")[0]
-        if files is None:
+        own = self._wrote
+        if own is None:
             self.opaque("a module of a folder that is not known", "dynamic")
             return
-        for path in files:
-            if head in path.removesuffix(".py").split("/")[-2:]:
-                self._held(path)
+        for path in own.at(_modules_of, name.partition(".")[0]):
+            self._held(path)
 
     def _module(self, name: str, path: str) -> None:
         if not self._authored(path):
