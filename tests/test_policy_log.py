@@ -149,7 +149,8 @@ def test_opa_itself_writes_such_events() -> None:
     """The names of the fields are those that OPA's own console log uses, asked of a real server."""
     import subprocess
 
-    from tests.policy_support import POLICIES, find_opa, free_port
+    from tests.policy_support import POLICIES, find_opa
+    from tests.ports import free_port
 
     port = free_port()
     command = [

@@ -47,7 +47,8 @@ from tests.bundle_support import (
     stricter,
     until,
 )
-from tests.policy_support import POLICIES, ROOT, ask, free_port, opa_server
+from tests.policy_support import POLICIES, ROOT, ask, opa_server
+from tests.ports import free_port
 from tests.test_policy_opa import _Fake
 
 HELD = orjson.dumps(expand({"op": "exec_opaque", "type": "code", "precision": "opaque", "attrs": {"code": "inline"}}))
