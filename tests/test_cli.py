@@ -27,6 +27,9 @@ def world(tmp_path: Path) -> Path:
     (tmp_path / "shutdown_config.yaml").write_text("shutdown_enabled: true\n")
     (tmp_path / "guardrail.toml").write_text(
         f"""
+        [limits]
+        decision_ms = 60000
+
         [[asset]]
         id = "model:beta"
         class = "weights"

@@ -134,7 +134,8 @@ def test_a_registered_model_is_known_by_its_bytes(
         assert (told, [(one.name, one.digest) for one in claims]) == (source, [("data/weights 1.bin", SHA256)])
 
     (tmp_path / "guardrail.toml").write_text(
-        '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["w"]\n[trail]\ndirectory = "trail"\n'
+        '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["w"]\n[limits]\ndecision_ms = 60000\n'
+        '[trail]\ndirectory = "trail"\n'
     )
     (tmp_path / "found.bin").write_bytes(WEIGHTS)
     common = ["--config", str(tmp_path / "guardrail.toml")]

@@ -33,6 +33,9 @@ CONFIG = f"""
 id = "model:beta"
 class = "weights"
 paths = ["models/beta"]
+[limits]
+decision_ms = 60000
+
 [trail]
 directory = "trail"
 [service]

@@ -25,7 +25,7 @@ def configured(root: Path, more: str = "") -> Path:
     toml = root / "guardrail.toml"
     toml.write_text(
         f'[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["w"]\n'
-        f'[trail]\ndirectory = "t"\ntimeout_seconds = {TIMEOUT}\n{more}'
+        f'[limits]\ndecision_ms = 60000\n[trail]\ndirectory = "t"\ntimeout_seconds = {TIMEOUT}\n{more}'
     )
     return toml
 
