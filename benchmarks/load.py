@@ -36,6 +36,7 @@ from typing import Any, Final, NamedTuple
 
 from benchmarks.peer_agt import YAML_POLICY
 from benchmarks.run import calls, opa_server, wait_for, world
+from tests.ports import free_port
 
 WARM_SECONDS: Final = 1
 """How long each server is asked before anything counts, in seconds."""
@@ -174,9 +175,7 @@ def _service(root: Path, name: str, *options: str) -> Iterator[tuple[str, int]]:
 
 @contextlib.contextmanager
 def _peer(root: Path, python: str) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     (root / "peer").mkdir()
     (root / "peer/models.yaml").write_text(YAML_POLICY)
     environment = {**os.environ, "AGENTMESH_POLICY_DIR": str(root / "peer")}

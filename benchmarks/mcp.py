@@ -23,6 +23,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from tests.ports import free_port
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 HOME: Final = ROOT / ".venv-mcp"
 FILES: Final = ["node", str(HOME / "node_modules/@modelcontextprotocol/server-filesystem/dist/index.js")]
@@ -213,13 +215,6 @@ def relay(root: Path, name: str) -> list[str]:
 def environment() -> dict[str, str]:
     """Where the code is."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "adapters")))}
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def wait_for(port: int) -> None:

@@ -29,6 +29,7 @@ import msgspec
 from benchmarks import analysis, inventory
 from guardrail import Config, Decision, Guard, Subject, ToolCall
 from guardrail import config as config_module
+from tests.ports import free_port
 
 WARMUP = 200
 """Decisions made before any is counted."""
@@ -272,9 +273,7 @@ def _row(label: str, kind: str, times: list[int]) -> dict[str, Any]:
 @contextlib.contextmanager
 def opa_server(binary: str) -> Iterator[str]:
     policies = Path(__file__).resolve().parent.parent / "policies"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [binary, "run", "--server", "--skip-version-check", "--addr", f"127.0.0.1:{port}"]
     command += ["--bundle", str(policies), "--ignore", "build,*_test.rego"]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=policies.parent)

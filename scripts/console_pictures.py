@@ -16,8 +16,9 @@ from guardrail import Guard
 from guardrail.config import load
 from guardrail.model import Subject
 from guardrail.service import create_app
-from tests.console_support import CLIENT, SECRET, Browser, Issuer, browsing, free_port, served
+from tests.console_support import CLIENT, SECRET, Browser, Issuer, browsing, served
 from tests.mandate_support import Place
+from tests.ports import free_port
 
 DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.kubernetes import CHART, ROOT, SECONDS, Object, tool
-from tests.policy_support import free_port
+from tests.ports import free_port
 
 TOKEN = "of-the-administrator-of-this-test"
 SYSTEM = "guardrail-system"

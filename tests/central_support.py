@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from guardrail import Guard, ToolCall
-from guardrail.audit.postgres import migrate_store
+from guardrail.audit.postgres import _server, migrate_store
 from guardrail.central import _people
 from guardrail.central._status import Status
 from guardrail.config import load
@@ -162,8 +162,10 @@ def tables(postgres: Cluster) -> str:
 
 
 @pytest.fixture
-def fleet(postgres: Cluster, tables: str, tmp_path: Path) -> Fleet:
+def fleet(postgres: Cluster, tables: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fleet:
     """Guards to be, with an empty centre."""
+    # A busy machine puts none of them out that has just begun to write, and lets none give up who waits for another.
+    monkeypatch.setattr(_server, "HOLD_SECONDS", PATIENT_SECONDS)
     quietly(postgres, tables, f"truncate {', '.join(TABLES)}")
     return Fleet(tmp_path, tables)
 

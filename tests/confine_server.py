@@ -1,4 +1,4 @@
-"""A model that is served: `python confine_server.py WEIGHTS PORT OUT`, with the standard library alone.
+"""A model that is served: `python confine_server.py WEIGHTS PORT OUT OTHER FREE`, with the standard library alone.
 
 It reads a safetensors file, answers one vector that it is sent over TCP with the product of its matrix with it, and
 says which of its tries to take the weights elsewhere came through.
@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-WEIGHTS, PORT, OUT = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+WEIGHTS, PORT, OUT, OTHER, FREE = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
 
 
 def load() -> list[list[float]]:
@@ -27,21 +27,17 @@ def load() -> list[list[float]]:
     return [list(flat[row * columns : (row + 1) * columns]) for row in range(rows)]
 
 
-def send_out() -> None:
-    socket.create_connection(("127.0.0.1", PORT + 1), 1)
-
-
 def evasions() -> dict[str, Callable[[], object]]:
     return {
         "copy": lambda: open(f"{OUT}/stolen", "wb").write(b"x"),
         "temporary": lambda: open("/tmp/stolen", "wb").write(b"x"),
         "link": lambda: os.link(WEIGHTS, f"{OUT}/stolen"),
         "date": lambda: os.utime(WEIGHTS, (0, 0)),
-        "connect": send_out,
-        "datagram": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", PORT + 1)),
-        "unix": lambda: socket.socket(socket.AF_UNIX).connect("\0nobody"),
+        "connect": lambda: socket.create_connection(("127.0.0.1", OTHER), 20),
+        "datagram": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", OTHER)),
+        "unix": lambda: socket.socket(socket.AF_UNIX).connect(f"\0served-{OTHER}"),
         "a port of the kernel's choice": lambda: socket.socket().listen(),
-        "another port": lambda: socket.create_server(("127.0.0.1", PORT + 2)),
+        "another port": lambda: socket.create_server(("127.0.0.1", FREE)),
         "another program": lambda: subprocess.run(["/bin/cp", WEIGHTS, OUT], check=True, stderr=subprocess.DEVNULL),
     }
 

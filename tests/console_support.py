@@ -94,13 +94,6 @@ class Issuer:
         return JSONResponse({"id_token": f"{signed}.{b64(signature)}", "token_type": "Bearer"})
 
 
-def free_port() -> int:
-    """A port that nobody listens on just now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 @contextlib.contextmanager
 def served(app: Any, port: int) -> Iterator[str]:
     """An application on a loopback port, in a thread; its address."""

@@ -92,14 +92,6 @@ def normal(answer: Answer) -> tuple[Any, ...]:
     return answer.outcome, answer.revision, sorted(map(repr, answer.hits)), sorted(map(repr, answer.uses))
 
 
-def free_port() -> int:
-    """A TCP port of this host that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
 @contextlib.contextmanager
 def opa_server(url: str, command: Sequence[str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """A real OPA server with the policy of the checkout, listening when this is entered and gone when it is left."""

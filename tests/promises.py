@@ -2214,6 +2214,16 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="house.calm",
+        source="a run of the tests on a machine that stood still",
+        behaviour="no test fails because another process took its port or the machine stood still for some seconds",
+        tests=(
+            "tests/test_ports.py::test_a_port_that_was_found_is_kept_for_the_server_that_is_to_listen_there",
+            "tests/test_house.py::test_settings_that_a_test_writes_for_a_guard_say_how_long_a_decision_may_take",
+        ),
+        gap="of what else a test waits for, only what was stopped at random was looked at",
+    ),
+    Promise(
         id="house.public_names",
         source="style",
         behaviour="every public name is documented where it is defined and on a page",

@@ -14,6 +14,8 @@ from guardrail.errors import ConfigError
 from guardrail.model import Effect, Op, Resource
 
 ASSETS = """
+[limits]
+decision_ms = 60000
 [[asset]]
 id = "model:beta"
 class = "weights"
@@ -165,6 +167,8 @@ def test_what_is_called_like_an_asset_is_a_mention_of_it(tmp_path: Path, op: Op,
 
 
 ELSEWHERE = """
+[limits]
+decision_ms = 60000
 [[asset]]
 id = "model:x1"
 class = "weights"

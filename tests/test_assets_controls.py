@@ -16,6 +16,8 @@ from guardrail.model import Effect
 from guardrail.parse import ShellText
 
 CONFIG = """
+[limits]
+decision_ms = 60000
 [[asset]]
 id = "control:y"
 class = "control"

@@ -24,7 +24,8 @@ def configured(root: Path) -> Path:
         (weights / name).write_bytes(name.encode() * 50)
     toml = root / "guardrail.toml"
     toml.write_text(
-        f'[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["{weights}"]\n[trail]\ndirectory = "trail"\n'
+        f'[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["{weights}"]\n[limits]\ndecision_ms = 60000\n'
+        '[trail]\ndirectory = "trail"\n'
     )
     return toml
 

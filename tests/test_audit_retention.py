@@ -42,6 +42,7 @@ class House:
         self.toml = root / "guardrail.toml"
         self.toml.write_text(
             f'[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["w"]\n{people}'
+            "[limits]\ndecision_ms = 60000\n"
             f'[trail]\ndirectory = "t"\nsegment_bytes = 8192\ndisclose = {disclose}\n{extra}'
         )
         self.trail = root / "t"

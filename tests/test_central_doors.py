@@ -16,7 +16,8 @@ from guardrail.review._statements import shown_of
 from guardrail.service import create_app
 from tests.central_people import Town, case_of, votes_of
 from tests.central_support import Fleet, fleet, quietly, stands, tables, until, wire
-from tests.console_support import CLIENT, SECRET, Issuer, free_port, served
+from tests.console_support import CLIENT, SECRET, Issuer, served
+from tests.ports import free_port
 from tests.postgres_support import Cluster, Wire
 from tests.test_console import OIDC, through
 from tests.test_console import field as field_of

@@ -27,6 +27,9 @@ def world(tmp_path: Path) -> Path:
     (tmp_path / "shutdown_config.yaml").write_text("shutdown_enabled: true\n")
     (tmp_path / "guardrail.toml").write_text(
         f"""
+        [limits]
+        decision_ms = 60000
+
         [[asset]]
         id = "model:beta"
         class = "weights"
@@ -190,7 +193,10 @@ def test_a_configuration_with_anything_wrong_is_refused_with_what_and_where(worl
     """A misspelled key never means a rule that silently does not apply."""
     path = world / "guardrail.toml"
     before = path.read_text()
-    path.write_text(extra + before if extra.startswith("colour") else before + extra)
+    if extra.startswith("[limits]"):
+        path.write_text(before.replace("[limits]\n", extra))
+    else:
+        path.write_text(extra + before if extra.startswith("colour") else before + extra)
     done = run(world, "check", "ls")
     assert done.returncode == 2
     assert done.stdout == b""

@@ -19,6 +19,9 @@ from tests.confine_support import CONTROL, HERE, LAUNCHER, PYTHON, SYSTEM, WEIGH
 
 BASH = "/bin/bash"
 
+NAP = f"98712.{os.getpid():07}"
+"""How long tools sleep that somebody has to end, with a digit more each: no other run of the tests looks for them."""
+
 
 @pytest.fixture
 def made() -> Iterator[Arena]:
@@ -235,11 +238,11 @@ def test_a_supervisor_that_is_killed_takes_its_tool_with_it(session: Confined, m
             supervisor.append(int(file.read().rpartition(")")[2].split()[1]))
         os.kill(supervisor[0], signal.SIGKILL)
 
-    script = f"while :; do rm -f {made.conf} {made.weights}; done & setsid sleep 987123 & sleep 987124"
+    script = f"while :; do rm -f {made.conf} {made.weights}; done & setsid sleep {NAP}3 & sleep {NAP}4"
     with pytest.raises(ConfineError, match="its supervisor died") as caught:
         run(session, [BASH, "-c", script], made.ws, started=kill)
     assert caught.value.started
-    until("98712")
+    until(NAP)
     assert os.path.exists(made.weights)
     assert os.path.exists(made.conf)
 
@@ -247,8 +250,8 @@ def test_a_supervisor_that_is_killed_takes_its_tool_with_it(session: Confined, m
 def test_an_executor_that_is_killed_takes_everything_with_it(executor: Executor, made: Arena) -> None:
     """The first process too: its workers see that it is gone, and end what they started."""
     with executor.open(profile(made, "default")) as here, pytest.raises(ConfineError):
-        run(here, ["/bin/sleep", "987125"], made.ws, started=lambda _: os.kill(executor.pid, signal.SIGKILL))
-    until("987125")
+        run(here, ["/bin/sleep", f"{NAP}5"], made.ws, started=lambda _: os.kill(executor.pid, signal.SIGKILL))
+    until(f"{NAP}5")
 
 
 def test_whatever_a_tool_leaves_behind_is_ended_with_it(session: Confined, made: Arena) -> None:
@@ -257,33 +260,32 @@ def test_whatever_a_tool_leaves_behind_is_ended_with_it(session: Confined, made:
     away = (
         "import ctypes, os; c = ctypes.CDLL(None)\n"
         "if not c.syscall(56, 0x8000 | 17, 0, 0, 0, 0):\n"
-        "    c.prctl(36, 1, 0, 0, 0); os.setsid(); os.fork() or os.execv('/bin/sleep', ['sleep', '987130'])\n"
-        "    os.execv('/bin/sleep', ['sleep', '987131'])"
+        f"    c.prctl(36, 1, 0, 0, 0); os.setsid(); os.fork() or os.execv('/bin/sleep', ['sleep', '{NAP}0'])\n"
+        f"    os.execv('/bin/sleep', ['sleep', '{NAP}1'])"
     )
-    script = f'(setsid sleep 987126 &) ; nohup sleep 987127 >/dev/null 2>&1 & {PYTHON} -S -c "{away}"; exit 5'
+    script = f'(setsid sleep {NAP}6 &) ; nohup sleep {NAP}7 >/dev/null 2>&1 & {PYTHON} -S -c "{away}"; exit 5'
     _, ended = run(session, [BASH, "-c", script], made.ws)
     assert (ended.exit_code, ended.survivors) == (5, 0)
     assert ended.strays >= 1
-    assert not running("98712")
-    assert not running("98713")
+    assert not running(NAP)
 
 
 def test_a_fork_bomb_ends_with_its_tool(executor: Executor, made: Arena) -> None:
     """It is held still before it is ended, and cannot outrun that."""
-    bomb = "import os,time\nfor _ in range(6): os.fork()\nopen('x%d'%os.getpid(),'w')\ntime.sleep(987128)"
+    bomb = f"import os,time\nfor _ in range(6): os.fork()\nopen('x%d'%os.getpid(),'w')\ntime.sleep({NAP}8)"
     with executor.open(profile(made, "default")) as here:
         script = f'{PYTHON} -S -c "{bomb}" & while [ $(ls | wc -l) -lt 20 ]; do :; done; exit 0'
         _, ended = run(here, [BASH, "-c", script], made.ws)
         assert ended.survivors == 0
         assert ended.strays >= 18
-        until("987128")
+        until(f"{NAP}8")
         assert run(here, ["/bin/echo", "still"], made.ws)[0] == "still\n"
 
 
 def test_a_tool_that_is_not_wanted_ends_at_once(session: Confined, made: Arena) -> None:
     """Whoever waits for it says so by a descriptor."""
     read, write = os.pipe()
-    _, ended = run(session, ["/bin/sleep", "987129"], made.ws, stop=read, started=lambda _: os.close(write))
+    _, ended = run(session, ["/bin/sleep", f"{NAP}9"], made.ws, stop=read, started=lambda _: os.close(write))
     os.close(read)
     assert (ended.why, ended.exit_code) == ("stopped", 128 + signal.SIGKILL)
 

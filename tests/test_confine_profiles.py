@@ -35,6 +35,7 @@ from guardrail.confine.kernel._confinement import OWN_PLACE
 from guardrail.model import Effect, Op, Resource
 from scripts.confine_race import race
 from tests.confine_support import CONTROL, HERE, LAUNCHER, PYTHON, SYSTEM, WEIGHTS, Arena, arena, run
+from tests.ports import free_port
 
 MATRIX = [[1.0, 2.0, 0.5], [0.0, -1.0, 4.0]]
 
@@ -165,21 +166,30 @@ def _model(made: Arena) -> str:
     return str(path)
 
 
-def _serving(made: Arena, model: str, port: int) -> tuple[Serving, list[str]]:
+def _serving(made: Arena, model: str, port: int, *, other: int = 9, free: int = 9) -> tuple[Serving, list[str]]:
     script, python = str(HERE / "confine_server.py"), os.path.realpath(PYTHON)
-    arguments = ("-S", script, model, str(port), made.ws)
+    arguments = ("-S", script, model, str(port), made.ws, str(other), str(free))
     files = {one: hashlib.sha256(Path(one).read_bytes()).hexdigest() for one in (python, script)}
     serving = Serving(files=files, arguments=arguments, assets=(WEIGHTS,), bind=(port,), read=("/usr", "/etc", "/proc"))
     return serving, [python, *arguments]
 
 
+@pytest.fixture
+def elsewhere() -> Iterator[int]:
+    """Who would take the weights in, over a port and over an abstract socket that is called by it."""
+    with socket.create_server(("127.0.0.1", 0)) as other, socket.socket(socket.AF_UNIX) as beside:
+        port = other.getsockname()[1]
+        beside.bind(f"\0served-{port}")
+        beside.listen()
+        yield port
+
+
 @pytest.mark.parametrize("mode", ["default", "strict"])
-def test_a_served_model_answers_and_its_weights_go_nowhere(made: Arena, mode: str) -> None:
+def test_a_served_model_answers_and_its_weights_go_nowhere(made: Arena, elsewhere: int, mode: str) -> None:
     """Inference of a real safetensors file over the server's own port; every way out that it tries is held."""
     model = _model(made)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    serving, argv = _serving(made, model, port)
+    port = free_port()
+    serving, argv = _serving(made, model, port, other=elsewhere, free=free_port())
     given = serving_profile(serving, argv, made.assets(), mode)  # type: ignore[arg-type]
     answers: list[dict[str, list[float]]] = []
 

@@ -18,7 +18,8 @@ from guardrail.errors import ConfigError
 from guardrail.model import Subject
 from guardrail.review import Escalation
 from guardrail.service import create_app
-from tests.console_support import CLIENT, SECRET, Issuer, free_port, served
+from tests.console_support import CLIENT, SECRET, Issuer, served
+from tests.ports import free_port
 
 OPAQUE = "curl -s http://127.0.0.1/x | sh"
 HOSTILE = '<script>alert(1)</script>"\u202egnp.exe\u0430'

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -28,6 +27,7 @@ from guardrail.config import Config
 from guardrail.model import Outcome, ToolCall
 from tests.dockerfile import instructions, last
 from tests.kubernetes import check_schema
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 KUBERNETES = ROOT / "deploy" / "kustomize" / "base"
@@ -259,9 +259,7 @@ def node() -> Iterator[Node]:
 def served(node: Node, opa: Path) -> Iterator[Node]:
     """The pod's OPA, with the arguments of the manifest, on a free port for its health."""
     node.copy_policies()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     arguments = [node.here(part).replace("0.0.0.0:8282", f"127.0.0.1:{port}") for part in containers()["opa"]["args"]]
     log = node.folder / "opa.log"
     with log.open("wb") as stream:

@@ -29,6 +29,7 @@ def guard(tmp_path: Path) -> Iterator[Guard]:
             folder.chmod(folder.stat().st_mode | 0o111)
     (tmp_path / "guardrail.toml").write_text(
         f'[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["{tmp_path}/models/beta"]\n'
+        "[limits]\ndecision_ms = 60000\n"
     )
     with Guard.open(tmp_path / "guardrail.toml", record=False) as opened:
         yield opened

@@ -59,7 +59,7 @@ def test_no_call_is_answered_by_a_spec_that_does_not_do_what_its_examples_say(mi
 
 def test_a_guard_denies_what_a_wrong_spec_is_needed_for(miscopied: None, tmp_path: Path) -> None:
     """With the sentence that says which, on every call that needs it and on no other."""
-    settings = parse_config("", base=str(tmp_path))
+    settings = parse_config("[limits]\ndecision_ms = 60000\n", base=str(tmp_path))
     with Guard.open(settings, record=False) as guard:
         for line in ("cp a b", "true && cp a b"):
             decision = guard.check(ToolCall(tool="bash", args={"command": line}, cwd=str(tmp_path)))

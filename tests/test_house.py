@@ -181,6 +181,22 @@ def test_no_test_sleeps() -> None:
     assert sleepers == []
 
 
+def test_settings_that_a_test_writes_for_a_guard_say_how_long_a_decision_may_take() -> None:
+    """By default it is two seconds, after which a call is denied; a busy machine may stand still for longer."""
+    hasty = []
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        texts = [
+            node.value
+            for node in ast.walk(_parsed(path))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        ]
+        writes = any("[[asset]]\n" in text or "[trail]\n" in text for text in texts)
+        opens = "Guard.open(" in path.read_text(encoding="utf-8")
+        if writes and opens and not any("decision_ms" in text for text in texts):
+            hasty.append(path.name)
+    assert hasty == []
+
+
 # ── the front door ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -43,7 +43,7 @@ def test_from_key_to_order_by_the_command_line_alone(tmp_path: Path, capsys: pyt
     assert "PRIVATE" not in table
     config = tmp_path / "guardrail.toml"
     asset = '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["w"]\n'
-    config.write_text(f'{asset}[mandates]\ndirectory = "orders"\n{table}')
+    config.write_text(f'{asset}[limits]\ndecision_ms = 60000\n[mandates]\ndirectory = "orders"\n{table}')
     (tmp_path / "order.json").write_text(json.dumps(ORDER))
     signed = tmp_path / "orders" / "m1.mandate.json"
     assert guardrail("sign", tmp_path / "order.json", "--key", tmp_path / "dana.key", "--out", signed) == 0

@@ -163,6 +163,9 @@ def _configured(root: Path) -> Path:
 id = "model:beta"
 class = "weights"
 paths = ["{root}/models"]
+[limits]
+decision_ms = 60000
+
 [trail]
 directory = "trail"
 disclose = ["args", "output", "error"]

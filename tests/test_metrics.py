@@ -25,7 +25,8 @@ from guardrail.config import parse as parse_config
 from guardrail.errors import ConfigError
 from guardrail.service import create_app
 from guardrail.service._metrics import common_metrics
-from tests.console_support import free_port, served
+from tests.console_support import served
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 RULES = ROOT / "deploy/prometheus/guardrail.rules.yaml"

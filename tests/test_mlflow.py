@@ -9,7 +9,6 @@ import http.server
 import json
 import os
 import random
-import socket
 import subprocess
 import threading
 import time
@@ -26,6 +25,7 @@ from guardrail.assets.identity._claims import Unfit
 from guardrail.assets.identity._mlflow import claims_of_version
 from guardrail.cli import main
 from guardrail.obligations.world._stores import MlflowRegistry
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVER = ROOT / ".venv-mlflow/bin/mlflow"
@@ -73,9 +73,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
             pytest.fail(text)
         pytest.skip(text)
     root = tmp_path_factory.mktemp("mlflow")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [str(SERVER), "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", f"sqlite:///{root}/registry.db", "--artifacts-destination", f"{root}/artifacts"]
     environment = {"PATH": f"{SERVER.parent}:/usr/bin:/bin", "HOME": str(root), "MLFLOW_DISABLE_TELEMETRY": "true"}
@@ -136,7 +134,8 @@ def test_a_registered_model_is_known_by_its_bytes(
         assert (told, [(one.name, one.digest) for one in claims]) == (source, [("data/weights 1.bin", SHA256)])
 
     (tmp_path / "guardrail.toml").write_text(
-        '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["w"]\n[trail]\ndirectory = "trail"\n'
+        '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["w"]\n[limits]\ndecision_ms = 60000\n'
+        '[trail]\ndirectory = "trail"\n'
     )
     (tmp_path / "found.bin").write_bytes(WEIGHTS)
     common = ["--config", str(tmp_path / "guardrail.toml")]

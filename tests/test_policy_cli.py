@@ -40,6 +40,7 @@ def place(tmp_path: Path) -> Path:
     (tmp_path / "models/w.safetensors").write_bytes(b"w")
     toml = tmp_path / "guardrail.toml"
     toml.write_text(
+        "[limits]\ndecision_ms = 60000\n"
         '[trail]\ndirectory = "trail"\n[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["models"]\n'
     )
     return toml

@@ -95,6 +95,7 @@ class Place:
         """Write guardrail.toml."""
         path = self.root / "guardrail.toml"
         path.write_text(
+            "[limits]\ndecision_ms = 60000\n"
             f'[trail]\ndirectory = "trail"\n[decision_log]\nflush_seconds = 0.02\n{log}\n'
             '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["models"]\n'
             '[[asset]]\nid = "control:s"\nclass = "control"\npaths = ["shutdown.yaml"]\n'
@@ -149,7 +150,8 @@ def test_opa_itself_writes_such_events() -> None:
     """The names of the fields are those that OPA's own console log uses, asked of a real server."""
     import subprocess
 
-    from tests.policy_support import POLICIES, find_opa, free_port
+    from tests.policy_support import POLICIES, find_opa
+    from tests.ports import free_port
 
     port = free_port()
     command = [

@@ -29,7 +29,8 @@ from guardrail.policy._conclude import MAX_ANSWER_BYTES
 from guardrail.policy._examples import expand
 from guardrail.policy._opa import OpaEngine
 from guardrail.policy._wasm import WasmEngine
-from tests.policy_support import POLICIES, ROOT, SERVER_SECONDS, ask, bundle, free_port, opa_server
+from tests.policy_support import POLICIES, ROOT, SERVER_SECONDS, ask, bundle, opa_server
+from tests.ports import free_port
 
 PLAIN = orjson.dumps(expand({"op": "read"}))
 DENIED = orjson.dumps(expand({"op": "copy", "asset": "model:beta", "target": "/tmp/x"}))

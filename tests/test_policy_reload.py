@@ -47,7 +47,8 @@ from tests.bundle_support import (
     stricter,
     until,
 )
-from tests.policy_support import POLICIES, ROOT, ask, free_port, opa_server
+from tests.policy_support import POLICIES, ROOT, ask, opa_server
+from tests.ports import free_port
 from tests.test_policy_opa import _Fake
 
 HELD = orjson.dumps(expand({"op": "exec_opaque", "type": "code", "precision": "opaque", "attrs": {"code": "inline"}}))
@@ -533,6 +534,7 @@ def guard_toml(root: Path, bundle: Path | str, more: str = "") -> Path:
     (root / "key.pem").write_text(KEY.key)
     toml = root / "guardrail.toml"
     toml.write_text(
+        "[limits]\ndecision_ms = 60000\n"
         f'[trail]\ndirectory = "trail"\n[policy]\nbundle = "{bundle}"\npoll_seconds = 0.02\n{more}\n'
         '[[policy.key]]\nid = "k1"\nalgorithm = "ES256"\nkey = "key.pem"\n'
         '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["models"]\n'

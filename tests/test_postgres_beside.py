@@ -131,7 +131,8 @@ class House:
         self.toml.write_text(
             '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["w"]\n'
             + "".join(f'[[person]]\nname = "{name}"\nkey = "{key}"\n' for name, key in people)
-            + f'[trail]\ndirectory = "t"\nstore = "{store}"\nkey = "trail.key"\ndisclose = {disclose}\n'
+            + "[limits]\ndecision_ms = 60000\n"
+            f'[trail]\ndirectory = "t"\nstore = "{store}"\nkey = "trail.key"\ndisclose = {disclose}\n'
         )
 
     def run(self, *words: object) -> int:

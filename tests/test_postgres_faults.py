@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from guardrail.cli import main
 from guardrail.errors import TrailError
 from scripts.shared_trail import grants, kills
 from tests.audit_support import child, denial, intent
+from tests.ports import free_port
 from tests.postgres_support import Cluster, Wire, certify, cluster, heard, let_go, named, open_shared, start_replica
 
 KILLS = 2
@@ -375,8 +375,7 @@ def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluste
     with cluster() as server:
         server.stop()
         certify(place, server.home / "data")
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = str(listener.getsockname()[1])
+        port = str(free_port())
         server.start(listen_addresses="127.0.0.1", port=port, ssl="on")
         yield server, place, port
 

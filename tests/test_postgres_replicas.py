@@ -165,6 +165,7 @@ def test_a_guard_looks_again_at_the_assets_of_calls_whose_end_nobody_wrote_down(
     toml = tmp_path / "guardrail.toml"
     toml.write_text(
         f'[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["{weights}"]\n'
+        "[limits]\ndecision_ms = 60000\n"
         f'[trail]\ndirectory = "{tmp_path}/a"\nstore = "{store}"\nkey = "{tmp_path}/trail.key"\n'
     )
     with Guard.open(toml) as guard:

@@ -17,6 +17,7 @@ from guardrail import Denied, Escalated, Guard, Outcome, ToolCall
 from guardrail.audit._verify import read_records
 from guardrail.confine import Ended, JobError
 from guardrail.execution import execute
+from tests.ports import free_port
 
 PROGRAM = os.path.realpath("/usr/bin/python3")
 
@@ -107,9 +108,7 @@ def world(tmp_path: Path) -> World:
     header = json.dumps({"layer.weight": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, len(flat)]}}).encode()
     for name in ("models", "others"):
         (tmp_path / name / "m.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + flat)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    made = World(tmp_path, port)
+    made = World(tmp_path, free_port())
     made.script.write_text(SERVER)
     made.settle()
     return made

@@ -77,7 +77,9 @@ def decisions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     (scratch / "data.txt").write_text("x")
     os.symlink(models, scratch / "link")
     toml = root / "guardrail.toml"
-    toml.write_text(f'[[asset]]\nid = "model:a"\nclass = "weights"\npaths = ["{models}"]\n')
+    toml.write_text(
+        f'[[asset]]\nid = "model:a"\nclass = "weights"\npaths = ["{models}"]\n[limits]\ndecision_ms = 60000\n'
+    )
     payload = base64.b64encode(f"cp {models}/a.safetensors {scratch}/x\n".encode()).decode()
     places = {"m": models, "n": models.name, "t": scratch, "g": str(models)[:-2], "b": payload}
     groups = {"E": EVASIONS, "EV": VARIANTS, "B": BENIGN, "BV": BENIGN_VARIANTS}

@@ -21,6 +21,7 @@ import pytest
 from guardrail.client import AsyncClient, Client, decide_over_socket
 from guardrail.config import Config, ServiceConfig
 from guardrail.service._ready import is_ready
+from tests.ports import free_port
 
 CALL = {"tool": "bash", "args": {"command": "ls"}}
 WAIT_SECONDS = 60
@@ -416,8 +417,8 @@ def stranger(listener: socket.socket) -> Iterator[None]:
 @pytest.mark.parametrize("answers", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n1"])
 def test_whether_a_service_is_ready_is_said_in_words(answers: bytes) -> None:
     """Over TCP: nobody there, or somebody else."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)) as listener:
         listener.settimeout(WAIT_SECONDS)
 
         def run() -> None:

@@ -19,7 +19,8 @@ from guardrail.audit._verify import read_records
 from guardrail.config import parse as parse_config
 from guardrail.execution import aexecute
 from guardrail.service import _execute, create_app
-from tests.console_support import free_port, served
+from tests.console_support import served
+from tests.ports import free_port
 from tests.test_service_routes import ask, children, opened, until
 
 TOKEN = "a-token-that-agents-hold"

@@ -33,6 +33,9 @@ CONFIG = f"""
 id = "model:beta"
 class = "weights"
 paths = ["models/beta"]
+[limits]
+decision_ms = 60000
+
 [trail]
 directory = "trail"
 [service]
@@ -174,13 +177,14 @@ async def test_a_tool_ends_with_the_request_that_the_service_cuts_off(
     guard: Guard, app: Service, tmp_path: Path
 ) -> None:
     """What the end of the service does not wait for any longer is stopped, and its end is on record before that."""
-    call = {"call": {"tool": "bash", "args": {"command": ["sleep", "1000.25"]}, "cwd": str(tmp_path)}}
+    nap = f"1000.{os.getpid():07}"  # that no other run of the tests looks for
+    call = {"call": {"tool": "bash", "args": {"command": ["sleep", nap]}, "cwd": str(tmp_path)}}
     request = asyncio.create_task(ask(app, "POST", "/v1/execute", AGENTS, call))
-    await until(lambda: bool(list(children("1000.25"))))
+    await until(lambda: bool(list(children(nap))))
     request.cancel()
     with pytest.raises(asyncio.CancelledError):
         await request
-    assert not list(children("1000.25"))
+    assert not list(children(nap))
     assert guard.trail is not None
     guard.trail.checkpoint()
     records = [json.loads(line) for line in _exported(tmp_path)]

@@ -15,7 +15,8 @@ from guardrail.client import Client
 from guardrail.config import ServiceConfig
 from guardrail.service import create_app
 from tests.mandate_support import Place
-from tests.policy_support import free_port, opa_server
+from tests.policy_support import opa_server
+from tests.ports import free_port
 from tests.review_support import serving, vote
 from tests.slow_support import SlowLink
 

@@ -26,6 +26,7 @@ from guardrail.telemetry import Telemetry, _semconv
 from tests.mandate_support import Place as Orders
 from tests.mcp_support import Wire, relay_command, toy
 from tests.otlp_sink import OtlpSink, attributes
+from tests.ports import free_port
 from tests.test_service_process import START_SECONDS, TRACEPARENT, Place, serving
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -114,9 +115,7 @@ def collector(folder: Path) -> Iterator[Collected]:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(
             "no collector here: `make collector` builds it"
         )
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     config, path = folder / "collector.yaml", folder / "received.jsonl"
     pipelines = {name: {"receivers": ["otlp"], "exporters": ["file"]} for name in ("traces", "logs", "metrics")}
     settings = {

@@ -66,6 +66,7 @@ def service(tmp_path: Path) -> Iterator[str]:
     (tmp_path / "models").mkdir()
     (tmp_path / "models/a.safetensors").write_bytes(b"weights")
     (tmp_path / "guardrail.toml").write_text(
+        "[limits]\ndecision_ms = 60000\n"
         '[trail]\ndirectory = "trail"\n[[asset]]\nid = "model:a"\nclass = "weights"\npaths = ["models"]\n'
     )
     command = [sys.executable, "-m", "guardrail", "serve", "--config", "guardrail.toml", "--socket", "run/s.sock"]

@@ -41,19 +41,13 @@ from tests.mcp_support import (
     waiting,
     words,
 )
+from tests.ports import free_port
 from tests.test_review_oidc import Issuer
 
 SDK = [str(HOME / "bin/python"), str(ROOT / "tests/mcp_sdk.py")]
 HELD = {"thing": "models/beta.safetensors"}
 NEUTRAL = "This action is not permitted here and was not carried out."
 PAGE = "https://review.example/{id}"
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def is_up(port: int) -> bool:

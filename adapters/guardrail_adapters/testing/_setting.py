@@ -56,6 +56,7 @@ paths = ["weights"]
 
 [trail]
 directory = "trail"
+timeout_seconds = 60.0
 
 [limits]
 decision_ms = {decision_ms}
