@@ -35,7 +35,7 @@ def modes(call: Call, parsed: Parsed) -> Stream:
     for field in operands:
         place = call.place(field, recursive=recursive, nofollow=itself)
         call.emit("set_security", place)
-        if (home := _HOME.fullmatch(place.path or "")) is not None and _shut(home[1], words, owner=owner):
+        if (home := _HOME.fullmatch((place.path or "").rstrip("/"))) is not None and _shut(home[1], words, owner=owner):
             call.emit("set_security", at("account", home[1]), attrs={"verb": call.name})
     return NOTHING
 

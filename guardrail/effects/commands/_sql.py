@@ -144,7 +144,8 @@ class Client(abc.ABC):
         """
         call = self.call
         place = call.place(field)
-        call.read(field, reveals="none")
+        # What is no statement is shown in the message that says so.
+        call.shell.divert(call.read(field, reveals="some"))
         if field.text in ("-", "/dev/stdin"):
             given = sql_given(call, self)
             self.script(given.text if given is not None and given.known else TOP)
@@ -362,6 +363,8 @@ class Client(abc.ABC):
             self.to_file(name)
         elif self.call.name == "duckdb" and before not in ("to", "database") and ("/" in name or "." in name):
             self.out = merge(self.out, self.call.read(Field(text=name, glob=name if "*" in name else None)))
+            if first in CHANGES:
+                self.change(self.out)
 
     def _target(self, name: str, before: str, first: str) -> None:
         if before in ("outfile", "dumpfile", "writefile") or (before == "to" and first == "copy"):
