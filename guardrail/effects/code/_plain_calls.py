@@ -24,6 +24,7 @@ NAMED: Final[Mapping[str, str]] = {
     "nodejs": "node",
     "ts-node": "node",
     "tsx": "node",
+    "qjs": "node",
     "deno": "node",
     "bun": "node",
     "php": "php",

@@ -43,6 +43,8 @@ def python(call: Call) -> Stream:
             return inline(call, "python goes on with its input")
         if text in ("--version", "-V", "-VV", "--help", "-h"):
             return NOTHING
+        if text[:2] == "-W":
+            _warned(call, args[0].text if text == "-W" and args else text[2:])
         if text in ("-W", "-X") and args:
             args.pop(0)
         elif text == "-c" or (text.startswith("-") and _PYTHON_FLAGS.fullmatch(text[:-1] or "-B") and text[-1] == "c"):
@@ -60,6 +62,16 @@ def python(call: Call) -> Stream:
         script = Field(text=f"{args[0].text.rstrip('/')}/__main__.py", span=args[0].span) if folder else args[0]
         return run_script(call, "python", script, args[1:])
     return from_stdin(call, "python takes its code from its input")
+
+
+def _warned(call: Call, text: str) -> None:
+    """`-W ACTION:MESSAGE:CATEGORY`: the module that a category is in is loaded before anything else."""
+    module = text.split(":")[2].rpartition(".")[0] if text.count(":") > 1 else ""
+    if _MODULE.fullmatch(module):
+        analysed(call, f"import {module}", [Field(text="-c")])
+
+
+_MODULE: Final = lazy(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
 
 
 def _python_code(call: Call, args: Sequence[Field]) -> Stream:

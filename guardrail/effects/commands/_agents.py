@@ -5,6 +5,7 @@ Not concerned with what such an agent then does: it is a program that is not loo
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -54,7 +55,7 @@ def agent(call: Call, _parsed: Parsed) -> Stream:
     name = _SAME.get(call.name, call.name)
     words = [field.text for field in call.args]
     own = _OWN.get(name)
-    pairs = [*words, *(f"{one} {other}" for one, other in zip(words, words[1:], strict=False))]
+    pairs = [*words, *(f"{one} {other}" for one, other in itertools.pairwise(words))]
     bare = any(map(_BARE.fullmatch, words)) or (own is not None and any(map(own.fullmatch, pairs)))
     moved = any(variable in call.state.vars for variable in _HOMES.get(name, ()))
     if bare or moved or (name == "claude" and _told_otherwise(call)):

@@ -63,7 +63,9 @@ def _shut_out(call: Call, names: list[str], verbs: list[str]) -> None:
         call.emit("set_security", at("account", "*"), attrs={"verb": " ".join(verbs)[:100]})
 
 
-_DOORS: Final = lazy(r"(?:ssh|sshd|dropbear|sssd|nscd|nslcd|winbind|systemd-logind|krb5kdc|slapd)(?:\.(?:service|socket))?")
+_DOORS: Final = lazy(
+    r"(?:ssh|sshd|dropbear|sssd|nscd|nslcd|winbind|systemd-logind|krb5kdc|slapd)(?:\.(?:service|socket))?"
+)
 _ENDING: Final = lazy(r"stop|kill|down|disable|mask|freeze|off|exit|clean|remove|pause|-[a-z]*[dxk][a-z]*")
 
 _OF_FOLDERS: Final = frozenset(("s6-svc", "svc", "runsv"))
