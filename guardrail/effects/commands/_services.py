@@ -66,6 +66,8 @@ def _shut_out(call: Call, names: list[str], verbs: list[str]) -> None:
 _DOORS: Final = lazy(
     r"(?:ssh|sshd|dropbear|sssd|nscd|nslcd|winbind|systemd-logind|krb5kdc|slapd)(?:\.(?:service|socket))?"
 )
+"""Services that let people in, or know who they are."""
+
 _ENDING: Final = lazy(r"stop|kill|down|disable|mask|freeze|off|exit|clean|remove|pause|-[a-z]*[dxk][a-z]*")
 
 _OF_FOLDERS: Final = frozenset(("s6-svc", "svc", "runsv"))

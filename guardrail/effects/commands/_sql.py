@@ -353,17 +353,19 @@ class Client(abc.ABC):
                 self.out = merge(self.out, self.call.read(Field(text=name)))
             else:
                 self.from_file(name)
-        elif self.call.name == "duckdb" and before in ("read_text", "read_blob", "glob"):
-            self.out = merge(self.out, self.call.read(Field(text=name, glob=name if "*" in name else None)))
-            if first != "select":
-                self.change(self.out)
         elif before in ("attach", "database") and first == "attach":
             self._attached(name)
-        elif self.call.name == "duckdb" and first in ("set", "pragma"):
+        elif self.call.name == "duckdb":
+            self._of_duck(name, before, first)
+
+    def _of_duck(self, name: str, before: str, first: str) -> None:
+        """A literal of duckdb: an argument of a function that reads, a setting, or a file in the place of a table."""
+        reads = before in ("read_text", "read_blob", "glob")
+        if not reads and first in ("set", "pragma"):
             self.to_file(name)
-        elif self.call.name == "duckdb" and before not in ("to", "database") and ("/" in name or "." in name):
+        elif reads or (before not in ("to", "database") and ("/" in name or "." in name)):
             self.out = merge(self.out, self.call.read(Field(text=name, glob=name if "*" in name else None)))
-            if first in CHANGES:
+            if first in CHANGES or (reads and first != "select"):
                 self.change(self.out)
 
     def _target(self, name: str, before: str, first: str) -> None:
