@@ -13,7 +13,7 @@ _PYTHON = lazy(r"(?:python|pypy)[0-9.]*")
 _OTHERS: Final = frozenset(
     "node nodejs perl ruby php lua luajit Rscript R julia deno bun tclsh wish expect osascript pwsh powershell irb "
     "zsh ksh ksh93 mksh fish csh tcsh elvish xonsh nu guile racket sbcl clisp ghci scala groovy kotlin swift ocaml "
-    "erl elixir iex gdb lldb ipython ipython3 bpython ts-node tsx".split()
+    "erl elixir iex gdb lldb ipython ipython3 bpython ts-node tsx qjs erb".split()
 )
 MAX_NAMES: Final = 1024
 """Most names of commands of which it is kept whether they are interpreters."""

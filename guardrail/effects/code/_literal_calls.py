@@ -47,9 +47,16 @@ def literal_calls(
         lists=walk.lists,
         reads_any=walk.reads_any,
         environment=walk.environment,
+        complains=any(token.text in _COMPLAINING for token in tokens if token.kind == "word"),
         serves=walk.serves,
         **{kind: tuple(names) for kind, names in walk.found.items()},
     )
+
+
+_COMPLAINING: Final = frozenset(
+    "throw error warn trace assert stderr emitWarning raise abort fail warning stop message exit $stderr STDERR".split()
+)
+"""Words after which something may stand on standard error."""
 
 
 def _unbound(walk: Walk) -> Iterator[Token]:

@@ -38,6 +38,7 @@ class Calls(msgspec.Struct, frozen=True, kw_only=True):
         lists: a file is looked at whose name is not known.
         reads_any: a file is read whose name is not known.
         environment: variables of the environment are looked at, or set.
+        complains: what it computes may be in a message on standard error.
     """
 
     rest: tuple[Token, ...]
@@ -53,6 +54,7 @@ class Calls(msgspec.Struct, frozen=True, kw_only=True):
     lists: bool = False
     reads_any: bool = False
     environment: bool = False
+    complains: bool = False
 
 
 class Walk:

@@ -223,7 +223,7 @@ def _pip(call: Call, args: Sequence[Field]) -> Stream:
     names, _, _ = _operands(args)
     if names and names[0].text in ("list", "show", "freeze", "check", "config", "debug", "help", "index", "inspect"):
         return SOMETHING
-    if names and names[0].text == "uninstall":
+    if names and names[0].text in ("install", "uninstall"):
         return call.shell.again(call, (Field(text="pip"), *args), external=True)
     return call.opaque("program", resource=as_code("python -m pip"), words=args)
 

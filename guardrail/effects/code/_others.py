@@ -24,6 +24,7 @@ from guardrail.effects.domain._values import (
     TOP,
     Field,
     Stream,
+    merge,
 )
 from guardrail.model import Resource
 from guardrail.patterns import lazy
@@ -48,6 +49,8 @@ def other(call: Call) -> Stream:
         return asked
     args = call.args = own_options(call)
     first = args[0]
+    if call.name == "erb" and first.text[:1] != "-":
+        return _templates(call, [field for field in args if not _GIVEN.fullmatch(field.text)])
     if first.known and not first.text.startswith(("-", "+")) and call.name not in ("deno", "bun", "gdb", "lldb", "R"):
         return run_script(call, "other", first, args[1:])
     started = _started_file(call) if call.name in _TOOLS else None
@@ -58,6 +61,20 @@ def other(call: Call) -> Stream:
     known = is_filter(call) if known is None else known
     known = is_given_filter(call) if known is None and first.text == "-" else known
     return known if known is not None else inline(call, f"{call.name} code")
+
+
+_GIVEN: Final = lazy(r"[A-Za-z_]\w*=.*", re.DOTALL)
+
+
+def _templates(call: Call, files: Sequence[Field]) -> Stream:
+    """`erb NAME=VALUE FILE…`: the code in templates runs, and the rest of their text is printed."""
+    if not files:
+        return from_stdin(call, "erb takes its code from its input")
+    out = run_script(call, "other", files[0], files[1:])
+    sources = out.sources
+    for field in files:
+        sources = merge(sources, call.read(field))
+    return Stream(sources=sources, flow=out.flow)
 
 
 _MAGIC: Final = frozenset(

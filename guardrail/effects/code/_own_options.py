@@ -40,11 +40,14 @@ _SINGLE: Final[Mapping[str, re.Pattern[str]]] = {
     ),
     "perl": lazy(r"-[wWtT]+|-C\w*"),
     "lua": lazy(r"-W"),
+    "erb": lazy(r"-(?:T[-012<>%]+|[nvdwU]+)"),
+    "qjs": lazy(r"--(?:std|module|script|stats)|-[mT]"),
 }
 """Options of one word."""
 
 _VALUED: Final[Mapping[str, Mapping[str, re.Pattern[str]]]] = {
     "php": {"-d": lazy(_SINGLE["php"].pattern.partition("-d")[2])},
+    "erb": {"-T": lazy(r"[-012<>%]+")},
     "julia": {"-t": lazy(r"[\w,]+"), "--threads": lazy(r"[\w,]+")},
 }
 """Options whose value is the next word, and what that may be."""

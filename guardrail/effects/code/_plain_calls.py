@@ -25,6 +25,7 @@ NAMED: Final[Mapping[str, str]] = {
     "nodejs": "node",
     "ts-node": "node",
     "tsx": "node",
+    "qjs": "node",
     "deno": "node",
     "bun": "node",
     "php": "php",
@@ -90,6 +91,8 @@ def with_files(call: Call, language: str, found: Sequence[Calls], sources: tuple
             sources = merge(sources, call.read(Field(text=name)))
         sources = merge(sources, _looked_at(call, calls))
     carried = merge(sources, call.stdin.sources)
+    if any(calls.complains for calls in found):
+        call.shell.divert(carried)
     if any(calls.serves for calls in found):
         _given_away(call, carried)
     for calls in found:

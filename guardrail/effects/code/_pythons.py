@@ -44,7 +44,7 @@ def python(call: Call) -> Stream:
         if text in ("--version", "-V", "-VV", "--help", "-h"):
             return NOTHING
         if text in ("-W", "-X") and args:
-            args.pop(0)
+            _warned(call, text + args.pop(0).text)
         elif text == "-c" or (text.startswith("-") and _PYTHON_FLAGS.fullmatch(text[:-1] or "-B") and text[-1] == "c"):
             return _python_code(call, args)
         elif text.startswith("-c"):
@@ -53,13 +53,24 @@ def python(call: Call) -> Stream:
             return _python_module(call, args)
         elif text.startswith("-m"):
             return _python_module(call, [args_tail(text, call), *args])
-        elif not _PYTHON_FLAGS.fullmatch(text) and not text.startswith(("-W", "-X")):
+        elif not _PYTHON_FLAGS.fullmatch(text) and not _warned(call, text):
             return inline(call, "option of python is not known")
     if args and args[0].text not in ("-", "/dev/stdin"):
         folder = args[0].known and call.kind(call.place(args[0])) == "dir"
         script = Field(text=f"{args[0].text.rstrip('/')}/__main__.py", span=args[0].span) if folder else args[0]
         return run_script(call, "python", script, args[1:])
     return from_stdin(call, "python takes its code from its input")
+
+
+def _warned(call: Call, text: str) -> bool:
+    """`-WACTION:MESSAGE:CATEGORY`: the module that a category is in is loaded before anything else; or `-X…`."""
+    module = text.split(":")[2].rpartition(".")[0] if text[:2] == "-W" and text.count(":") > 1 else ""
+    if _MODULE.fullmatch(module):
+        analysed(call, f"import {module}", [Field(text="-c")])
+    return text[:2] in ("-W", "-X")
+
+
+_MODULE: Final = lazy(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
 
 
 def _python_code(call: Call, args: Sequence[Field]) -> Stream:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from guardrail.effects.catalogue._options import Parsed
@@ -13,6 +13,7 @@ from guardrail.effects.commands._makes import configured
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import NOTHING, SOMETHING, Field, Stream
+from guardrail.patterns import lazy
 
 
 def modes(call: Call, parsed: Parsed) -> Stream:
@@ -28,11 +29,29 @@ def modes(call: Call, parsed: Parsed) -> Stream:
     if not given and operands and not operands[0].many:
         operands.pop(0)
     # In a tree chown goes through no link, nor does it follow one that is named, unless it is told to.
+    words = [field.text for field in call.args]
     owner = call.name in ("chown", "chgrp", "gchown", "gchgrp")
     itself = parsed.has("--no-dereference") or (owner and recursive and not parsed.has("-H", "-L"))
     for field in operands:
-        call.emit("set_security", call.place(field, recursive=recursive, nofollow=itself))
+        place = call.place(field, recursive=recursive, nofollow=itself)
+        call.emit("set_security", place)
+        if (home := _HOME.fullmatch((place.path or "").rstrip("/"))) is not None and _shut(home[1], words, owner=owner):
+            call.emit("set_security", at("account", home[1]), attrs={"verb": call.name})
     return NOTHING
+
+
+def _shut(name: str, words: Sequence[str], *, owner: bool) -> bool:
+    """A home is given to another user, or its owner may not go in any more."""
+    if not owner:
+        return any(map(_NOT_IN.fullmatch, words))
+    users = [word.partition(":")[0] for word in words if word[:1] not in ("-", "/")]
+    return any(_USER.fullmatch(user) and user != name for user in users[:1])
+
+
+_HOME: Final = lazy(r"/(?:home/|Users/|(?=root$))([^/*]+)")
+_USER: Final = lazy(r"[A-Za-z_][\w.-]*")
+_NOT_IN: Final = lazy(r"[0-7]?0[0-7]{2}|0{1,2}|(?![go]+[-=])[ugoa]*+(?:-[rw]*[xX]|=[rw]*(?:,|$)).*")
+"""Modes that shut the owner of a folder out of it."""
 
 
 def acl(call: Call, parsed: Parsed) -> Stream:

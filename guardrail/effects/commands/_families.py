@@ -8,6 +8,7 @@ from typing import Final
 
 from guardrail.effects.commands import (
     _accounts,
+    _agents,
     _api,
     _archive,
     _asides,
@@ -60,6 +61,7 @@ from guardrail.effects.commands._family import Family
 
 _MODULES: Final[tuple[ModuleType, ...]] = (
     _accounts,
+    _agents,
     _api,
     _archive,
     _awk,

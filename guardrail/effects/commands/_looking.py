@@ -15,6 +15,7 @@ from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import local_path, place
 from guardrail.effects.domain._values import SOMETHING, Field, Stream, merge
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
 _ASKING: Final = frozenset(("help", "version", "-v", "-V", "-h", "--help", "--version"))
 
@@ -53,10 +54,14 @@ def fetched(call: Call, parsed: Parsed) -> Stream:
             call.mention((field,))
     rest = parsed.operands
     if rest and rest[0].known:
-        name = rest[0].text.partition("@")[0] if rest[0].text[:1] != "@" else rest[0].text
+        name = rest[0].text.partition("@")[0] if rest[0].text[:1] != "@" else _AGENTS.sub("", rest[0].text)
         with call.perhaps():
             call.shell.again(call, (Field(text=name, span=rest[0].span), *rest[1:]), external=True)
     return out
+
+
+_AGENTS: Final = lazy(r"^@(?:anthropic-ai|openai|google|github|qwen-code)/|(?<=\w)@.*")
+"""Around the name of a program: those who make agents, and the version."""
 
 
 def lookup(call: Call, parsed: Parsed) -> Stream:

@@ -5,6 +5,7 @@ Not concerned with options and directions, which are data in the specs.
 
 from __future__ import annotations
 
+import configparser
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -63,7 +64,7 @@ def _deleted(call: Call, parsed: Parsed) -> None:
 
 def rclone(call: Call, parsed: Parsed) -> Stream:
     """`remote:path` is there, and `:local:path` is here whatever it looks like."""
-    parsed.operands = [_backend(field) for field in parsed.operands]
+    parsed.operands = [_backend(_meant(call, parsed, field)) for field in parsed.operands]
     parsed.values = [(name, role, _backend(field) if role != "text" else field) for name, role, field in parsed.values]
     if call.name.endswith("mount"):
         _mounted(call, parsed)
@@ -78,6 +79,39 @@ def _mounted(call: Call, parsed: Parsed) -> None:
     far = elsewhere(source, "from", parsed.spec.entry)
     where = call.place(target, kind="dir", recursive=far is not None)
     call.emit("mount", far if far is not None else call.place(source, kind="dir", recursive=True), where)
+
+
+MAX_WRAPPED: Final = 4
+"""Most remotes that stand for one another that are followed."""
+
+
+def _meant(call: Call, parsed: Parsed, field: Field) -> Field:
+    """A remote of which the file of settings says that it stands for another one, or for a directory here."""
+    text = field.text
+    match = _REMOTE.fullmatch(text) if field.known else None
+    if match is None:
+        return field
+    home = call.shell.expand.lookup("HOME", call.state, {})[0]
+    file = parsed.value("--config") or Field(text=f"{home}/.config/rclone/rclone.conf")
+    data = call.content(call.place(file)) if file.known else None
+    settings = configparser.RawConfigParser(strict=False)
+    try:
+        settings.read_string(data.decode("utf-8", "replace") if data is not None else "")
+    except configparser.Error:
+        return field
+    for _ in range(MAX_WRAPPED):
+        inner = settings.get(match["name"], "remote", fallback="") if settings.has_section(match["name"]) else ""
+        if not inner:
+            break
+        path = match["path"].strip("/")
+        text = inner if not path else f"{inner}{path}" if inner.endswith((":", "/")) else f"{inner}/{path}"
+        match = _REMOTE.fullmatch(text)
+        if match is None:
+            break
+    return Field(text=text, sources=field.sources, span=field.span) if text != field.text else field
+
+
+_REMOTE: Final = lazy(r"(?P<name>[\w.+@-][\w.+@ -]*):(?P<path>.*)", re.DOTALL)
 
 
 def _backend(field: Field) -> Field:
@@ -209,7 +243,7 @@ def rclone_delete(call: Call, parsed: Parsed) -> Stream:
     for _, role, field in parsed.values:
         if role == "shell":
             apply_role(call, role, field, (), recursive=False)
-    parsed.operands = [_backend(field) for field in parsed.operands]
+    parsed.operands = [_backend(_meant(call, parsed, field)) for field in parsed.operands]
     for role, field in operand_roles(parsed.spec.entry, parsed):
         place = elsewhere(field, role, parsed.spec.entry)
         if place is None:

@@ -10,10 +10,11 @@ from typing import Final
 
 from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._family import Family
-from guardrail.effects.commands._looking import builder
+from guardrail.effects.commands._looking import builder, group
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import Stream
+from guardrail.model import Op
 from guardrail.patterns import lazy
 
 _OF_PYTHON: Final = frozenset("pip pip3 pipx pdm pipenv hatch rye conda mamba micromamba poetry uv".split())
@@ -36,6 +37,36 @@ def unpackaged(call: Call, parsed: Parsed) -> Stream:
     return out
 
 
+def packaged(call: Call, parsed: Parsed) -> Stream:
+    """`pip` and its like, beyond what is known of them: a package that is there is put in again, or as another one."""
+    out = group(call, parsed)
+    words = [field.text for field in call.args]
+    if _PUTTING.isdisjoint(words) or any(map(_ELSEWHERE.fullmatch, words)):
+        return out
+    words = [word for word in words if word != "tool"]
+    anew = any(map(_ANEW.fullmatch, words))
+    for text in words:
+        file = _FILE.fullmatch(text.rpartition("/")[2])
+        named = _REQUIRED.fullmatch(file[1] if file is not None else text)
+        if named is not None and named[1] not in _PUTTING and (anew or file is not None or named[2]):
+            op: Op = "api_delete" if "uninstall" in words else "write"
+            call.emit(op, at("pip", _canonical(named[1])))
+    return out
+
+
+_PUTTING: Final = frozenset("install uninstall upgrade reinstall inject".split())
+_ELSEWHERE: Final = lazy(r"--(?:dry-run|target|prefix|root|python|download)(?:=.*)?|-t")
+_ANEW: Final = lazy(
+    r"-[a-zA-Z]*[UIP][a-zA-Z]*|--(?:upgrade|force|reinstall|ignore-installed)(?:-[a-z-]+)?(?:=.*)?"
+    r"|upgrade|reinstall|uninstall"
+)
+"""What makes an index's own copy take the place of the one that is there."""
+
+_REQUIRED: Final = lazy(r"(?:--[a-z-]+=)?([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?( ?[=<>!~@].*)?")
+_FILE: Final = lazy(r"([A-Za-z0-9._]+(?:-[A-Za-z][A-Za-z0-9._]*)*)-\d[^/]*\.(?:whl|tar\.gz|zip)")
+"""A file of a package: its name, and then its version."""
+
+
 def _canonical(text: str) -> str:
     """The name of a distribution as an index compares it, without extras and versions.
 
@@ -45,4 +76,4 @@ def _canonical(text: str) -> str:
     return _SEPARATORS.sub("-", match[0]).lower() if match is not None else text
 
 
-FAMILIES: Final[Mapping[str, Family]] = {"unpackaged": unpackaged}
+FAMILIES: Final[Mapping[str, Family]] = {"packaged": packaged, "unpackaged": unpackaged}

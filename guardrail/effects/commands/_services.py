@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
 from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
@@ -42,8 +43,44 @@ def service(call: Call, _parsed: Parsed) -> Stream:
     name, verb = (words[:1], words[1:]) if call.name in _NAME_FIRST else (words[1:2], words[:1])
     if not words or verb[:1] in (["status"], ["list"], ["help"]) or words == ["help"]:
         return SOMETHING
+    if call.name in _OF_FOLDERS:
+        name, verb = [words[-1].rstrip("/").rpartition("/")[2]], _texts(call.args[:1])
     call.emit("service", at("systemd", name[0] if name else "*"), attrs={"verb": " ".join(verb)[:100]})
+    _shut_out(call, name, verb)
     return SOMETHING
+
+
+def unit(call: Call, parsed: Parsed) -> Stream:
+    """`systemctl stop UNIT` and its like."""
+    out = apply_spec(call, parsed)
+    _shut_out(call, [field.text for field in parsed.operands], [call.name.rpartition(" ")[2]])
+    return out
+
+
+def _shut_out(call: Call, names: list[str], verbs: list[str]) -> None:
+    """Whoever stops what lets people in has locked all of them out."""
+    if any(map(_DOORS.fullmatch, names)) and any(map(_ENDING.fullmatch, verbs)):
+        call.emit("set_security", at("account", "*"), attrs={"verb": " ".join(verbs)[:100]})
+
+
+_DOORS: Final = lazy(
+    r"(?:ssh|sshd|dropbear|sssd|nscd|nslcd|winbind|systemd-logind|krb5kdc|slapd)(?:\.(?:service|socket))?"
+)
+"""Services that let people in, or know who they are."""
+
+_ENDING: Final = lazy(r"stop|kill|down|disable|mask|freeze|off|exit|clean|remove|pause|-[a-z]*[dxk][a-z]*")
+
+_OF_FOLDERS: Final = frozenset(("s6-svc", "svc", "runsv"))
+"""Commands of which the last word is the folder of a service, and an option what is done to it."""
+
+
+def launched(call: Call, parsed: Parsed) -> Stream:
+    """`launchctl load FILE`, `launchctl bootout DOMAIN/NAME`: the service is called like its file."""
+    out = apply_spec(call, parsed)
+    for field in parsed.operands:
+        name = field.text.rpartition("/")[2].removesuffix(".plist")
+        call.emit("service", at("systemd", name), attrs={"verb": call.name.rpartition(" ")[2]})
+    return out
 
 
 _NAME_FIRST: Final = frozenset(("service", "rc-service", "invoke-rc.d", "update-rc.d", "chkconfig"))
@@ -196,9 +233,11 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "inhibited": inhibited,
     "interface": interface,
     "iptables": iptables,
+    "launched": launched,
     "logged": logged,
     "network": network,
     "service": service,
     "sysctl": sysctl,
+    "unit": unit,
 }
 """What `code` of a spec may say, for this module."""

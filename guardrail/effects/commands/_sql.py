@@ -144,7 +144,8 @@ class Client(abc.ABC):
         """
         call = self.call
         place = call.place(field)
-        call.read(field, reveals="none")
+        # What is no statement is shown in the message that says so.
+        call.shell.divert(call.read(field, reveals="some"))
         if field.text in ("-", "/dev/stdin"):
             given = sql_given(call, self)
             self.script(given.text if given is not None and given.known else TOP)
@@ -352,16 +353,20 @@ class Client(abc.ABC):
                 self.out = merge(self.out, self.call.read(Field(text=name)))
             else:
                 self.from_file(name)
-        elif self.call.name == "duckdb" and before in ("read_text", "read_blob", "glob"):
-            self.out = merge(self.out, self.call.read(Field(text=name, glob=name if "*" in name else None)))
-            if first != "select":
-                self.change(self.out)
         elif before in ("attach", "database") and first == "attach":
             self._attached(name)
-        elif self.call.name == "duckdb" and first in ("set", "pragma"):
+        elif self.call.name == "duckdb":
+            self._of_duck(name, before, first)
+
+    def _of_duck(self, name: str, before: str, first: str) -> None:
+        """A literal of duckdb: an argument of a function that reads, a setting, or a file in the place of a table."""
+        reads = before in ("read_text", "read_blob", "glob")
+        if not reads and first in ("set", "pragma"):
             self.to_file(name)
-        elif self.call.name == "duckdb" and before not in ("to", "database") and ("/" in name or "." in name):
+        elif reads or (before not in ("to", "database") and ("/" in name or "." in name)):
             self.out = merge(self.out, self.call.read(Field(text=name, glob=name if "*" in name else None)))
+            if first in CHANGES or (reads and first != "select"):
+                self.change(self.out)
 
     def _target(self, name: str, before: str, first: str) -> None:
         if before in ("outfile", "dumpfile", "writefile") or (before == "to" and first == "copy"):

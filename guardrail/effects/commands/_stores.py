@@ -59,6 +59,8 @@ def _redis(call: Call, store: Resource, words: Sequence[Field], given: tuple[Res
         # `dir` and `dbfilename` say where the server writes.
         call.emit("write", store)
         call.mention(words[2:])
+    elif name == "acl" and len(words) > 1 and words[1].text.lower() in ("setuser", "deluser", "load"):
+        call.emit("set_security", at("account", f"redis/{words[2].text if len(words) > 2 else '*'}"))
     elif name in _REDIS_REMOVES:
         call.emit("api_delete", store)
     elif name in _REDIS_LOOKS or (name == "config" and len(words) > 1):

@@ -41,7 +41,7 @@ def jq(call: Call, parsed: Parsed) -> Stream:
             sources = merge(sources, () if scalar else read)
         sources = merge(sources, field.sources)
     sources = merge(sources, _environment(call, program))
-    if not operands and not parsed.has("--null-input"):
+    if not operands and (not parsed.has("--null-input") or program is None or "input" in program.text):
         sources = merge(sources, call.stdin.sources)
     if program is None or _JQ_ERRORS.search(program.text):
         call.shell.divert(sources)

@@ -32,7 +32,7 @@ _REPLACING: Final = frozenset(("delete", "rename", "link", "mount", "exec_opaque
 _CHANGING: Final = MUTATING | _REPLACING | NOTED
 """Operations after which a later command may find something else."""
 
-NO_FILES: Final = frozenset(("account", "service", "process", "env"))
+NO_FILES: Final = frozenset(("account", "service", "process", "env", "code"))
 """Kinds of resources whose change is no change of a file. Another host may be this one, so `net` is not among them."""
 
 

@@ -103,6 +103,18 @@ class Invocation:
         self.doubted = False  # a file of a redirection may not open, and then the command does not run
         self.printed: tuple[Resource, ...] = ()  # whose content it wrote to standard output by a name of that
 
+    def _sought(self, attrs: dict[str, Any] | None) -> None:
+        """A signal to a number that is not known: it may be of any process that the call asked for by its name."""
+        names: dict[str, None] = {}
+        for effect in self.shell.emit.effects:
+            path = effect.resource.path
+            if effect.op == "list" and effect.resource.kind == "process" and effect.resource.uri != "process:*":
+                names[str(effect.resource.uri).partition(":")[2]] = None
+            elif effect.op == "read" and path is not None and path.endswith(".pid"):
+                names[path.rpartition("/")[2].removesuffix(".pid")] = None
+        for name in names:
+            self.emit("signal", Resource(kind="process", uri=f"process:{name}"), attrs=attrs)
+
     def emit(
         self,
         op: Op,
@@ -118,6 +130,8 @@ class Invocation:
         """Add one effect of this command."""
         if resource.recursive and self.follows():
             attrs = {**(attrs or {}), "follows": True}
+        if op == "signal" and resource.uri == "process:*":
+            self._sought(attrs)
         if op in _REOPENING:
             self.shell.emit.reopened(op, resource, spec=self.name, span=self.span)
         self.shell.emit.add(

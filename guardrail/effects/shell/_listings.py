@@ -34,7 +34,7 @@ from guardrail.effects.domain._values import (
     is_known,
 )
 from guardrail.effects.shell._revisions import REFS, refs
-from guardrail.effects.shell._told import TELLERS, table_of
+from guardrail.effects.shell._told import PROCESSES, TELLERS, note_sought, table_of
 from guardrail.parse.ir import Script, Simple
 from guardrail.patterns import lazy
 
@@ -432,6 +432,8 @@ def _keeps(call: Call, parsed: Parsed) -> bool:
 
 def with_listed(call: Call, parsed: Parsed, out: Stream) -> Stream:
     """The output of a command, with what is known of the names in it."""
+    if call.stdin.table == PROCESSES:
+        note_sought(call)
     if out.text is not None:
         return out
     lister = _LISTERS.get("git" if call.name.startswith(("git-", "git ")) else call.name)

@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from guardrail.effects.domain._addresses import aliases
+from guardrail.effects.domain._answering import ANSWERING
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import is_known, starred
 from guardrail.model import Effect, Op, Resource
@@ -28,15 +29,6 @@ MAX_NAMING: Final = 2048
 
 MAX_BODY_BYTES: Final = 64 * 1024
 """Largest file that is looked into as the body of a request, in bytes; a larger one is data."""
-
-_ANSWERING: Final = lazy(
-    r"(?:^|/)(?:completions?|chat|responses|messages|embed(?:ding)?s?(?:_sparse|_all)?|generate(?:_stream|_content)?"
-    r"|predict(?:ions?)?|infer(?:ence)?|invocations|invoke|rerank|scores?|classif(?:y|ications?)|pooling|tokeni[sz]e"
-    r"|detokeni[sz]e|transcriptions|translations|speech|moderations|count_tokens|search|show|query|ask|v1/models)/?$"
-    r"|:(?:predict|rawPredict|streamRawPredict|generateContent|streamGenerateContent|countTokens|classify|regress)$",
-    re.IGNORECASE,
-)
-"""The end of an address where a model answers, is described or is found."""
 
 _ACTING: Final = lazy(
     r"(?<![a-z])(?:cop(?:y|ies)|duplicat\w*|clon(?:e|es|ing)|fork|delet(?:e|es|ion|ions)|remov\w*|destroy|purge|erase"
@@ -90,7 +82,7 @@ def note_request(call: Call, effects: Sequence[Effect]) -> None:
             # Whatever the address is for, this asks no model for its answer.
             call.emit("net_send", Resource(kind="net", uri=address), attrs={"method": method})
     places = [_place(effect.resource.uri or "") for effect in sent] or [field.text for field in call.args]
-    if method != "DELETE" and all(_ANSWERING.search(place.partition("?")[0]) for place in places):
+    if method != "DELETE" and all(ANSWERING.search(place.partition("?")[0]) for place in places):
         return
     texts = [*_texts(call, {effect.resource.uri for effect in sent}), *_filed(call, effects)]
     for text in texts:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from guardrail.effects.catalogue._options import Parsed
+from guardrail.effects.domain._addresses import at
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import NUM, TOKEN
 from guardrail.parse.ir import Pipeline, Script, Simple
@@ -113,6 +114,29 @@ _DATED: Final = lazy(r"-[a-zA-Z]*[drf]|--(?:da|re|fi)")
 # -- tables
 
 
+PROCESSES: Final = "processes"
+"""The table of those that run, one on a line."""
+
+_PROCESS: Final = lazy(r"[A-Za-z][\w.-]{2,63}")
+
+
+def note_sought(call: Call) -> None:
+    """`ps aux | grep NAME`, `ps aux | awk '/NAME/…'`: a process is looked for by its name.
+
+    Args:
+        call: the command that the table goes through.
+    """
+    if call.name in ("awk", "gawk", "mawk"):
+        texts = [part for field in call.args for part in field.text.split("/")[1::2]]
+    elif call.name in ("grep", "egrep", "fgrep", "rg"):
+        texts = [field.text for field in call.args if field.text[:1] != "-"]
+    else:
+        return
+    for text in texts:
+        for name in _PROCESS.findall(text.replace("[", "").replace("]", "")):
+            call.emit("list", at("process", name))
+
+
 def table_of(call: Call, parsed: Parsed) -> str:
     """Which columns of a command's output are known."""
     if parsed.unknown or parsed.injected:
@@ -129,7 +153,7 @@ def table_of(call: Call, parsed: Parsed) -> str:
         return "digests" if all(word in ("-b", "-t", "--binary", "--text", "-") for word in options) else ""
     if call.name == "grep":
         return "lines" if _numbers_lines(call, parsed, words) else ""
-    return {"jps": "numbers", "free": "memory"}.get(call.name, "")
+    return {"jps": "numbers", "free": "memory", "ps": PROCESSES}.get(call.name, "")
 
 
 def _numbers_lines(call: Call, parsed: Parsed, words: list[str]) -> bool:

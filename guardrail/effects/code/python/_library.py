@@ -27,6 +27,7 @@ from guardrail.effects.code.python._values import (
     path_texts,
 )
 from guardrail.effects.domain._addresses import aliases
+from guardrail.effects.domain._answering import ANSWERING
 from guardrail.effects.domain._paths import escape
 from guardrail.effects.domain._values import TOP, merge
 from guardrail.model import Kind, Op, Resource
@@ -307,8 +308,11 @@ def _host(core: Core, value: Value, _content: tuple[Resource, ...], _pairs: list
         core.put("write", (remote("dns:*"),), carried(value))
 
 
-def _send(core: Core, value: Value, _content: tuple[Resource, ...], _pairs: list[Pair]) -> None:
+def _send(core: Core, value: Value, _content: tuple[Resource, ...], pairs: list[Pair]) -> None:
     core.account(value)
+    addresses = [text.partition("?")[0] for role, given in pairs if role == "url" for text in path_texts(given)[:8]]
+    if isinstance(value, Text | Dict | Seq) and not (addresses and all(map(ANSWERING.search, addresses))):
+        core.mention_names(value)  # it is told what to work on
 
 
 def _handle(core: Core, value: Value, content: tuple[Resource, ...], _pairs: list[Pair]) -> None:

@@ -20,6 +20,7 @@ from guardrail.effects.code.python import (
     _higher,
     _listing_functions,
     _logs,
+    _models,
     _output,
     _path_functions,
     _pickles,
@@ -38,8 +39,8 @@ from guardrail.model import Effect
 
 _HANDLERS_OF: Final = (
     _archives, _arguments, _buckets, _configs, _containers, _databases, _dynamic, _files, _filesystems, _functions,
-    _higher, _listing_functions, _logs, _output, _path_functions, _pickles, _processes, _served, _services, _stores,
-    _web,
+    _higher, _listing_functions, _logs, _models, _output, _path_functions, _pickles, _processes, _served, _services,
+    _stores, _web,
 )  # fmt: skip
 
 MAX_FIRST_STEPS: Final = 8_000
