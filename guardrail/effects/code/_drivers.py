@@ -205,7 +205,7 @@ def _steered(call: Call, name: str, folders: Sequence[str]) -> None:
         _note(call, field)
     if is_told(call):
         call.opaque("program", reason="options or variables say what it runs", attrs={"authored": True})
-    if words := handed_on(call):
+    for words in handed_on(call):
         with call.perhaps():
             call.shell.again(call, tuple(words), external=True)
 

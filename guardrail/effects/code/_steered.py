@@ -124,7 +124,7 @@ def _is_go(call: Call, path: str) -> bool:
     data = call.content(place(path, None))
     text = data.decode("utf-8", "replace") if data is not None else None
     if verb == "generate":
-        return text is None or "//go:generate" in text
+        return text is None or any(_ODD.search(said) for said in _directives(call, path))
     return verb == "test" and (text is None or _GO_REACHING.search(text) is not None)
 
 
@@ -153,13 +153,28 @@ def _before_rest(args: Sequence[Field]) -> Iterator[Field]:
         yield field
 
 
-def handed_on(call: Call) -> Sequence[Field]:
-    """The command that `tox exec` runs; empty if it runs none."""
+def handed_on(call: Call) -> Iterator[Sequence[Field]]:
+    """The commands that a tool is handed: by `tox exec`, or by sources of the session's for `go generate`."""
     first = next((field.text for field in call.args), "")
-    if call.name != "tox" or first not in ("exec", "e"):
-        return ()
-    words = list(call.args)
-    return words[next((at for at, field in enumerate(words) if field.text == "--"), len(words)) + 1 :]
+    if call.name == "tox" and first in ("exec", "e"):
+        words = list(call.args)
+        rest = words[next((at for at, field in enumerate(words) if field.text == "--"), len(words)) + 1 :]
+        yield from [rest] if rest else []
+    if call.name == "go" and first == "generate":
+        here = f"{(call.cwd or '').rstrip('/')}/"
+        for path in written_files(call, ".go") or ():
+            for text in _directives(call, path) if path.startswith(here) else ():
+                yield [Field(text=word) for word in text.split()]
+
+
+def _directives(call: Call, path: str) -> list[str]:
+    data = call.content(place(path, None))
+    return [match[1] for match in _DIRECTIVE.finditer(data.decode("utf-8", "replace"))] if data is not None else []
+
+
+_DIRECTIVE: Final = lazy(r"^//go:generate[ \t]+(.*)$", re.MULTILINE)
+_ODD: Final = lazy(r"\$(?!GO(?:FILE|PACKAGE|LINE)\b)|[\"\\]|^-command\b|^\S*/")
+"""A directive that is not the same words elsewhere: variables, quotes, and programs by their paths."""
 
 
 _OPERANDS: Final = frozenset("ansible-playbook sbatch qsub k6 nextflow gem pm2 bpftrace".split())
