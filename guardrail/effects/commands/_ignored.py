@@ -72,10 +72,14 @@ def left_out(call: Call, folder: Field, words: Iterable[str], *, anchors: bool) 
 
 
 def _brought(call: Call) -> bool:
-    """An earlier command of git in this call may have brought another list: `git pull`, `git stash pop`."""
-    return any(
-        effect.op == "exec_opaque" and effect.origin.spec.startswith("git-") for effect in call.shell.emit.effects
-    )
+    """An earlier command of this call may have brought another list, or a repository: `git pull`, `git init`."""
+    for effect in call.shell.emit.effects:
+        spec = effect.origin.spec if effect.origin is not None else ""
+        if effect.op == "exec_opaque" and spec.startswith("git-"):
+            return True
+        if effect.op == "create" and (effect.resource.path or "/.git").endswith("/.git"):
+            return True
+    return False
 
 
 def _changes(call: Call, *names: str) -> bool:
