@@ -10,6 +10,7 @@ from typing import Final
 _HEAD: Final = 12
 _ENTRY: Final = 62
 _EXTENDED: Final = 0x4000
+_DIGEST: Final = 20
 
 
 def index_names(data: bytes) -> list[bytes] | None:
@@ -32,4 +33,13 @@ def index_names(data: bytes) -> list[bytes] | None:
         found.append(data[begin:end])
         # Entries are filled up to a multiple of eight bytes, with at least one that is zero.
         at += (end - at) // 8 * 8 + 8
-    return found
+    return found if _ends_plainly(data, at) else None
+
+
+def _ends_plainly(data: bytes, at: int) -> bool:
+    """Extensions follow up to a digest of SHA-1; none says that names are elsewhere, or that of directories."""
+    while at + _DIGEST < len(data):
+        if data[at : at + 4] in (b"link", b"sdir"):
+            return False
+        at += 8 + int.from_bytes(data[at + 4 : at + 8], "big")
+    return at + _DIGEST == len(data)

@@ -105,7 +105,8 @@ def is_plain_part(call: Call, path: str) -> bool:
         # A package is built without its tests.
         others = [one for one in beside or () if view.real(one) != path and not one.endswith("_test.go")]
         own = beside is not None and all(call.shell.authored(one) for one in others)
-        return own and all(_is_plain_go(_text(call, one)) for one in (path, *others))
+        # What one file is told, another of the package may change.
+        return own and all(_is_plain_go(_text(call, one), alone=not others) for one in (path, *others))
     if name.endswith(".java"):
         return _is_plain_java_beside(call, folder)
     if name == "Cargo.toml":
@@ -193,7 +194,7 @@ def _is_plain_manifest(found: tuple[_Manifest, frozenset[str]] | None) -> bool:
     return plain and next(manifest.names(), None) is None
 
 
-def _is_plain_go(text: str | None) -> bool:
+def _is_plain_go(text: str | None, *, alone: bool) -> bool:
     if text is None or "//go:" in text or "//line" in text or "// +build" in text or "/*line" in text:
         return False
     shown = _GO_PART.sub(lambda part: part[0] if part[0][:1] == '"' else " ", text)
@@ -209,7 +210,7 @@ def _is_plain_go(text: str | None) -> bool:
     code = _GO_TEXT.sub(" ", code)
     if re.search(r"\bimport\b", code) or not _GO_IMPORTS.issuperset(imported):
         return False
-    code = _without_told(code)
+    code = _without_told(code) if alone else code
     if "testing" in imported and re.search(r"\btesting\b(?!\.(?:TB?|B|F|M|Short|Verbose)\b)", code) is not None:
         return False
     if "net/http" in imported and _GO_SERVING.search(code) is not None:

@@ -16,6 +16,7 @@ from guardrail.effects.code._own_files import is_python, is_terraform, own_files
 from guardrail.effects.code._projects import project_code
 from guardrail.effects.code._settled import is_settled
 from guardrail.effects.code._sources import build_of, own_part
+from guardrail.effects.code._steered import STEERED, given, handed_on, is_told, steering
 from guardrail.effects.code._tasks import MANAGERS, TASKS, run_tasks
 from guardrail.effects.code.python._beside import check_module, module_name
 from guardrail.effects.domain._call import Call
@@ -188,12 +189,25 @@ def _note_files(call: Call, name: str) -> None:
         if file[:2] == "~/" and TOP not in home:
             _note(call, Field(text=home + file[1:]))
     if name in _TAKES:
-        for field in _given(call):
+        for field in given(call):
             _note(call, field)
     if name in _HEEDING:
         _heeded(call, name, folders, home)
+    _steered(call, name, folders)
+
+
+def _steered(call: Call, name: str, folders: Sequence[str]) -> None:
     for folder in folders if name in TASKS else ():
         run_tasks(call, name, folder)
+    if name not in STEERED:
+        return
+    for field in steering(call, name, folders, _OWN.get(name, ())):
+        _note(call, field)
+    if is_told(call):
+        call.opaque("program", reason="options or variables say what it runs", attrs={"authored": True})
+    for words in handed_on(call):
+        with call.perhaps():
+            call.shell.again(call, tuple(words), external=True)
 
 
 def _note_builds(call: Call, name: str) -> None:
@@ -235,34 +249,6 @@ def _folders(call: Call, skipped: int = 0) -> Iterator[str]:
                     call.opaque("program", reason="more directories than are looked at", attrs={"authored": True})
                     return
                 yield f"{text.rstrip('/')}/"
-
-
-_OPERANDS: Final = frozenset("ansible-playbook sbatch qsub k6 nextflow gem pm2 bpftrace".split())
-"""Those of which any word may be the file."""
-
-
-def _given(call: Call) -> Iterator[Field]:
-    for index, field in enumerate(call.args):
-        before = call.args[index - 1].text if index else ""
-        text = field.text.partition("=")[2] if field.text[:2] == "--" else field.text
-        named = (
-            field.text[:2] == "--"
-            or before
-            in (
-                "-f",
-                "-s",
-                "--file",
-                "--justfile",
-                "--taskfile",
-                "-t",
-                "--snakefile",
-                "-P",
-                "--config",
-            )
-            or (before == "-c" and call.name in ("supervisord", "nginx"))
-        )
-        if text and field.known and (named or call.name in _OPERANDS):
-            yield Field(text=text)
 
 
 def _note(call: Call, field: Field) -> None:
@@ -447,5 +433,7 @@ def _heeded(call: Call, name: str, folders: Sequence[str], home: str) -> None:
     _modules(call, name)
 
 
-OWNERS: Final = frozenset((*_OWN, *_TAKES, *_SETTINGS, *_POINTING, *_HOSTS, *_PROVISIONING, *TASKS, *_BUILDERS))
+OWNERS: Final = frozenset(
+    (*_OWN, *_TAKES, *_SETTINGS, *_POINTING, *_HOSTS, *_PROVISIONING, *TASKS, *_BUILDERS, *STEERED)
+)
 """Programs that `note_own` has something to say about."""

@@ -14,7 +14,8 @@ from typing import Any, Final
 import msgspec
 
 from guardrail.effects.code._python_tasks import invoke_tasks, nox_tasks
-from guardrail.effects.code._scripts import script_texts
+from guardrail.effects.code._scripts import script_texts, written_files
+from guardrail.effects.code._steered import is_told
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import PATH, TOP, Field
 from guardrail.effects.keys._formats import is_list, is_table, load_yaml
@@ -40,7 +41,7 @@ def run_recipes(call: Call, place: Resource) -> bool:
     path = place.path or ""
     folder, _, name = path.rpartition("/")
     reader = _READERS.get(name)
-    if reader is None or not all(field.known for field in call.args):
+    if reader is None or is_told(call) or not all(field.known for field in call.args):
         return False
     if call.cwd is None or call.shell.view.real(call.cwd).rstrip("/") != call.shell.view.real(folder).rstrip("/"):
         return False  # its commands run in another directory
@@ -81,8 +82,8 @@ class _Recipe(msgspec.Struct, kw_only=True):
 
 _LOOKING: Final = frozenset(("--list", "-l", "--summary", "--groups", "--dump", "--show", "-s", "--version", "--help"))
 _SET: Final = lazy(
-    r"set\s+(?:dotenv-load|positional-arguments|quiet|fallback|ignore-comments|unstable|allow-duplicate-recipes)(?:\s*:=\s*(?:true|false))?"
-    r"|set\s+shell\s*:=\s*\[\s*[\"'](?:ba)?sh[\"'](?:\s*,\s*[\"'](?:-[ceuo]+|pipefail)[\"'])*\s*\]"
+    r"set\s+(?:dotenv-load|quiet|fallback|ignore-comments|unstable|allow-duplicate-recipes)(?:\s*:=\s*(?:true|false))?"
+    r"|set\s+shell\s*:=\s*\[\s*[\"'](?:ba)?sh[\"'](?:\s*,\s*[\"'](?:-[eu]*o[\"']\s*,\s*[\"']pipefail|-[eu]+)[\"'])*\s*,\s*[\"']-[eu]*c[\"']\s*\]"
 )
 _ATTRIBUTE: Final = lazy(r"\[(?:group|doc|confirm)\s*\([^()]*\)\]|\[(?:private|linux|unix|macos|no-exit-message)\]")
 _GIVES: Final = lazy(r"(?P<name>[\w-]+)\s*:=\s*(?:\"(?P<text>[^\"\\]*)\"|'(?P<raw>[^']*)')")
@@ -98,7 +99,7 @@ def _just(call: Call, text: str) -> list[Words] | None:
     words = [field.text for field in call.args]
     if words and words[0] in _LOOKING:
         return []
-    if any(word[:1] == "-" for word in words[:1]) or ("dotenv-load" in text and _is_own(call, ".env")):
+    if any(word[:1] == "-" for word in words[:1]) or ("dotenv-load" in text and _has_own_variables(call)):
         return None
     values: dict[str, str] = {}
     recipes: dict[str, _Recipe] = {}
@@ -132,19 +133,30 @@ def _just(call: Call, text: str) -> list[Words] | None:
 
 def _read_just(text: str, values: dict[str, str], recipes: dict[str, _Recipe]) -> bool:
     recipe: _Recipe | None = None
-    for line in re.sub(r"[ \t]*\\\n\s*", " ", text).split("\n"):
+    lines = text.split("\n")
+    while lines:
+        line = lines.pop(0)
         if line[:1] in (" ", "\t") and recipe is not None:
             said = line.strip()
-            if said[:2] == "#!":
-                return False
+            if said[:1] == "#" and (said[:2] == "#!" or said[-1:] == "\\"):
+                return False  # what follows is another line by one setting, and part of the remark by another
+            while said[-1:] == "\\":
+                # The next line is put behind it as it is, but for what it is indented by.
+                if not lines or lines[0][:1] not in (" ", "\t"):
+                    return False
+                said = said[:-1] + lines.pop(0).strip()
             recipe.lines += [said.lstrip("@-")] if said and said[0] != "#" else []
             continue
         plain = line.strip()
+        if plain[:1] != "#" and plain[-1:] == "\\":
+            return False
         if not plain or plain[0] == "#" or _SET.fullmatch(plain) or _ATTRIBUTE.fullmatch(plain):
             continue
         if given := _GIVES.fullmatch(plain):
             values[given["name"]] = given["text"] if given["text"] is not None else given["raw"]
         elif head := _HEAD.fullmatch(plain):
+            if head["name"] in recipes:
+                return False  # which one counts is a matter of the system, or of settings
             params = [
                 (one["name"], one["text"] if one["text"] is not None else one["raw"], bool(one["many"]))
                 for one in _PARAM.finditer(head["params"])
@@ -190,15 +202,18 @@ _TASK_KEYS: Final = frozenset(
 
 def _task(call: Call, text: str) -> list[Words] | None:
     words = [field.text for field in call.args]
-    if any(word in ("--list", "--list-all", "-l", "-a", "--summary", "--version", "--help") for word in words):
-        return []
+    chosen = words[: words.index("--")] if "--" in words else words
+    if any(word in ("--list", "--list-all", "-l", "-a", "--version", "--help") for word in chosen):
+        # Told to say which are up to date, it asks their own commands.
+        return [] if len(chosen) == 1 and re.search(r"\b(?:sh|status)\s*[\"']?\s*:", text) is None else None
+    if any(word[:1] == "-" for word in chosen):
+        return None
     found = _document(text)
     if not is_table(found) or not set(found) <= {"version", "vars", "tasks", "silent", "output"}:
         return None
     values, tasks = _values(found.get("vars")), found.get("tasks")
     if values is None or not is_table(tasks):
         return None
-    chosen = words[: words.index("--")] if "--" in words else words
     values["CLI_ARGS"] = shlex.join(words[len(chosen) + 1 :])
     for word in (one for one in chosen if "=" in one):
         if word.partition("=")[0] in text:
@@ -282,8 +297,8 @@ def _listed(value: Any) -> list[Any]:
 
 _TOX_KEYS: Final = frozenset(
     "deps commands commands_pre commands_post description basepython base_python skip_install skipsdist "
-    "usedevelop extras passenv pass_env allowlist_externals package wheel_build_env labels dependency_groups "
-    "skip_missing_interpreters envlist env_list isolated_build minversion min_version runner ignore_outcome "
+    "usedevelop extras passenv pass_env allowlist_externals package wheel_build_env labels "
+    "skip_missing_interpreters envlist env_list isolated_build minversion min_version ignore_outcome "
     "parallel_show_output".split()
 )
 _POSARGS: Final = lazy(r"\{posargs(?::([^{}]*))?\}")
@@ -306,6 +321,8 @@ def _tox(call: Call, text: str) -> list[Words] | None:
         for key, value in parser.items(section):
             if key not in _TOX_KEYS or (key == "deps" and "{" in value):
                 return None
+            if key in ("basepython", "base_python") and re.search(r"[^\w.,:\s-]", value):
+                return None  # a program by its path
             if key == "deps":
                 needed = [word for line in value.splitlines() for word in _CONDITION.sub("", line).split()]
                 found += [tuple(Field(text=word) for word in ("pip", "install", *needed))] if needed else []
@@ -315,7 +332,7 @@ def _tox(call: Call, text: str) -> list[Words] | None:
                     parts = shlex.split(usual, comments=True)
                 except ValueError:
                     return None
-                if "{" in usual:
+                if "{" in usual or "[]" in usual:
                     return None
                 found += [tuple(Field(text=part) for part in parts)] if parts else []
     return found
@@ -373,6 +390,8 @@ def _hook(call: Call, hook: Mapping[str, Any], place: Any) -> Words | None:
         words = [*shlex.split(entry), *args]
     except ValueError:
         return None
+    if hook["language"] == "script" and words and words[0][:1] != "/":
+        words[0] = f"./{words[0]}"  # a file of the repository, whatever else has that name
     # The files that are committed follow, unless it wants none.
     plain = call.cwd is not None and call.shell.expand.globs.plain(call.cwd)
     names = Field(text=PATH, many=True, named=True) if plain else Field(text=TOP, many=True)
@@ -380,9 +399,11 @@ def _hook(call: Call, hook: Mapping[str, Any], place: Any) -> Words | None:
     return (*(Field(text=word) for word in words), *files)
 
 
-def _is_own(call: Call, name: str) -> bool:
-    path = call.place(Field(text=name)).path
-    return path is None or call.shell.authored(path)
+def _has_own_variables(call: Call) -> bool:
+    """A `.env` here or above it, as far as one may be read, is the session's."""
+    here = f"{(call.cwd or '').rstrip('/')}/"
+    files = written_files(call, "/.env")
+    return files is None or any(here.startswith(path.removesuffix(".env")) for path in files)
 
 
 _READERS: Final[Mapping[str, Callable[[Call, str], list[Words] | None]]] = {

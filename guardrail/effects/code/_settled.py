@@ -52,7 +52,7 @@ _BUILT: Final = lazy(
 
 _USUAL: Final = lazy(
     r"(?i)\b(?:include\s*\(\s*(?:CTest|CPack|GoogleTest|FetchContent|GNUInstallDirs|Catch|CheckCXXCompilerFlag)\s*\)"
-    r"|find_package\s*\([\w\s.]+\)|file\s*\(\s*GLOB(?:_RECURSE)?\s+(?!CMAKE)[\w\s./*${}-]+\)|list\s*\(\s*APPEND\s+(?!CMAKE)[\w\s.${}-]+\)"
+    r"|find_package\s*\((?![^)]*\b(?:PATHS|HINTS|CONFIGS|NAMES|PATH_SUFFIXES)\b)[\w\s.]+\)|file\s*\(\s*GLOB(?:_RECURSE)?\s+(?!CMAKE)[\w\s./*${}-]+\)|list\s*\(\s*APPEND\s+(?!CMAKE)[\w\s.${}-]+\)"
     r"|fetchcontent_declare\s*\(\s*\w+\s+(?:URL|GIT_REPOSITORY)\s+https://(?:github|gitlab)\.com/[\w./-]+"
     r"(?:\s+(?:GIT_TAG|GIT_SHALLOW|URL_HASH)\s+[\w.=-]+)*\s*\)|fetchcontent_makeavailable\s*\([\w\s-]+\)"
     r"|install\s*\(\s*TARGETS\s[\w\s-]+\)|set_target_properties\s*\(\s*[\w-]+\s+PROPERTIES"
@@ -61,7 +61,7 @@ _USUAL: Final = lazy(
 """Of that what only finds libraries, lists sources, or brings those of a public place."""
 
 _TEST: Final = lazy(r"(?i)\badd_test\s*\(\s*NAME\s+[\w.-]+\s+COMMAND\s+([\w-]+)((?:\s+[\w.=-]+)*)\s*\)")
-_PROGRAM: Final = lazy(r"(?i)\badd_executable\s*\(\s*([\w-]+)")
+_PROGRAM: Final = lazy(r"(?i)\badd_executable\s*\(\s*([\w-]+)\s+(?!IMPORTED|ALIAS)")
 
 _MESON_CALL: Final = lazy(r"([\w.]+)\s*\(")
 _MESON: Final = frozenset(
@@ -73,7 +73,8 @@ _MESON: Final = frozenset(
 """What a `meson.build` calls that runs no command; a test runs a program that is built here."""
 
 _MESON_ODD: Final = lazy(
-    r"-wrapper|-fplugin|-specs|-fuse-ld|'-B|native\s*:|\bpython\b|foreach|@\w+@|'{3}|\\|exe_wrapper|rust_args"
+    r"-wrapper|-fplugin|-specs|-fuse-ld|'-B|native\s*:|\bpython\b|foreach|@\w+@|'{3}|\\|exe_wrapper|rust_args|'/|'\.\.|'@|config-tool"
+    r"|\binstall_dir\b"
 )
 
 _HOOKED: Final = lazy(
@@ -117,9 +118,11 @@ def _of_kind(name: str) -> str | None:
 
 def _says_no_more(kind: str | None, text: str) -> bool:
     if kind == "CMakeLists.txt":
-        return _BUILT.search(_without_usual(text)) is None
+        return _is_plain_cmake(text)
     if kind == "meson.build":
-        calls = [match[1] for match in _MESON_CALL.finditer(_MESON_PART.sub("''", text))]
+        calls = [match[1] for match in _MESON_CALL.finditer(_MESON_PART.sub(_blank, text))]
+        if "files" in calls and {"test", "benchmark"}.intersection(calls):
+            return False  # a test may be such a file
         return _MESON_ODD.search(text) is None and _MESON.issuperset(calls)
     if kind == ".pre-commit-config.yaml":
         return _HOOKED.search(text) is None and _PUBLIC_HOOKS.search(text) is None
@@ -130,9 +133,46 @@ def _says_no_more(kind: str | None, text: str) -> bool:
 _MESON_PART: Final = lazy(r"'[^'\\\n]*'|#[^\n]*")
 
 
+def _blank(part: re.Match[str]) -> str:
+    return "''" if part[0][0] == "'" else ""
+
+
+_CMAKE_PART: Final = lazy(r"\\.|\"(?:[^\"\\]|\\.)*\"|#[^\n]*", re.DOTALL)
+_CMAKE_CALL: Final = lazy(r"(\w+)\s*\(")
+_CMAKE: Final = frozenset(
+    "cmake_minimum_required project set unset option add_executable add_library target_link_libraries "
+    "target_include_directories target_compile_features target_compile_definitions target_compile_options "
+    "target_link_options target_sources target_precompile_headers include_directories add_compile_options "
+    "add_link_options add_definitions add_compile_definitions link_libraries enable_testing message if elseif else "
+    "endif foreach endforeach while endwhile cmake_policy add_dependencies source_group mark_as_advanced "
+    "enable_language gtest_discover_tests catch_discover_tests not and or".split()
+)
+"""What a `CMakeLists.txt` calls that neither runs nor takes in anything besides what is built."""
+
+_STEERING: Final = lazy(
+    r"\b(?:CMAKE_(?!(?:C|CXX)_(?:STANDARD|STANDARD_REQUIRED|EXTENSIONS|FLAGS\w*|COMPILER_(?:ID|VERSION))\b"
+    r"|(?:CURRENT_)?(?:SOURCE|BINARY)_DIR\b|BUILD_TYPE\b|EXPORT_COMPILE_COMMANDS\b|POSITION_INDEPENDENT_CODE\b"
+    r"|PROJECT_(?:NAME|VERSION)\b|SYSTEM_NAME\b|DL_LIBS\b|INSTALL_(?:LIB|BIN|INCLUDE)DIR\b"
+    r"|INTERPROCEDURAL_OPTIMIZATION\b|AUTO(?:MOC|UIC|RCC)\b|VERSION\b)"
+    r"|CPACK_(?!(?:GENERATOR|PACKAGE_(?:NAME|VERSION|VENDOR|CONTACT))\b)|(?:CTEST|FETCHCONTENT|MEMORYCHECK)_)"
+    r"|(?i:\b(?:set|option|foreach|unset)\s*\(\s*\"?(?:[^\s\"()]*(?:\$|\\)|\w+_(?:DIR|ROOT)\b))|\\[_\n]"
+    r"|-W[lap],|[\s\"';]@|[\s\"';]-(?:o|x|T|M|X|save-temps|dump|include|imacros|specs|l/|f(?:profile|dump|pass))"
+)
+"""Variables of CMake by which it runs something, or finds it elsewhere, and options that hand a compiler more."""
+
+
 def _without_usual(text: str) -> str:
     """A `CMakeLists.txt` without what any has, and without tests that are programs of its own."""
-    text = re.sub(r"(?m)^\s*#[^\n\[]*$", "", text)
-    programs = {match[1] for match in _PROGRAM.finditer(text)}
+    text = _CMAKE_PART.sub(lambda part: " " if part[0][0] == "#" else part[0], text)
+    blank = _CMAKE_PART.sub("", text)
+    # A program that is built only perhaps leaves the name to another one.
+    surely = re.sub(r"(?is)\b(?:if|foreach|while)\s*\(.*\bend(?:if|foreach|while)\s*\(", "", blank)
+    programs = {match[1] for match in _PROGRAM.finditer(surely)}
     text = _TEST.sub(lambda match: "" if match[1] in programs else match[0], text)
     return _USUAL.sub("", text)
+
+
+def _is_plain_cmake(text: str) -> bool:
+    rest = _without_usual(text)
+    calls = {match[1].lower() for match in _CMAKE_CALL.finditer(_CMAKE_PART.sub('""', rest))}
+    return _CMAKE.issuperset(calls) and _BUILT.search(rest) is None and _STEERING.search(rest) is None

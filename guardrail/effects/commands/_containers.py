@@ -297,7 +297,7 @@ def build(call: Call, parsed: Parsed) -> Stream:
     text = call.stdin.text if file is not None and file.text == "-" else _dockerfile(call, context, file)
     _based(call, text or "", image)
     names = taken(text) if text is not None else None
-    facts = ignored_by_docker(call, context, file)
+    facts = {} if parsed.values_of("--ignorefile") else ignored_by_docker(call, context, file)
     for name in names if names is not None else ["."]:
         inner = name.lstrip("/").rstrip(".") or ""
         place = call.place(below(context, name.lstrip("/")) if inner else context, recursive=True)

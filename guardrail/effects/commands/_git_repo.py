@@ -43,6 +43,11 @@ def tree(call: Call) -> Resource:
     return Resource(kind="dir", path=top.path, pattern=top.pattern, recursive=True)
 
 
+def named_by(call: Call, field: Field, *, nofollow: bool = False) -> Resource:
+    """What a word for git names: one that begins with a colon says how it is read, and may be anything in the tree."""
+    return tree(call) if field.text[:1] == ":" else call.place(field, recursive=True, nofollow=nofollow)
+
+
 def objects(call: Call) -> Resource:
     """Where a repository keeps what was added to it, from whichever of its directories."""
     if root(call).path is None:

@@ -14,7 +14,17 @@ from guardrail.effects.catalogue._options import Parsed
 from guardrail.effects.commands._apply import apply_spec
 from guardrail.effects.commands._family import Family
 from guardrail.effects.commands._git_hooks import hooks
-from guardrail.effects.commands._git_repo import objects, place_of, put_there, quietly, rewritten, root, stored, tree
+from guardrail.effects.commands._git_repo import (
+    named_by,
+    objects,
+    place_of,
+    put_there,
+    quietly,
+    rewritten,
+    root,
+    stored,
+    tree,
+)
 from guardrail.effects.commands._git_settings import setting
 from guardrail.effects.commands._ignored import ignored_by_git
 from guardrail.effects.commands._patches import git_apply
@@ -45,7 +55,7 @@ def add(call: Call, parsed: Parsed) -> Stream:
     if not parsed.has("--dry-run"):
         facts = {} if parsed.has("--force") else ignored_by_git(call)
         for field in parsed.operands or ([Field(text=".")] if everything else []):
-            stored(call, call.place(field, recursive=True), attrs=facts)
+            stored(call, named_by(call, field), attrs=facts)
     for field in parsed.values_of("--pathspec-from-file"):
         for name in call.listed(field):
             stored(call, call.place(name, recursive=True))
@@ -62,7 +72,7 @@ def commit(call: Call, parsed: Parsed) -> Stream:
     listed = parsed.operands or ([Field(text=".")] if parsed.has("--all") else [])
     facts = ignored_by_git(call) if listed else {}
     for field in listed:
-        stored(call, call.place(field, recursive=True), attrs=facts)
+        stored(call, named_by(call, field), attrs=facts)
     return SOMETHING
 
 
@@ -103,7 +113,7 @@ def stash(call: Call, parsed: Parsed) -> Stream:
         return _rewrites(call, parsed)
     _compared(call)
     paths = named if verb == "push" else []
-    for place in [call.place(field, recursive=True) for field in paths] or [tree(call)]:
+    for place in [named_by(call, field) for field in paths] or [tree(call)]:
         ignored = parsed.has("--all")
         if ignored or parsed.has("--include-untracked"):
             facts = {"untracked": True} if ignored else ignored_by_git(call, untracked=True)
@@ -141,7 +151,7 @@ def clean(call: Call, parsed: Parsed) -> Stream:
     # `-e` may take in again what is ignored.
     ignored = any(re.match(r"-[a-zA-Z]*[xXe]|--ex", field.text) for field in call.args)
     facts = {"untracked": True} if ignored else ignored_by_git(call, untracked=True)
-    for place in [call.place(field, recursive=True, nofollow=True) for field in parsed.operands] or [here]:
+    for place in [named_by(call, field, nofollow=True) for field in parsed.operands] or [here]:
         quietly(call, "delete", place, may=True, attrs=facts)
     return SOMETHING
 
@@ -163,7 +173,7 @@ def checkout(call: Call, parsed: Parsed) -> Stream:
     indexed = len(paths) == len(parsed.operands) and not parsed.values
     facts = ignored_by_git(call, tracked=True) if paths and indexed else {"tracked": True}
     for field in paths:
-        call.emit("write", call.place(field, recursive=True), attrs=facts)
+        call.emit("write", named_by(call, field), attrs=facts)
     if parsed.has("--force", "--discard-changes", "--overwrite-ignore") and not paths:
         quietly(call, "write", tree(call), may=True, attrs={"tracked": True})
     if parsed.has("--patch") and not paths:

@@ -24,7 +24,7 @@ def ignored_by_git(call: Call, **facts: Any) -> dict[str, Any]:
     """
     top = root(call).path
     told = any(name.startswith("GIT_") for name in call.state.vars)
-    if top is None or call.cwd is None or told or _changes(call, ".gitignore", ".git/index"):
+    if top is None or call.cwd is None or told or _changes(call, ".gitignore", ".git", ".git/index") or _brought(call):
         return facts
     return {**facts, "spares": ("git", call.shell.view.real(top).rstrip("/"))}
 
@@ -45,7 +45,7 @@ def ignored_by_docker(call: Call, context: Field, file: Field | None = None) -> 
     own = call.place(Field(text=f"{file.text}.dockerignore")) if file is not None else None
     if own is not None and (own.path is None or call.kind(own) is not None):
         return {}
-    if file is None and call.shell.view.glob(f"{escape(place.path.rstrip('/'))}/*file.dockerignore") != ():
+    if file is None and call.shell.view.glob(f"{escape(place.path.rstrip('/'))}/*file.*ignore") != ():
         return {}
     return {"spares": ("docker", call.shell.view.real(place.path).rstrip("/"))}
 
@@ -69,6 +69,17 @@ def left_out(call: Call, folder: Field, words: Iterable[str], *, anchors: bool) 
     if place.path is None or not plain or not folder.known or folder.glob is not None:
         return {}
     return {"spares": ("words", call.shell.view.real(place.path).rstrip("/"), *plain)}
+
+
+def _brought(call: Call) -> bool:
+    """An earlier command of this call may have brought another list, or a repository: `git pull`, `git init`."""
+    for effect in call.shell.emit.effects:
+        spec = effect.origin.spec if effect.origin is not None else ""
+        if effect.op == "exec_opaque" and spec.startswith("git-"):
+            return True
+        if effect.op == "create" and (effect.resource.path or "/.git").endswith("/.git"):
+            return True
+    return False
 
 
 def _changes(call: Call, *names: str) -> bool:
