@@ -13,8 +13,9 @@ from typing import Any, Final
 
 import msgspec
 
+from guardrail.effects.code._own_files import own_files
 from guardrail.effects.code._python_tasks import invoke_tasks, nox_tasks
-from guardrail.effects.code._scripts import script_texts, written_files
+from guardrail.effects.code._scripts import script_texts
 from guardrail.effects.code._steered import is_told
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._values import PATH, TOP, Field
@@ -402,8 +403,13 @@ def _hook(call: Call, hook: Mapping[str, Any], place: Any) -> Words | None:
 def _has_own_variables(call: Call) -> bool:
     """A `.env` here or above it, as far as one may be read, is the session's."""
     here = f"{(call.cwd or '').rstrip('/')}/"
-    files = written_files(call, "/.env")
-    return files is None or any(here.startswith(path.removesuffix(".env")) for path in files)
+    own = own_files(call)
+    return own is None or any(here.startswith(path.removesuffix(".env")) for path in own.chosen(_is_env))
+
+
+def _is_env(path: str) -> bool:
+    """Variables that a tool takes in where it runs."""
+    return path.endswith("/.env")
 
 
 _READERS: Final[Mapping[str, Callable[[Call, str], list[Words] | None]]] = {

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from guardrail.effects.code._scripts import written_files
+from guardrail.effects.code._own_files import own_files
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import place
 from guardrail.effects.domain._values import TOP, Field
@@ -62,6 +62,18 @@ STEERED: Final = frozenset((*_ABOVE, *_BELOW, *_SECTIONS, "go"))
 """Tools that are asked about here."""
 
 
+def _may_steer(path: str) -> bool:
+    """Has a name by which one of those tools takes it in."""
+    file = path.rpartition("/")[2]
+    named = any(pattern.fullmatch(file) for pattern in (*_ABOVE.values(), *_BELOW.values()))
+    return named or any(file == one for marks in _SECTIONS.values() for one, _ in marks)
+
+
+def _is_go_source(path: str) -> bool:
+    """A source of Go."""
+    return path.endswith(".go")
+
+
 def is_told(call: Call) -> bool:
     """Whether variables, or options that carry settings, say what such a tool is to run."""
     pattern = _VARIABLES.get(call.name.partition(" ")[0])
@@ -87,7 +99,8 @@ def steering(call: Call, name: str, folders: Sequence[str], usual: Sequence[str]
     tops = [path.rstrip("/") for text in folders if text and (path := place(text, call.cwd).path) is not None]
     tops.append(here)
     found: dict[str, None] = {}
-    for path in written_files(call, "") or ():
+    own = own_files(call)
+    for path in own.chosen(_is_go_source if name == "go" else _may_steer) if own is not None else ():
         known = path.rpartition("/")[2] in usual and path.rpartition("/")[0] in tops
         if not known and _is_its_own(call, name, path, here, tops):
             found[path] = None
@@ -162,8 +175,9 @@ def handed_on(call: Call) -> Iterator[Sequence[Field]]:
         yield from [rest] if rest else []
     if call.name == "go" and first == "generate":
         here = f"{(call.cwd or '').rstrip('/')}/"
-        for path in written_files(call, ".go") or ():
-            for text in _directives(call, path) if path.startswith(here) else ():
+        own = own_files(call)
+        for path in own.beginning(here, _is_go_source) if own is not None else ():
+            for text in _directives(call, path):
                 yield [Field(text=word) for word in text.split()]
 
 
