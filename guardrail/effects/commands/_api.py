@@ -5,7 +5,6 @@ Not concerned with commands that copy files as such (`aws s3 cp`, `gsutil cp`): 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -39,6 +38,7 @@ _NOT_NAMING: Final = frozenset(
 _FILEY = lazy(r"--?[a-z-]*(file|path|source|src|dir|body|template|artifact|payload|data|document|upload)[a-z-]*|-f")
 _PATH_LIKE = lazy(r"(?:^|[=:,@])(?:/|~|\.{1,2}/)")
 _SEND = lazy(r"fileb?://|@")
+_TWICE = lazy(r"(?<![a-z0-9+.-])[a-z0-9+.-]++://(?=[a-z0-9+.-]++://)")
 _ACCOUNTS: Final = frozenset("iam sts organizations sso-admin identitystore ad role policy identity user users".split())
 _SECURED: Final = frozenset("policy permission permissions acl grant binding access role".split())
 _CHANNELS: Final = frozenset("alpha beta preview".split())
@@ -337,7 +337,7 @@ def _given(template: str, line: Line) -> bool:
 
 def _once(text: str) -> str:
     """A value that is an address itself keeps its own scheme."""
-    inner = re.search(r"[a-z0-9+.-]+://(?=[a-z0-9+.-]+://)", text)
+    inner = _TWICE.search(text)
     return text[inner.end() :] if inner is not None else text.rstrip("/") if text.endswith("/*/*") else text
 
 
