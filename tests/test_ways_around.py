@@ -253,7 +253,8 @@ def test_a_process_that_may_be_the_guard_s_is_asked_about(tmp_path: Path, comman
     """A number that is looked up by the guard's name is not known, and the name is."""
     place = Place(tmp_path)
     with place.guard() as guard:
-        assert rules(guard.check(place.bash(command))) == (["pattern.could_be_asset"] if held else [])
+        found = rules(guard.check(place.bash(command)))
+        assert ("pattern.could_be_asset" in found) if held else not found
 
 
 @pytest.mark.parametrize("steps", [2, 17, 40, 80])
