@@ -12,6 +12,7 @@ from guardrail.effects.code._kinds import interpreter_of
 from guardrail.effects.code._node import module_file
 from guardrail.effects.code._outputs import outputs
 from guardrail.effects.code._own_files import own_files
+from guardrail.effects.code._plain_calls import NAMED, starts
 from guardrail.effects.code._script_filters import is_script_filter
 from guardrail.effects.code._scripts import STANDARD_INPUT, is_stream, note_old, script_texts
 from guardrail.effects.code._starting import analysed, changed_start, inline, started
@@ -56,6 +57,8 @@ def run_script(call: Call, kind: str, path: Field, args: Sequence[Field]) -> Str
         known = _as_argument(call, resource, args)
         if known is not None:
             return known
+    if kind == "other":
+        starts(call, NAMED.get(call.name, ""))
     call.script(resource, authored=authored)
     operands(call, args)
     _as_command(call, path.text.rpartition("/")[2], args)
