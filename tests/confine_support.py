@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -152,6 +153,7 @@ def victim(made: Arena, tag: str) -> Iterator[dict[str, str]]:
         }  # fmt: skip
         assert process.stdin is not None
         process.stdin.close()
+        process.send_signal(signal.SIGCONT)  # whoever could stop it and is not held has done so
         process.wait(20)
 
 
