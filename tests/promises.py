@@ -2471,6 +2471,7 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_own_files.py::test_more_modules_than_are_looked_into_are_a_question_and_no_fault",
             "tests/test_own_files.py::test_what_a_session_wrote_is_in_order_after_a_restart",
             "tests/test_own_files.py::test_a_directory_that_runs_as_a_whole_is_the_sessions_if_any_of_it_is",
+            "tests/test_own_files.py::test_what_too_many_files_may_tell_a_tool_is_a_question",
         ),
         gap="a build looks into each directory that the session wrote to, and tells sources from others there once",
     ),

@@ -210,3 +210,24 @@ def test_a_directory_that_runs_as_a_whole_is_the_sessions_if_any_of_it_is() -> N
         "s", [Effect(op="write", resource=Resource(kind="file", path="/w/dir/x", real="/w/dir/x"))], lambda _asset: None
     )
     assert history.annotate("s", [run])[0].attrs["authored"]
+
+
+class Untold(Session):
+    """A session that wrote more files than are told apart."""
+
+    def files(self) -> OrderedPaths | None:
+        """Nobody knows which."""
+        return None
+
+
+@pytest.mark.parametrize("command", ["just deploy", "task build", "cmake -S . -B build", "pre-commit run"])
+def test_what_too_many_files_may_tell_a_tool_is_a_question(command: str) -> None:
+    """Any of them may be what it is told by, from above or below; of a session that wrote nothing none is."""
+
+    def held(wrote: Session) -> bool:
+        shell, view = (ShellText(text=command),), NoFiles({}, ("/w",))
+        effects = analyse(shell, cwd="/w", view=view, limits=LIMITS, variables={"HOME": "/h"}, wrote=wrote)
+        return any(effect.attrs.get("authored") for effect in effects)
+
+    assert held(Untold({"/elsewhere/x": None}))
+    assert not held(Session({}))

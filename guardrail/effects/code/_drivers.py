@@ -203,8 +203,9 @@ def _steered(call: Call, name: str, folders: Sequence[str]) -> None:
         return
     for field in steering(call, name, folders, _OWN.get(name, ())):
         _note(call, field)
-    if is_told(call):
-        call.opaque("program", reason="options or variables say what it runs", attrs={"authored": True})
+    # INVARIANT: where there are too many files of the session's to tell, any of them may be what it is told by.
+    if is_told(call) or own_files(call) is None:
+        call.opaque("program", reason="options, variables or files say what it runs", attrs={"authored": True})
     for words in handed_on(call):
         with call.perhaps():
             call.shell.again(call, tuple(words), external=True)
