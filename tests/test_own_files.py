@@ -220,7 +220,9 @@ class Untold(Session):
         return None
 
 
-@pytest.mark.parametrize("command", ["just deploy", "task build", "cmake -S . -B build", "pre-commit run"])
+@pytest.mark.parametrize(
+    "command", ["just deploy", "task build", "cmake -S . -B build", "pre-commit run", "terraform apply"]
+)
 def test_what_too_many_files_may_tell_a_tool_is_a_question(command: str) -> None:
     """Any of them may be what it is told by, from above or below; of a session that wrote nothing none is."""
 

@@ -387,8 +387,13 @@ def _settings(call: Call, name: str, folders: Sequence[str], home: str) -> None:
             pattern = _NAMING[file.rpartition("/")[2]]
             if data is not None and pattern.search(data.decode("utf-8", "replace")):
                 _note(call, Field(text=f"{folder}{file}"))
-    own = own_files(call) if name in _PROVISIONING else None
-    for path in own.chosen(is_terraform) if own is not None else ():
+    if name not in _PROVISIONING:
+        return
+    own = own_files(call)
+    if own is None:
+        call.opaque("program", reason="any description here may be the session's", attrs={"authored": True})
+        return
+    for path in own.chosen(is_terraform):
         data = call.content(Resource(kind="file", path=path))
         if data is None or _PROVISIONS.search(data):
             call.script(Resource(kind="file", path=path), authored=True)
