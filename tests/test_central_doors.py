@@ -15,7 +15,7 @@ from guardrail.review._machine import subject_of
 from guardrail.review._statements import shown_of
 from guardrail.service import create_app
 from tests.central_people import Town, case_of, votes_of
-from tests.central_support import Fleet, fleet, quietly, stands, tables, until, wire
+from tests.central_support import SELDOM_SECONDS, Fleet, fleet, quietly, stands, tables, until, wire
 from tests.console_support import CLIENT, SECRET, Issuer, served
 from tests.ports import free_port
 from tests.postgres_support import Cluster, Wire
@@ -109,7 +109,7 @@ def test_the_console_says_which_guard_asks_and_its_answer_goes_there(postgres: C
             f'client_secret = "{SECRET}"\nviewers = ["*"]\nadmins = ["dana@example.com"]\n'
             '[service]\ntoken = "agents-hold-this-token"\n'
         )
-        with town.guard("a", more=oidc) as a, town.guard("h", more=pages) as h:
+        with town.guard("a", more=oidc, poll=SELDOM_SECONDS) as a, town.guard("h", more=pages) as h:
             first, second = town.held(a), town.held(a, 1)
             with served(create_app(h), port), httpx.Client(base_url=own, timeout=60) as client:
                 queue = through(client, client.get("/console"), "dana").text
