@@ -2472,6 +2472,8 @@ PROMISES: tuple[Promise, ...] = (
             "tests/test_own_files.py::test_what_a_session_wrote_is_in_order_after_a_restart",
             "tests/test_own_files.py::test_a_directory_that_runs_as_a_whole_is_the_sessions_if_any_of_it_is",
             "tests/test_own_files.py::test_what_too_many_files_may_tell_a_tool_is_a_question",
+            "tests/test_own_files.py::test_directories_that_were_brought_hide_no_file_that_the_session_wrote",
+            "tests/test_own_files.py::test_builds_beside_more_directories_than_are_looked_into_are_a_question",
         ),
         gap="a build looks into each directory that the session wrote to, and tells sources from others there once",
     ),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from guardrail.effects import analyse, may_be_part
 from guardrail.effects._built import READS
 from guardrail.effects.code import _own_files, _parts
-from guardrail.effects.code._own_files import OwnFiles, parts_of
+from guardrail.effects.code._own_files import MAX_BROUGHT_FOLDERS, OwnFiles, parts_of
 from guardrail.effects.code.python._beside import MAX_BESIDE
 from guardrail.effects.domain._ordered import OrderedPaths, every
 from guardrail.history import History, HistoryStore
@@ -221,7 +221,11 @@ class Untold(Session):
 
 
 @pytest.mark.parametrize(
-    "command", ["just deploy", "task build", "cmake -S . -B build", "pre-commit run", "terraform apply"]
+    "command",
+    [
+        *("just deploy", "task build", "cmake -S . -B build", "pre-commit run", "terraform apply"),
+        *("npm test", "cargo build", "frobnicate", "node --test"),
+    ],
 )
 def test_what_too_many_files_may_tell_a_tool_is_a_question(command: str) -> None:
     """Any of them may be what it is told by, from above or below; of a session that wrote nothing none is."""
@@ -233,3 +237,40 @@ def test_what_too_many_files_may_tell_a_tool_is_a_question(command: str) -> None
 
     assert held(Untold({"/elsewhere/x": None}))
     assert not held(Session({}))
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "text"),
+    [
+        ("npm test", "x.js", "require('fs').copyFileSync('/models/a', 'x')"),
+        ("cargo build", "build.rs", 'fn main() { std::fs::copy("/models/a", "x").unwrap(); }'),
+        ("frobnicate", "tool.cfg", "in = /models/a"),
+        ("frobnicate run", "app.config", "in = /models/a"),
+    ],
+)
+@pytest.mark.parametrize("brought", [1, MAX_BROUGHT_FOLDERS, 2 * MAX_BROUGHT_FOLDERS])
+def test_directories_that_were_brought_hide_no_file_that_the_session_wrote(
+    command: str, name: str, text: str, brought: int
+) -> None:
+    """However many there are of them: `mkdir` is cheap, and what is written by name is known by that."""
+    folders = [f"/w/stuff/{number}" for number in range(brought)]
+    view = NoFiles({"/models/a": b"w", f"/w/{name}": text.encode()}, ("/w", "/models", "/w/stuff", *folders))
+    wrote = Session({f"/w/{name}": None, "/w/stuff": None})
+    effects = analyse((ShellText(text=command),), cwd="/w", view=view, limits=LIMITS, variables={}, wrote=wrote)
+    assert any(effect.op == "mention" and effect.resource.path == "/models/a" for effect in effects)
+
+
+def test_builds_beside_more_directories_than_are_looked_into_are_a_question() -> None:
+    """One more than that; as many as are looked into are none. No more are listed than say so."""
+
+    def asked(brought: int) -> tuple[bool, int]:
+        folders = [f"/w/stuff/{number}" for number in range(brought - 1)]
+        view = Counting({}, ("/w", "/w/stuff", *folders))
+        wrote = Session({"/w/stuff": None})
+        effects = analyse((ShellText(text="npm test"),), cwd="/w", view=view, limits=LIMITS, variables={}, wrote=wrote)
+        return any(effect.attrs.get("authored") for effect in effects), view.looks["listing"]
+
+    assert asked(MAX_BROUGHT_FOLDERS)[0] is False
+    held, listed = asked(MAX_BROUGHT_FOLDERS + 1)
+    assert held
+    assert listed <= 2

@@ -13,7 +13,7 @@ from typing import Final
 
 from guardrail.effects.catalogue._spec import specs
 from guardrail.effects.code._kinds import interpreter_of
-from guardrail.effects.code._own_files import own_files
+from guardrail.effects.code._own_files import named_files
 from guardrail.effects.code._running import operands
 from guardrail.effects.domain._addresses import stored_in
 from guardrail.effects.domain._call import Call
@@ -70,6 +70,9 @@ def note_described(call: Call, before: int) -> None:
             call.opaque("program", reason="more files of the session's than are looked at", attrs={"authored": True})
             return
         _name(call, path, reads=reads and not writes, writes=writes)
+    # INVARIANT: where there are too many files of the session's to tell, any of them may be what it is told by.
+    if (around or writes) and named_files(call) is None:
+        call.opaque("program", reason="any file here may be the session's", attrs={"authored": True})
 
 
 def _is_unknown(effects: Sequence[Effect]) -> bool:
@@ -88,7 +91,7 @@ def _told(call: Call, *, around: bool, texts: bool = False) -> Iterator[str]:
     tops = [path for path in named if call.shell.view.kind(path) == "dir"] if around else []
     here = (call.cwd or "").rstrip("/")
     home = call.shell.expand.lookup("HOME", call.state, {})[0].rstrip("/")
-    wrote = own_files(call) if around or texts else None
+    wrote = named_files(call) if around or texts else None
     if wrote is None:
         return
     most = MAX_DESCRIPTIONS + len(own) + 1  # of each kind: more are not looked at

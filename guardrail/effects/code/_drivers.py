@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from guardrail.effects.code._makefiles import dry_run, recipes
-from guardrail.effects.code._own_files import is_python, is_terraform, own_files, parts_of
+from guardrail.effects.code._own_files import is_python, is_terraform, named_files, own_files, parts_of
 from guardrail.effects.code._projects import project_code
 from guardrail.effects.code._settled import is_settled
 from guardrail.effects.code._sources import build_of, own_part
@@ -417,7 +417,7 @@ _DAGS: Final = "AIRFLOW__CORE__DAGS_FOLDER"
 def _modules(call: Call, name: str) -> None:
     """Modules of the session's that such a program loads of a directory."""
     parts = _HOSTS.get(name)
-    own = own_files(call) if parts is not None else None
+    own = named_files(call) if parts is not None else None
     if parts is None or own is None:
         return
     held = call.state.vars.get(_DAGS)

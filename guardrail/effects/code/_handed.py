@@ -15,7 +15,7 @@ from typing import Final
 
 from guardrail.effects.code._assembled import is_assembled
 from guardrail.effects.code._kinds import interpreter_of
-from guardrail.effects.code._own_files import own_files
+from guardrail.effects.code._own_files import named_files, own_files
 from guardrail.effects.code._projects import LOADERS, TESTERS
 from guardrail.effects.code._script_filters import is_script_filter
 from guardrail.effects.domain._call import Call
@@ -173,7 +173,9 @@ def name_sources(call: Call, tool: str) -> None:
     """
     if tool not in _TOOLS or any(field.text in _LOOKING for field in call.args[:1]):
         return
-    own = own_files(call)
+    if own_files(call) is None:
+        _too_many(call, "files")
+    own = named_files(call)
     sources = own.chosen(_is_described if tool in _MODELLING else _is_source) if own is not None else ()
     for count, path in enumerate(sources):
         if count == MAX_SOURCES:

@@ -11,7 +11,7 @@ from typing import Final
 from guardrail.effects.code._dialogues import dialogue
 from guardrail.effects.code._filters import is_filter, is_given_filter
 from guardrail.effects.code._one_liners import one_liner
-from guardrail.effects.code._own_files import OwnFiles, own_files
+from guardrail.effects.code._own_files import OwnFiles, named_files, own_files
 from guardrail.effects.code._own_options import own_options
 from guardrail.effects.code._programs import scripts
 from guardrail.effects.code._running import from_stdin, run_script
@@ -121,7 +121,9 @@ def _node_tests(call: Call) -> Stream | None:
         return None
     files = [field for field in args if field.text[:1] != "-"]
     patterns = [call.place(field) for field in files]
-    own = own_files(call)
+    own = named_files(call)
+    if own_files(call) is None:
+        call.opaque("program", reason="any test may be the session's", attrs={"authored": True})
     for path in _meant(call, own, patterns) if own is not None else ():
         # Of a directory the files are run, and not what it means as a module.
         if own is not None and own.any_below(path) and call.shell.view.kind(path) in (None, "dir"):

@@ -151,7 +151,17 @@ def own_files(call: Call) -> OwnFiles | None:
 
     A directory that was brought as a whole stands for its files where programs of this call load some from.
     """
+    return _with_made(call, _before(call))
+
+
+def named_files(call: Call) -> OwnFiles | None:
+    """`own_files`; where directories that were brought hold too many, what the session wrote by name all the same."""
     own = _before(call)
+    paths = call.shell.wrote.files() if own is None else None
+    return _with_made(call, own if paths is None else OwnFiles(paths, ()))
+
+
+def _with_made(call: Call, own: OwnFiles | None) -> OwnFiles | None:
     made = [path for path in call.shell.emit.made if "*" not in path]
     return OwnFiles(own.before, _both([*own.more], made)) if own is not None and made else own
 
@@ -231,8 +241,8 @@ def _below(view: FileView, tops: Sequence[str]) -> list[str] | None:
     files: list[str] = []
     folders = 0
     while waiting:
-        folder = waiting.pop()
-        found = view.listing(folder) if folders < MAX_BROUGHT_FOLDERS else None
+        # Those that wait are counted too: where they are too many, no more of them need be listed to say so.
+        found = view.listing(waiting.pop()) if folders + len(waiting) <= MAX_BROUGHT_FOLDERS else None
         folders += 1
         if found is None or len(files) > MAX_BROUGHT:
             return None

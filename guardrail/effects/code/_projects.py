@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from guardrail.effects.code._own_files import OwnFiles, is_python, own_files, python_folder
+from guardrail.effects.code._own_files import OwnFiles, is_python, named_files, own_files, python_folder
 from guardrail.effects.code._python_tasks import has_only_tasks
 from guardrail.effects.code._recipes import run_recipes
 from guardrail.effects.code._scripts import script_texts
@@ -57,7 +57,7 @@ _DOCUMENTS: Final = (".py", ".txt", ".rst", ".md")
 
 def note_start(call: Call) -> None:
     """What every Python loads at its start, as far as the session wrote it: `sitecustomize`, `.pth`, packages."""
-    own = own_files(call)
+    own = named_files(call)
     for path in _changed_since(call):
         hold(call, path)
     started = frozenset(own.chosen(_may_start) if own is not None else ())
@@ -109,7 +109,7 @@ def note_shadows(call: Call) -> None:
     """Modules of the session's that are found before those that a program means by their names."""
     folders = {folder for folder in (call.cwd, *_python_path(call)) if folder is not None}
     folders |= {call.shell.view.identity(folder) for folder in folders}
-    own = own_files(call)
+    own = named_files(call)
     found = {path for folder in folders for path in own.at(_shadowing_in, folder)} if own is not None else ()
     for path in sorted(found):
         hold(call, path)
@@ -296,7 +296,7 @@ _MAGIC: Final = lazy(r"^\s*[!%?]|\?\s*$|get_ipython|=\s*[!%]", re.MULTILINE)
 
 def _examples(call: Call, folders: Sequence[str]) -> None:
     """Examples in texts are run: those of the session's are not followed."""
-    own = own_files(call)
+    own = named_files(call)
     for path in own.below(_tops(call, folders), _is_document) if own is not None else ():
         data = call.content(place(path, None))
         if data is None or b">>>" in data:

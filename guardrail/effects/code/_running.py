@@ -11,7 +11,7 @@ from guardrail.effects.code._filters import is_filter, is_given_filter
 from guardrail.effects.code._kinds import interpreter_of
 from guardrail.effects.code._node import module_file
 from guardrail.effects.code._outputs import outputs
-from guardrail.effects.code._own_files import own_files
+from guardrail.effects.code._own_files import named_files
 from guardrail.effects.code._plain_calls import NAMED, starts
 from guardrail.effects.code._script_filters import is_script_filter
 from guardrail.effects.code._scripts import STANDARD_INPUT, is_stream, note_old, script_texts
@@ -116,7 +116,7 @@ def _is_set_up(call: Call) -> bool:
     """The session wrote settings that may say which files the modules are, or what is loaded first."""
     if not (call.shell.emit.made or call.shell.written_before):
         return False
-    own = own_files(call)
+    own = named_files(call)
     for path in own.chosen(_is_setting) if own is not None else (".swcrc",):
         name = path.rpartition("/")[2]
         texts = script_texts(call, place(path, None)) if name != ".swcrc" else ()

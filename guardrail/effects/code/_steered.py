@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from guardrail.effects.code._own_files import own_files
+from guardrail.effects.code._own_files import named_files
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import place
 from guardrail.effects.domain._values import TOP, Field
@@ -99,7 +99,7 @@ def steering(call: Call, name: str, folders: Sequence[str], usual: Sequence[str]
     tops = [path.rstrip("/") for text in folders if text and (path := place(text, call.cwd).path) is not None]
     tops.append(here)
     found: dict[str, None] = {}
-    own = own_files(call)
+    own = named_files(call)
     for path in own.chosen(_is_go_source if name == "go" else _may_steer) if own is not None else ():
         known = path.rpartition("/")[2] in usual and path.rpartition("/")[0] in tops
         if not known and _is_its_own(call, name, path, here, tops):
@@ -175,7 +175,7 @@ def handed_on(call: Call) -> Iterator[Sequence[Field]]:
         yield from [rest] if rest else []
     if call.name == "go" and first == "generate":
         here = f"{(call.cwd or '').rstrip('/')}/"
-        own = own_files(call)
+        own = named_files(call)
         for path in own.beginning(here, _is_go_source) if own is not None else ():
             for text in _directives(call, path):
                 yield [Field(text=word) for word in text.split()]
