@@ -71,7 +71,8 @@ def main() -> int:
     options.add_argument("--json", action="store_true", help="print JSON")
     args = options.parse_args()
     rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory(prefix="guardrail-bench-") as scratch:
+    # Not below /tmp: a command of the corpus writes there by a pattern, so that all that lies there would be looked at.
+    with tempfile.TemporaryDirectory(prefix="guardrail-bench-", dir="/var/tmp") as scratch:
         root = Path(scratch)
         toml = world(root)
         rows += _in_process("in process, wasm", config_module.load(toml), root, args.rounds)
