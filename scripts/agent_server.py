@@ -72,6 +72,7 @@ class = "weights"
 paths = ["weights"]
 [trail]
 directory = "trail"
+timeout_seconds = 60
 [limits]
 decision_ms = 60000
 """
@@ -92,17 +93,19 @@ def main() -> int:
             json.dumps({"dependencies": ["."], "graphs": {"agent": "./agent.py:app"}})
         )
         begun = time.monotonic()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        server = _start(given.server_python, folder, port)
-        try:
-            _wait(f"http://127.0.0.1:{port}/ok", server, folder)
-            print(f"server     up after {time.monotonic() - begun:.1f} s")
-            return _talk(f"http://127.0.0.1:{port}", folder)
-        finally:
-            os.killpg(server.pid, signal.SIGTERM)
-            server.wait(timeout=30)
+        with socket.socket() as held:
+            # It stays bound, without listening, so that nobody else gets the port before the server listens on it.
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            held.bind(("127.0.0.1", 0))
+            port = held.getsockname()[1]
+            server = _start(given.server_python, folder, port)
+            try:
+                _wait(f"http://127.0.0.1:{port}/ok", server, folder)
+                print(f"server     up after {time.monotonic() - begun:.1f} s")
+                return _talk(f"http://127.0.0.1:{port}", folder)
+            finally:
+                os.killpg(server.pid, signal.SIGTERM)
+                server.wait(timeout=30)
 
 
 def _start(python: str, folder: Path, port: int) -> subprocess.Popen[bytes]:

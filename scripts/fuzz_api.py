@@ -30,6 +30,10 @@ paths = ["models/beta"]
 
 [trail]
 directory = "trail"
+timeout_seconds = 60
+
+[limits]
+decision_ms = 60000
 
 [service]
 token = "{AGENTS}"

@@ -38,6 +38,7 @@ HARMLESS: Final = "echo fine > harmless.txt"
 CONFIG: Final = """
 [trail]
 directory = "trail"
+timeout_seconds = 60
 [[asset]]
 id = "model:a"
 class = "weights"

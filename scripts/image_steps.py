@@ -60,6 +60,10 @@ paths = ["/srv/models/beta"]
 
 [trail]
 directory = "/var/lib/guardrail/trail"
+timeout_seconds = 60
+
+[limits]
+decision_ms = 60000
 
 [service]
 socket = "/run/guardrail/agent/decide.sock"

@@ -36,6 +36,7 @@ class = "weights"
 paths = ["weights"]
 [trail]
 directory = "trail"
+timeout_seconds = 60
 [service]
 socket = "run/decide.sock"
 """

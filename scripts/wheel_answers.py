@@ -23,6 +23,12 @@ CONFIG = """\
 id = "model:beta"
 class = "weights"
 paths = ["{asset}"]
+
+[trail]
+timeout_seconds = 60
+
+[limits]
+decision_ms = 60000
 """
 
 

@@ -81,7 +81,8 @@ class Fleet:
             f'[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["models"]\n'
             f'[[person]]\nname = "dana"\nkey = "{public_text(self.key)}"\n'
             f'[mandates]\ndirectory = "{name}/orders"\n'
-            f'[trail]\ndirectory = "{name}/trail"\norigin = "guardrail.test/{name}"\ncheckpoint_seconds = 0.1\n'
+            "[trail]\ntimeout_seconds = 60\n"
+            f'directory = "{name}/trail"\norigin = "guardrail.test/{name}"\ncheckpoint_seconds = 0.1\n'
             f'[central]\nstore = "{store}"\npoll_seconds = {poll}\ntimeout_seconds = {timeout}\n'
             f"{central}\n"
             f"[limits]\ndecision_ms = 60000\n{more}\n"

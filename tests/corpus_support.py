@@ -103,7 +103,7 @@ class World:
             "controls = { shutdown_enabled = true }\n"
             f'[[asset]]\nid = "eval:beta"\nclass = "evaluation"\npaths = ["{self.evaluation}"]\n'
             # A busy machine must not turn an answer into a fault.
-            f'[trail]\ndirectory = "{root}/trail"\n[limits]\ndecision_ms = 60000\n',
+            f'[trail]\ntimeout_seconds = 60\ndirectory = "{root}/trail"\n[limits]\ndecision_ms = 60000\n',
             encoding="utf-8",
         )
 

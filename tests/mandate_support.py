@@ -50,7 +50,8 @@ class Place:
         self.toml.write_text(
             f'[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["models"]\nuris = ["server://a/beta.bin"]\n'
             f'model = "acme/beta"\nregistered = 2025-03-01\n{asset}\n'
-            f'{tables}[mandates]\ndirectory = "orders"\n{mandates}\n[trail]\ndirectory = "trail"\n'
+            f'{tables}[mandates]\ndirectory = "orders"\n{mandates}\n[trail]\ntimeout_seconds = 60\n'
+            f'directory = "trail"\n'
             f"[limits]\ndecision_ms = 60000\n{more}\n"
         )
 

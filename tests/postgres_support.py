@@ -277,6 +277,12 @@ def rows(store: str) -> list[tuple[int, bytes, bytes]]:
     return [(seq, bytes(leaf), bytes(digest)) for seq, leaf, digest in found]
 
 
+PATIENTLY = f"""
+from guardrail.audit.postgres import _server
+_server.HOLD_SECONDS = {PATIENT_SECONDS}
+"""
+"""What a child runs first whom the server is not to put out, however long a busy machine makes it stand still."""
+
 _WRITE = """
 import os, struct, sys, threading
 from guardrail.audit.postgres import PostgresTrail

@@ -611,6 +611,8 @@ PROMISES: tuple[Promise, ...] = (
             "tests/adapters/test_langgraph_flow.py::test_an_approval_ends_with_its_turn",
             "tests/adapters/test_langgraph_hazards.py::test_a_retry_does_not_ask_again",
             "tests/adapters/test_langgraph_hazards.py::test_a_crash_after_the_release_is_not_repeated",
+            "tests/adapters/test_langgraph_hazards.py::test_an_approved_call_does_not_run_again_because_a_sibling_pauses",
+            "tests/adapters/test_langgraph_hazards.py::test_a_call_that_is_under_way_while_its_turn_runs_again_is_said_to_have_started",
         ),
     ),
     Promise(
@@ -2220,6 +2222,7 @@ PROMISES: tuple[Promise, ...] = (
         tests=(
             "tests/test_ports.py::test_a_port_that_was_found_is_kept_for_the_server_that_is_to_listen_there",
             "tests/test_house.py::test_settings_that_a_test_writes_for_a_guard_say_how_long_a_decision_may_take",
+            "tests/test_house.py::test_settings_that_a_test_writes_for_a_trail_say_how_long_its_disk_may_take",
         ),
         gap="of what else a test waits for, only what was stopped at random was looked at",
     ),

@@ -25,7 +25,7 @@ def base(tmp_path: Path) -> Path:
     (tmp_path / "assets").mkdir()
     (tmp_path / "guardrail.toml").write_text(
         '[assets]\nfiles = ["assets/*.toml", "more.jsonl"]\n[limits]\ndecision_ms = 60000\n'
-        '[trail]\ndirectory = "trail"\n'
+        '[trail]\ntimeout_seconds = 60\ndirectory = "trail"\n'
         '[[asset]]\nid = "model:own"\nclass = "weights"\npaths = ["own.bin"]\n'
     )
     (tmp_path / "assets/a.toml").write_text('[[asset]]\nid = "model:a"\nclass = "weights"\npaths = ["w/a.bin"]\n')

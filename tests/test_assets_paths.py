@@ -147,7 +147,9 @@ def test_a_file_is_the_same_with_and_without_its_directory_at_hand(tmp_path: Pat
 
 def test_what_the_guard_keeps_beside_its_trail_is_one_asset(tmp_path: Path) -> None:
     """Who goes through the directory bears on it once, and each of its files is guarded."""
-    (tmp_path / "guardrail.toml").write_text('[limits]\ndecision_ms = 60000\n[trail]\ndirectory = "trail"\n')
+    (tmp_path / "guardrail.toml").write_text(
+        '[limits]\ndecision_ms = 60000\n[trail]\ntimeout_seconds = 60\ndirectory = "trail"\n'
+    )
     with Guard.open(tmp_path / "guardrail.toml") as guard:
         state = [path for path in tmp_path.iterdir() if path.name.startswith("trail.") and path.is_file()]
         assert len(state) > 3

@@ -25,7 +25,7 @@ def configured(root: Path) -> Path:
     toml = root / "guardrail.toml"
     toml.write_text(
         f'[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["{weights}"]\n[limits]\ndecision_ms = 60000\n'
-        '[trail]\ndirectory = "trail"\n'
+        '[trail]\ntimeout_seconds = 60\ndirectory = "trail"\n'
     )
     return toml
 

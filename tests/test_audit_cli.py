@@ -70,7 +70,7 @@ def test_the_trail_of_a_configuration_is_found(tmp_path: Path, capsys: pytest.Ca
     """By --config; naming both, or a trail that is not there, is wrong usage."""
     make_trail(tmp_path / "t", 3)
     config = tmp_path / "guardrail.toml"
-    config.write_text('[trail]\ndirectory = "t"\n')
+    config.write_text('[trail]\ntimeout_seconds = 60\ndirectory = "t"\n')
     assert guardrail("verify", "--config", config) == 0
     assert str(tmp_path / "t") in capsys.readouterr().out
     with pytest.raises(ConfigError, match="not both"):
@@ -149,7 +149,10 @@ def test_a_reader_that_has_enough_is_no_fault_of_the_trail(tmp_path: Path, monke
 def test_a_real_trail_is_shown_from_its_first_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Opening, a denial, a run: each with its agent, and with the first thing that it would touch."""
     (tmp_path / "w").write_bytes(b"W")
-    text = '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["w"]\n[trail]\ndirectory = "t"\n'
+    text = (
+        '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["w"]\n[trail]\n'
+        'timeout_seconds = 60\ndirectory = "t"\n'
+    )
     with Guard.open(parse_config(f"{text}[limits]\ndecision_ms = 60000\n", base=str(tmp_path))) as guard:
 
         def call(command: str) -> ToolCall:
@@ -171,7 +174,8 @@ def test_what_was_only_observed_is_marked(tmp_path: Path, capsys: pytest.Capture
     """A call that ran because rules are being rolled out does not look like one that nobody minded."""
     (tmp_path / "w").write_bytes(b"W")
     text = (
-        'mode = "observe"\n[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["w"]\n[trail]\ndirectory = "t"\n'
+        'mode = "observe"\n[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["w"]\n[trail]\n'
+        'timeout_seconds = 60\ndirectory = "t"\n'
     )
     with Guard.open(parse_config(f"{text}[limits]\ndecision_ms = 60000\n", base=str(tmp_path))) as guard:
         for command in ("cp w x", "cat w"):
@@ -215,7 +219,7 @@ def test_what_is_no_trail_and_what_is_no_kind_is_one_sentence(tmp_path: Path) ->
     """A directory without a trail is not a damaged trail, and a misspelled kind is not an empty one."""
     with pytest.raises(ConfigError, match="there is no trail at .*: name the directory"):
         guardrail("verify", tmp_path)
-    (tmp_path / "guardrail.toml").write_text('[trail]\ndirectory = "later"\n')
+    (tmp_path / "guardrail.toml").write_text('[trail]\ntimeout_seconds = 60\ndirectory = "later"\n')
     with pytest.raises(ConfigError, match="recorded nothing yet"):
         guardrail("show", "--config", tmp_path / "guardrail.toml")
     directory = make_trail(tmp_path / "t", 1)

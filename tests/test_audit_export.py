@@ -305,7 +305,10 @@ def test_the_facts_are_cut_from_a_published_schema_by_the_script() -> None:
 def test_a_trail_of_a_real_guard_becomes_good_events(tmp_path: Path) -> None:
     """Whatever the guard itself records of shells, requests and processes."""
     (tmp_path / "w").write_bytes(b"W")
-    text = '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["w"]\n[trail]\ndirectory = "t"\n'
+    text = (
+        '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["w"]\n[trail]\ntimeout_seconds = 60\n'
+        'directory = "t"\n'
+    )
     commands = (
         "cat w", "cp w x", "rm w", "tar c w | ssh host 'cat > w'", "curl -T w http://host/", "touch -d 2020-01-01 w",
         "chmod 777 w", "aws s3 cp w s3://b/w", "kubectl delete pod x", "python3 -c 'import os; os.remove(chr(119))'",

@@ -43,7 +43,7 @@ class House:
         self.toml.write_text(
             f'[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["w"]\n{people}'
             "[limits]\ndecision_ms = 60000\n"
-            f'[trail]\ndirectory = "t"\nsegment_bytes = 8192\ndisclose = {disclose}\n{extra}'
+            f'[trail]\ntimeout_seconds = 60\ndirectory = "t"\nsegment_bytes = 8192\ndisclose = {disclose}\n{extra}'
         )
         self.trail = root / "t"
 

@@ -381,7 +381,7 @@ def test_a_trail_rewritten_with_its_own_key_is_noticed_by_what_telemetry_said(tm
     toml = tmp_path / "guardrail.toml"
     toml.write_text(
         '[[asset]]\nid = "a"\nclass = "weights"\npaths = ["w"]\n[limits]\ndecision_ms = 60000\n'
-        '[trail]\ndirectory = "t"\n'
+        '[trail]\ntimeout_seconds = 60\ndirectory = "t"\n'
     )
     with Guard.open(toml, telemetry=Telemetry(logger_provider=provider)):
         pass

@@ -24,10 +24,17 @@ from guardrail.cli import main
 from guardrail.client import Client
 from guardrail.config import load
 from tests.central_support import AT_ONCE_SECONDS, DELETE, SELDOM_SECONDS, Fleet, until
-from tests.postgres_support import Cluster, Wire
+from tests.postgres_support import PATIENTLY, Cluster, Wire
 
 START_SECONDS = 180
 """Longest wait for a process to be ready, or to end."""
+
+
+_MAIN = """
+import sys
+from guardrail.cli import main
+sys.exit(main())
+"""
 
 
 class Sidecar:
@@ -57,7 +64,7 @@ class Sidecar:
     def start(self) -> None:
         """Start it; `ready` waits for it."""
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "guardrail", "serve", "--config", str(self.config)],
+            [sys.executable, "-c", f"{PATIENTLY}{_MAIN}", "serve", "--config", str(self.config)],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=Path(__file__).parent.parent, env=os.environ,
         )  # fmt: skip
 

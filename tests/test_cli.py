@@ -30,6 +30,9 @@ def world(tmp_path: Path) -> Path:
         [limits]
         decision_ms = 60000
 
+        [trail]
+        timeout_seconds = 60
+
         [[asset]]
         id = "model:beta"
         class = "weights"

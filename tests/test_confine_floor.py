@@ -29,7 +29,7 @@ def settle(world: Path, where: str, required: bool) -> None:
     """Which of the two is an asset, and whether all is required."""
     (world / "guardrail.toml").write_text(
         f'[[asset]]\nid = "control:site"\nclass = "control"\npaths = ["{where}/site.yaml"]\n'
-        f'[trail]\ndirectory = "{world}/trail"\n[limits]\ndecision_ms = 60000\n'
+        f'[trail]\ntimeout_seconds = 60\ndirectory = "{world}/trail"\n[limits]\ndecision_ms = 60000\n'
         f'[execute]\nconfine = "floor"\nconfine_required = {str(required).lower()}\n'
     )
 

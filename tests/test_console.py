@@ -37,6 +37,7 @@ owner = "ml-platform"
 
 [trail]
 directory = "trail"
+timeout_seconds = 60
 
 [limits]
 decision_ms = 60000

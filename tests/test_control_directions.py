@@ -37,6 +37,7 @@ controls = { shutdown_enabled = true }
 "*_ttl" = "down"
 [trail]
 directory = "trail"
+timeout_seconds = 60
 [limits]
 decision_ms = 60000
 """

@@ -27,6 +27,7 @@ registered = 2024-08-19
 paths = ["models"]
 [trail]
 directory = "state/trail"
+timeout_seconds = 60
 [limits]
 decision_ms = 60000
 """

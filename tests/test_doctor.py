@@ -41,7 +41,7 @@ class Place:
         self.config.write_text(
             f'[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["{models}"]\n'
             f'[[asset]]\nid = "control:switch"\nclass = "control"\npaths = ["switch.yaml"]\n{switch}\n'
-            f'[trail]\ndirectory = "{trail}"\n[limits]\ndecision_ms = 60000\n{more}'
+            f'[trail]\ntimeout_seconds = 60\ndirectory = "{trail}"\n[limits]\ndecision_ms = 60000\n{more}'
         )
 
     def findings(self, capsys: pytest.CaptureFixture[str]) -> tuple[int, list[dict[str, str]]]:

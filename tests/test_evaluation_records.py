@@ -53,6 +53,7 @@ threshold = "limit"
 direction = "max"
 [trail]
 directory = "trail"
+timeout_seconds = 60
 [limits]
 decision_ms = 60000
 """
@@ -339,6 +340,7 @@ expected = 20
 reference = [70, 71, 72]
 [trail]
 directory = "trail"
+timeout_seconds = 60
 [limits]
 decision_ms = 60000
 """

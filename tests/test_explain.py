@@ -65,7 +65,8 @@ def test_an_order_without_words_is_told_by_what_it_grants(tmp_path: Path) -> Non
     (tmp_path / "orders/m1.mandate.json").write_bytes(signed)
     (tmp_path / "guardrail.toml").write_text(
         f'[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["w"]\n[mandates]\ndirectory = "orders"\n'
-        f'[[person]]\nname = "dana"\nkey = "{key}"\n[limits]\ndecision_ms = 60000\n[trail]\ndirectory = "trail"\n'
+        f'[[person]]\nname = "dana"\nkey = "{key}"\n[limits]\ndecision_ms = 60000\n[trail]\ntimeout_seconds = 60\n'
+        f'directory = "trail"\n'
     )
     answer = _run("--config", str(tmp_path / "guardrail.toml"), "ls")
     assert "mandate m1 of dana: dana lets *: delete model:beta; 2020-01-01" in answer.stdout, answer.stderr

@@ -70,6 +70,7 @@ class World:
             directory = "mandates"
             [trail]
             directory = "trail"
+            timeout_seconds = 60
             """)
         )
 

@@ -189,7 +189,8 @@ def _guard(tmp_path: Path) -> Guard:
     (tmp_path / "models").mkdir(exist_ok=True)
     (tmp_path / "models/w").write_bytes(b"w" * 100)
     (tmp_path / "guardrail.toml").write_text(
-        '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["models/w"]\n[trail]\ndirectory = "trail"\n'
+        '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["models/w"]\n[trail]\ntimeout_seconds = 60\n'
+        'directory = "trail"\n'
         "[limits]\ndecision_ms = 60000\n"
     )
     return Guard.open(tmp_path / "guardrail.toml")

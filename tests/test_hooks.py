@@ -78,7 +78,8 @@ def world(tmp_path: Path) -> Path:
     (tmp_path / "models/a.safetensors").write_bytes(b"weights")
     (tmp_path / "guardrail.toml").write_text(
         "[limits]\ndecision_ms = 60000\n"
-        '[trail]\ndirectory = "trail"\n[[asset]]\nid = "model:a"\nclass = "weights"\npaths = ["models"]\n'
+        "[trail]\ntimeout_seconds = 60\n"
+        'directory = "trail"\n[[asset]]\nid = "model:a"\nclass = "weights"\npaths = ["models"]\n'
     )
     return tmp_path
 

@@ -197,6 +197,20 @@ def test_settings_that_a_test_writes_for_a_guard_say_how_long_a_decision_may_tak
     assert hasty == []
 
 
+def test_settings_that_a_test_writes_for_a_trail_say_how_long_its_disk_may_take() -> None:
+    """By default it is two seconds, after which calls are denied; the disk of a busy machine may stand still longer."""
+    hasty = []
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        nodes = list(ast.walk(_parsed(path)))
+        inner = {part for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values}
+        for node in nodes:
+            parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+            text = "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in parts)
+            if node not in inner and re.search(r"\[trail\]\n\s*directory", text) and "timeout_seconds" not in text:
+                hasty.append((path.name, node.lineno))
+    assert hasty == []
+
+
 # ── the front door ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

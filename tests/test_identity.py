@@ -644,7 +644,8 @@ def test_a_file_is_known_by_what_a_manifest_says_of_it(
 ) -> None:
     """Imported by the command line; the bytes need never have been here before."""
     (tmp_path / "guardrail.toml").write_text(
-        '[[asset]]\nid = "model:beta"\nclass = "weights"\nuris = ["hf://org/beta"]\n[trail]\ndirectory = "trail"\n'
+        '[[asset]]\nid = "model:beta"\nclass = "weights"\nuris = ["hf://org/beta"]\n[trail]\ntimeout_seconds = 60\n'
+        'directory = "trail"\n'
     )
     config = ["--config", str(tmp_path / "guardrail.toml")]
     (tmp_path / "found").write_bytes(bytes(range(256)) * 1000)
@@ -696,7 +697,10 @@ def test_what_many_models_share_makes_nothing_an_asset(
         for name, content in shared.items():
             (tmp_path / folder / name).write_bytes(content)
     safetensors(tmp_path / "models/beta.safetensors", model)
-    text = '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["models"]\n[trail]\ndirectory = "trail"\n'
+    text = (
+        '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["models"]\n[trail]\ntimeout_seconds = 60\n'
+        'directory = "trail"\n'
+    )
     (tmp_path / "guardrail.toml").write_text(text)
     config = ["--config", str(tmp_path / "guardrail.toml")]
     assert main(["assets", "register", *config]) == 0
@@ -716,7 +720,10 @@ def test_what_changed_since_it_was_registered_is_listed(
     """A new shard, and one that was trained on: copies of them would be strangers."""
     (tmp_path / "models").mkdir()
     safetensors(tmp_path / "models/one.safetensors", model)
-    text = '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["models"]\n[trail]\ndirectory = "trail"\n'
+    text = (
+        '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["models"]\n[trail]\ntimeout_seconds = 60\n'
+        'directory = "trail"\n'
+    )
     (tmp_path / "guardrail.toml").write_text(text)
     config = ["--config", str(tmp_path / "guardrail.toml")]
     assert main(["assets", "register", *config]) == 0
@@ -738,7 +745,7 @@ def test_a_directory_is_no_file_to_match_and_the_error_says_what_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Its files are."""
-    (tmp_path / "guardrail.toml").write_text('[trail]\ndirectory = "trail"\n')
+    (tmp_path / "guardrail.toml").write_text('[trail]\ntimeout_seconds = 60\ndirectory = "trail"\n')
     assert main(["assets", "match", str(tmp_path), "--config", str(tmp_path / "guardrail.toml")]) == 1
     assert "is a directory: name the files in it" in capsys.readouterr().err
 
@@ -748,7 +755,10 @@ def placed(tmp_path: Path, model: Tensors) -> Path:
     """A directory with a model that is declared and was never registered."""
     (tmp_path / "models").mkdir()
     safetensors(tmp_path / "models/beta.safetensors", model)
-    text = '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["models"]\n[trail]\ndirectory = "trail"\n'
+    text = (
+        '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["models"]\n[trail]\ntimeout_seconds = 60\n'
+        'directory = "trail"\n'
+    )
     (tmp_path / "guardrail.toml").write_text(text)
     return tmp_path
 
@@ -799,7 +809,10 @@ def test_an_asset_of_which_nothing_is_there_is_told_when_it_is_registered(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A path with a slip in it registers nothing, and that is not passed over."""
-    text = '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["modles"]\n[trail]\ndirectory = "trail"\n'
+    text = (
+        '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["modles"]\n[trail]\ntimeout_seconds = 60\n'
+        'directory = "trail"\n'
+    )
     (tmp_path / "guardrail.toml").write_text(text)
     assert main(["assets", "register", "--config", str(tmp_path / "guardrail.toml")]) == 0
     assert capsys.readouterr().out == f"no files    model:beta  {tmp_path}/modles\n"
@@ -813,7 +826,10 @@ def guarded(tmp_path: Path, model: Tensors) -> Iterator[tuple[Guard, Path]]:
     """A guard whose asset is registered, and a directory in which somebody else has put other files."""
     (tmp_path / "models").mkdir()
     safetensors(tmp_path / "models/beta.safetensors", model)
-    text = '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["models"]\n[trail]\ndirectory = "trail"\n'
+    text = (
+        '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["models"]\n[trail]\ntimeout_seconds = 60\n'
+        'directory = "trail"\n'
+    )
     (tmp_path / "guardrail.toml").write_text(text + "[limits]\ndecision_ms = 60000\n")
     assert main(["assets", "register", "--config", str(tmp_path / "guardrail.toml")]) == 0
     (tmp_path / "work").mkdir()
@@ -883,7 +899,10 @@ def test_the_first_registry_counts_at_once_too(model: Tensors, tmp_path: Path) -
     """A guard that began without one need not be started again."""
     (tmp_path / "models").mkdir()
     safetensors(tmp_path / "models/beta.safetensors", model)
-    text = '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["models"]\n[trail]\ndirectory = "trail"\n'
+    text = (
+        '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["models"]\n[trail]\ntimeout_seconds = 60\n'
+        'directory = "trail"\n'
+    )
     (tmp_path / "guardrail.toml").write_text(text + "[limits]\ndecision_ms = 60000\n")
     with Guard.open(tmp_path / "guardrail.toml", record=False) as guard:
         safetensors(tmp_path / "notes.txt", model)
@@ -902,7 +921,10 @@ def test_what_this_process_may_not_read_could_be_an_asset(model: Tensors) -> Non
         for name in ("models", "work"):
             (root / name).mkdir()
         safetensors(root / "models/beta.safetensors", model)
-        text = '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["models"]\n[trail]\ndirectory = "trail"\n'
+        text = (
+            '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["models"]\n[trail]\ntimeout_seconds = 60\n'
+            'directory = "trail"\n'
+        )
         (root / "guardrail.toml").write_text(text + "[limits]\ndecision_ms = 60000\n")
         assert main(["assets", "register", "--config", str(root / "guardrail.toml")]) == 0
         safetensors(root / "work/private", weights(98))
@@ -962,7 +984,7 @@ def test_from_a_scan_to_a_match_by_the_command_line_alone(
     config = tmp_path / "guardrail.toml"
     printed = capsys.readouterr().out
     assert '# [[asset]]\n# id = "model:words"' in printed  # told, and left to a person
-    config.write_text(printed + f'[trail]\ndirectory = "{tmp_path}/trail"\n')
+    config.write_text(printed + f'[trail]\ntimeout_seconds = 60\ndirectory = "{tmp_path}/trail"\n')
     assert main(["assets", "register", "--config", str(config)]) == 0
     assert "registered  model:beta" in capsys.readouterr().out
     assert main(["assets", "register", "--config", str(config)]) == 0

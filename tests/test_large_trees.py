@@ -27,6 +27,7 @@ class = "weights"
 paths = ["models"]
 [trail]
 directory = "state/trail"
+timeout_seconds = 60
 [limits]
 decision_ms = 60000
 """

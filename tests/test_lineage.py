@@ -26,6 +26,7 @@ class = "weights"
 paths = ["models/beta.safetensors"]
 [trail]
 directory = "state/trail"
+timeout_seconds = 60
 [limits]
 decision_ms = 60000
 """

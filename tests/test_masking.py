@@ -168,6 +168,7 @@ decision_ms = 60000
 
 [trail]
 directory = "trail"
+timeout_seconds = 60
 disclose = ["args", "output", "error"]
 [decision_log]
 file = "decisions.jsonl"

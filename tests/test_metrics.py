@@ -42,6 +42,7 @@ class = "weights"
 paths = ["weights"]
 [trail]
 directory = "trail"
+timeout_seconds = 60
 [limits]
 decision_ms = 60000
 [service]

@@ -135,7 +135,7 @@ def test_a_registered_model_is_known_by_its_bytes(
 
     (tmp_path / "guardrail.toml").write_text(
         '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["w"]\n[limits]\ndecision_ms = 60000\n'
-        '[trail]\ndirectory = "trail"\n'
+        '[trail]\ntimeout_seconds = 60\ndirectory = "trail"\n'
     )
     (tmp_path / "found.bin").write_bytes(WEIGHTS)
     common = ["--config", str(tmp_path / "guardrail.toml")]

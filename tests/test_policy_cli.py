@@ -41,7 +41,8 @@ def place(tmp_path: Path) -> Path:
     toml = tmp_path / "guardrail.toml"
     toml.write_text(
         "[limits]\ndecision_ms = 60000\n"
-        '[trail]\ndirectory = "trail"\n[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["models"]\n'
+        "[trail]\ntimeout_seconds = 60\n"
+        'directory = "trail"\n[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["models"]\n'
     )
     return toml
 

@@ -96,7 +96,7 @@ class Place:
         path = self.root / "guardrail.toml"
         path.write_text(
             "[limits]\ndecision_ms = 60000\n"
-            f'[trail]\ndirectory = "trail"\n[decision_log]\nflush_seconds = 0.02\n{log}\n'
+            f'[trail]\ntimeout_seconds = 60\ndirectory = "trail"\n[decision_log]\nflush_seconds = 0.02\n{log}\n'
             '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["models"]\n'
             '[[asset]]\nid = "control:s"\nclass = "control"\npaths = ["shutdown.yaml"]\n'
             "controls = { shutdown_enabled = true }\n"

@@ -535,7 +535,8 @@ def guard_toml(root: Path, bundle: Path | str, more: str = "") -> Path:
     toml = root / "guardrail.toml"
     toml.write_text(
         "[limits]\ndecision_ms = 60000\n"
-        f'[trail]\ndirectory = "trail"\n[policy]\nbundle = "{bundle}"\npoll_seconds = 0.02\n{more}\n'
+        "[trail]\ntimeout_seconds = 60\n"
+        f'directory = "trail"\n[policy]\nbundle = "{bundle}"\npoll_seconds = 0.02\n{more}\n'
         '[[policy.key]]\nid = "k1"\nalgorithm = "ES256"\nkey = "key.pem"\n'
         '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["models"]\n'
     )

@@ -32,7 +32,8 @@ class Place:
     def settings(self, head: str = "", policy: str = "") -> Path:
         """Write guardrail.toml."""
         self.toml.write_text(
-            f'{head}\n[limits]\ndecision_ms = 60000\n[trail]\ndirectory = "trail"\n[policy]\n{policy}\n'
+            f"{head}\n[limits]\ndecision_ms = 60000\n[trail]\ntimeout_seconds = 60\n"
+            f'directory = "trail"\n[policy]\n{policy}\n'
             '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["models"]\n'
         )
         return self.toml

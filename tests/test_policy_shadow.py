@@ -100,6 +100,7 @@ url = "{url}"
 decision_ms = 60000
 [trail]
 directory = "trail"
+timeout_seconds = 60
 [mandates]
 directory = "mandates"
 [[person]]
@@ -173,7 +174,9 @@ def disagreeing(tmp_path: Path, *, opa_is_stricter: bool) -> Iterator[ShadowEngi
 def test_the_stricter_outcome_counts_and_the_difference_is_recorded(tmp_path: Path, opa_is_stricter: bool) -> None:
     """Whichever engine it comes from: in the decision, its record and the counters of telemetry."""
     telemetry = Telemetry()
-    (tmp_path / "guardrail.toml").write_text('[trail]\ndirectory = "trail"\n[limits]\ndecision_ms = 5000\n')
+    (tmp_path / "guardrail.toml").write_text(
+        '[trail]\ntimeout_seconds = 60\ndirectory = "trail"\n[limits]\ndecision_ms = 60000\n'
+    )
     with (
         disagreeing(tmp_path, opa_is_stricter=opa_is_stricter) as engine,
         Guard.open(tmp_path / "guardrail.toml", engine=engine, telemetry=telemetry) as guard,
@@ -209,7 +212,7 @@ def test_a_server_that_dies_or_hangs_is_a_denial(tmp_path: Path) -> None:
     """What the module allows is not released on its word alone."""
     url = f"unix://{tmp_path}/s"
     (tmp_path / "guardrail.toml").write_text(
-        f'[trail]\ndirectory = "trail"\n[policy]\nengine = "shadow"\nurl = "{url}"\n'
+        f'[trail]\ntimeout_seconds = 60\ndirectory = "trail"\n[policy]\nengine = "shadow"\nurl = "{url}"\n'
     )
     call = ToolCall(tool="bash", args={"command": "true"}, cwd="/")
     with opa_server(url) as process, Guard.open(tmp_path / "guardrail.toml") as guard:

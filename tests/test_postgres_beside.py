@@ -132,7 +132,8 @@ class House:
             '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["w"]\n'
             + "".join(f'[[person]]\nname = "{name}"\nkey = "{key}"\n' for name, key in people)
             + "[limits]\ndecision_ms = 60000\n"
-            f'[trail]\ndirectory = "t"\nstore = "{store}"\nkey = "trail.key"\ndisclose = {disclose}\n'
+            "[trail]\ntimeout_seconds = 60\n"
+            f'directory = "t"\nstore = "{store}"\nkey = "trail.key"\ndisclose = {disclose}\n'
         )
 
     def run(self, *words: object) -> int:

@@ -23,7 +23,7 @@ from guardrail.audit.reading import Selection, search
 from guardrail.cli import main
 from guardrail.errors import TrailError
 from tests.audit_support import child, denial
-from tests.postgres_support import Cluster, named, open_shared, rows
+from tests.postgres_support import PATIENTLY, Cluster, named, open_shared, rows
 from tests.test_postgres_beside import House
 
 OLD = 600
@@ -269,7 +269,7 @@ def test_a_replica_that_stood_still_while_its_key_was_retired_keeps_no_checkpoin
     """Another process signed and was stopped; its lease ended, the key was retired, and the database compares."""
     (slow := tmp_path / "slow.key").write_bytes((tmp_path / "trail.key").read_bytes())
     slow.chmod(0o600)
-    stale = child(_STALE, house.store, tmp_path / "stale", slow, stdin=subprocess.PIPE)
+    stale = child(PATIENTLY + _STALE, house.store, tmp_path / "stale", slow, stdin=subprocess.PIPE)
     assert stale.stdout is not None
     assert os.read(stale.stdout.fileno(), 16) == b"signed, not kept"
     assert house.run("rotate-key") == 0

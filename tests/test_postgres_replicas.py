@@ -15,7 +15,7 @@ from guardrail import Guard, ToolCall
 from guardrail.audit import verify
 from guardrail.audit._verify import read_records
 from tests.audit_support import child, denial, intent
-from tests.postgres_support import Cluster, open_shared
+from tests.postgres_support import PATIENTLY, Cluster, open_shared
 
 LEASE = 0.3
 """A short lease, in seconds."""
@@ -24,7 +24,8 @@ _CRASH = """
 import os, sys
 from guardrail.audit.postgres import PostgresTrail
 store, home, intents = sys.argv[1], sys.argv[2], int(sys.argv[3])
-trail = PostgresTrail.open(store, directory=home, key=home + "/../trail.key", lease_seconds=float(sys.argv[4]))
+trail = PostgresTrail.open(store, directory=home, key=home + "/../trail.key", lease_seconds=float(sys.argv[4]),
+                           timeout_seconds=60)
 for number in range(intents):
     trail.append({"kind": "intent", "number": number, "assets": ["model:beta"]})
 os.write(1, b"written")
@@ -47,7 +48,7 @@ def answer(seqs: Sequence[int], records: Mapping[int, Mapping[str, Any]]) -> lis
 
 def crashed(store: str, home: Path, intents: int = 3, lease: float = 60.0) -> None:
     """A replica that was killed while calls were under way."""
-    process = child(_CRASH, store, home, intents, lease, stdin=subprocess.PIPE)
+    process = child(PATIENTLY + _CRASH, store, home, intents, lease, stdin=subprocess.PIPE)
     assert process.stdout is not None
     assert os.read(process.stdout.fileno(), 7) == b"written", process.communicate()[1].decode()
     process.kill()
@@ -166,7 +167,7 @@ def test_a_guard_looks_again_at_the_assets_of_calls_whose_end_nobody_wrote_down(
     toml.write_text(
         f'[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["{weights}"]\n'
         "[limits]\ndecision_ms = 60000\n"
-        f'[trail]\ndirectory = "{tmp_path}/a"\nstore = "{store}"\nkey = "{tmp_path}/trail.key"\n'
+        f'[trail]\ntimeout_seconds = 60\ndirectory = "{tmp_path}/a"\nstore = "{store}"\nkey = "{tmp_path}/trail.key"\n'
     )
     with Guard.open(toml) as guard:
         held = guard.check(ToolCall(tool="bash", args={"command": f"sha256sum {weights}/one.safetensors"}, cwd="/"))

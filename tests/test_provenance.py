@@ -47,8 +47,9 @@ class World:
             paths = ["{root}/models/beta"]
             [trail]
             directory = "trail"
+            timeout_seconds = 60
             [limits]
-            decision_ms = 10000
+            decision_ms = 60000
             """)
         )
 

@@ -571,7 +571,10 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of a session through a real guard, with hostile names in it."""
     base = tmp_path_factory.mktemp("guarded")
     (base / "w").write_bytes(b"W")
-    text = '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["w"]\n[trail]\ndirectory = "t"\n'
+    text = (
+        '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["w"]\n[trail]\ntimeout_seconds = 60\n'
+        'directory = "t"\n'
+    )
     with Guard.open(parse_config(f"{text}[limits]\ndecision_ms = 60000\n", base=str(base))) as guard:
         for agent in ("ops-agent", HOSTILE):
             for command in ("ls", "cat w", "cp w x", "rm w"):

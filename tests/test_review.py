@@ -322,6 +322,7 @@ paths = ["gamma"]
 
 [trail]
 directory = "trail"
+timeout_seconds = 60
 
 [limits]
 decision_ms = 60000

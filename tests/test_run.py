@@ -60,7 +60,8 @@ def world(tmp_path: Path) -> Path:
     (tmp_path / "models/a.safetensors").write_bytes(b"weights")
     (tmp_path / "guardrail.toml").write_text(
         "[limits]\ndecision_ms = 60000\n"
-        f'[trail]\ndirectory = "{tmp_path}/trail"\n[[asset]]\nid = "model:a"\nclass = "weights"\npaths = ["models"]\n'
+        "[trail]\ntimeout_seconds = 60\n"
+        f'directory = "{tmp_path}/trail"\n[[asset]]\nid = "model:a"\nclass = "weights"\npaths = ["models"]\n'
         "[execute]\nseconds = 60\ngrace_seconds = 0.2\noutput_bytes = 1000\n"
     )
     return tmp_path

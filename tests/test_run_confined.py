@@ -48,7 +48,8 @@ def world(tmp_path: Path) -> Path:
     (tmp_path / "work/data.txt").write_text("data")
     (tmp_path / "work/loader.py").write_text(LOADER)
     (tmp_path / "guardrail.toml").write_text(
-        f'[[asset]]\nid = "model:b"\nclass = "weights"\npaths = ["models"]\n[trail]\ndirectory = "{tmp_path}/trail"\n'
+        f'[[asset]]\nid = "model:b"\nclass = "weights"\npaths = ["models"]\n[trail]\ntimeout_seconds = 60\n'
+        f'directory = "{tmp_path}/trail"\n'
         "[limits]\ndecision_ms = 60000\n[execute]\nseconds = 30\n"
     )
     return tmp_path

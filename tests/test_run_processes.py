@@ -45,7 +45,7 @@ def world(tmp_path: Path) -> Path:
     for name, text in (("bomb", BOMB), ("threads", THREADS), ("detached", DETACHED), ("few", FEW)):
         (tmp_path / f"work/{name}.py").write_text(text)
     (tmp_path / "guardrail.toml").write_text(
-        f'[trail]\ndirectory = "{tmp_path}/trail"\n[limits]\ndecision_ms = 60000\n'
+        f'[trail]\ntimeout_seconds = 60\ndirectory = "{tmp_path}/trail"\n[limits]\ndecision_ms = 60000\n'
         f"[execute]\nseconds = 60\nprocesses = {MOST}\n"
     )
     return tmp_path

@@ -67,7 +67,8 @@ class World:
         (self.root / "guardrail.toml").write_text(
             f'[[asset]]\nid = "model:b"\nclass = "weights"\npaths = ["models"]\n{fixed["zones"]}\n'
             f'[[asset]]\nid = "model:c"\nclass = "weights"\npaths = ["others"]\n'
-            f'[trail]\ndirectory = "{self.root}/trail"\n[limits]\ndecision_ms = 60000\n[execute]\nseconds = 60\n'
+            "[trail]\ntimeout_seconds = 60\n"
+            f'directory = "{self.root}/trail"\n[limits]\ndecision_ms = 60000\n[execute]\nseconds = 60\n'
             f'confine = "{fixed["confine"]}"\nconfine_required = {fixed["required"]}\n'
             f'confine_read = ["/usr", "/etc", "/proc", "{self.root}/serve"]\n'
             f'[[execute.serving]]\nprogram = "{PROGRAM}"\narguments = {json.dumps(self.words[1:])}\n'

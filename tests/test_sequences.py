@@ -78,6 +78,7 @@ vault = ["backup", "server://vault/", "ssh://vault/"]
 directory = "orders"
 [trail]
 directory = "trail"
+timeout_seconds = 60
 [limits]
 decision_ms = 60000
 """

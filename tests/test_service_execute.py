@@ -33,6 +33,7 @@ class = "weights"
 paths = ["models/beta"]
 [trail]
 directory = "trail"
+timeout_seconds = 60
 [limits]
 decision_ms = 60000
 [service]

@@ -48,7 +48,8 @@ class Place:
         """Write guardrail.toml."""
         self.config.write_text(
             f'[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["models/beta"]\n'
-            f'[trail]\ndirectory = "trail"\n[limits]\ndecision_ms = 5000\n[service]\n{service}\n{more}'
+            "[trail]\ntimeout_seconds = 60\n"
+            f'directory = "trail"\n[limits]\ndecision_ms = 60000\n[service]\n{service}\n{more}'
         )
 
     def call(self, command: str, **more: Any) -> dict[str, Any]:

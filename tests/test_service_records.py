@@ -183,7 +183,9 @@ async def test_an_order_takes_no_place_that_another_has(
 
 async def test_without_a_directory_no_order_is_taken(tmp_path: Path) -> None:
     """The answer says which setting is missing; there is nothing to list either."""
-    (tmp_path / "guardrail.toml").write_text('[limits]\ndecision_ms = 60000\n[trail]\ndirectory = "trail"\n')
+    (tmp_path / "guardrail.toml").write_text(
+        '[limits]\ndecision_ms = 60000\n[trail]\ntimeout_seconds = 60\ndirectory = "trail"\n'
+    )
     (tmp_path / "place").mkdir()
     order = Place(tmp_path / "place").signed(**LEAVE)
     with Guard.open(tmp_path / "guardrail.toml") as guard:

@@ -38,6 +38,7 @@ decision_ms = 60000
 
 [trail]
 directory = "trail"
+timeout_seconds = 60
 [service]
 token = "{AGENTS}"
 reviewer_token = "{PEOPLE}"

@@ -35,7 +35,8 @@ def guard(tmp_path: Path) -> Iterator[Guard]:
     """A guard with a trail, and so with a key."""
     (tmp_path / "guardrail.toml").write_text(
         "[limits]\ndecision_ms = 60000\n"
-        '[trail]\ndirectory = "trail"\n[[asset]]\nid = "model:a"\nclass = "weights"\npaths = ["models"]\n'
+        "[trail]\ntimeout_seconds = 60\n"
+        'directory = "trail"\n[[asset]]\nid = "model:a"\nclass = "weights"\npaths = ["models"]\n'
     )
     with Guard.open(str(tmp_path / "guardrail.toml")) as opened:
         yield opened

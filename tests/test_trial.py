@@ -64,7 +64,7 @@ def world(tmp_path: Path, host: None) -> Path:
     (tmp_path / "guardrail.toml").write_text(
         '[[asset]]\nid = "model:b"\nclass = "weights"\npaths = ["models"]\n'
         '[[asset]]\nid = "control:c"\nclass = "control"\npaths = ["work/site.yaml"]\n'
-        f'[trail]\ndirectory = "{tmp_path}/trail"\n[limits]\ndecision_ms = 60000\n'
+        f'[trail]\ntimeout_seconds = 60\ndirectory = "{tmp_path}/trail"\n[limits]\ndecision_ms = 60000\n'
         "[execute]\nseconds = 30\nconfine_connect = [1, 9]\n"
     )
     return tmp_path

@@ -67,7 +67,8 @@ def service(tmp_path: Path) -> Iterator[str]:
     (tmp_path / "models/a.safetensors").write_bytes(b"weights")
     (tmp_path / "guardrail.toml").write_text(
         "[limits]\ndecision_ms = 60000\n"
-        '[trail]\ndirectory = "trail"\n[[asset]]\nid = "model:a"\nclass = "weights"\npaths = ["models"]\n'
+        "[trail]\ntimeout_seconds = 60\n"
+        'directory = "trail"\n[[asset]]\nid = "model:a"\nclass = "weights"\npaths = ["models"]\n'
     )
     command = [sys.executable, "-m", "guardrail", "serve", "--config", "guardrail.toml", "--socket", "run/s.sock"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

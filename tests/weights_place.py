@@ -17,6 +17,7 @@ paths = ["weights"]
 
 [trail]
 directory = "trail"
+timeout_seconds = 60
 
 [limits]
 decision_ms = 60000

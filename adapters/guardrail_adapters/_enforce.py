@@ -19,7 +19,7 @@ from langgraph.errors import GraphBubbleUp
 
 from guardrail import Blocked, Denied, Grant, Outcome, ToolCall
 from guardrail.model import new_id
-from guardrail.review import CallKey, Review
+from guardrail.review import CallKey, Review, ReviewError
 from guardrail_adapters import _wire
 from guardrail_adapters._calls import Asked, CallReader, Site
 from guardrail_adapters._guard import GuardLike
@@ -179,8 +179,17 @@ class Enforcing:
         final = asked if edited is None else asked.with_args(edited)
         grant = self._guard.reviews.issue(review.key, final.key.digest)
         if grant is None:
-            return _wire.blocked(asked.raw, Outcome.ESCALATE, review.decision_id)
+            return self._ungranted(asked, review.key) or _wire.blocked(asked.raw, Outcome.ESCALATE, review.decision_id)
         return _Step(asked=final, held=review.key, grant=grant, edited=edited is not None)
+
+    def _ungranted(self, asked: Asked, held: CallKey) -> ToolMessage | None:
+        """What there is to say about a call whose grant another execution of its turn has; None if none has it."""
+        review = self._guard.reviews.recall(held)
+        if review is not None and review.state == "done":
+            return _wire.unpack(asked.raw, review)
+        if review is not None and review.state == "released":
+            return _wire.blocked(asked.raw, Outcome.ESCALATE, review.decision_id, _wire.STARTED)
+        return None
 
     def _failed(self, step: _Step, ran: Ran, error: BaseException, site: Site) -> Any:
         # 1. The tool raised: that is its own affair, and ToolNode has to see it as it is.
@@ -199,6 +208,10 @@ class Enforcing:
         if isinstance(error, Denied) and step.held is not None and not is_fault(error.decision):
             with reported("the end of a review"):
                 self._guard.reviews.finish(step.held, "refused")
+        if step.held is not None and error.decision.outcome is Outcome.ESCALATE:
+            with suppress(ReviewError):  # then what the guard said is all that is known
+                if told := self._ungranted(step.asked, step.held):
+                    return told
         return _blocked(step.asked, error.decision.outcome, error.decision.decision_id, site)
 
     def _done(self, step: _Step, ran: Ran) -> Any:

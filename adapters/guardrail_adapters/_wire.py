@@ -31,6 +31,9 @@ REJECTED: Final = "A reviewer decided against this action and it was not carried
 CARRIED_OUT: Final = "This action was carried out; its result is no longer available."
 """What the model reads when a turn is run again and a call that may run only once has run."""
 
+STARTED: Final = "This action was started; how it ended is not known here, and it is not carried out again."
+"""What the model reads when a turn is run again while a call that may run only once is under way, or after a crash."""
+
 
 class Approve(TypedDict):
     """Run it as it is."""

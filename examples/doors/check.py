@@ -22,6 +22,10 @@ from guardrail.tokens import TokenSigner
 CONFIG = """
 [trail]
 directory = "trail"
+timeout_seconds = 60
+
+[limits]
+decision_ms = 60000
 
 [[asset]]
 id = "model:beta"

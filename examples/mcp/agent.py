@@ -54,6 +54,7 @@ def main() -> int:
         note.write_text("Beta is served until Friday.")
         (root / "guardrail.toml").write_text(
             '[[asset]]\nid = "model:beta"\nclass = "weights"\npaths = ["models"]\n[trail]\ndirectory = "trail"\n'
+            "timeout_seconds = 60\n[limits]\ndecision_ms = 60000\n"
         )
         relay = [sys.executable, "-m", "guardrail", "proxy", "mcp", "--name", "filesystem"]
         client = Client([*relay, "--", sys.executable, str(SERVER)], root)

@@ -43,6 +43,10 @@ directory = "mandates"
 [trail]
 directory = "{trail}"
 origin = "northwind.example/demo"
+timeout_seconds = 60
+
+[limits]
+decision_ms = 60000
 """
 
 SHUTDOWN = """\

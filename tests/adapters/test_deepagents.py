@@ -41,6 +41,7 @@ controls = {{ shutdown_enabled = true }}
 
 [trail]
 directory = "{trail}"
+timeout_seconds = 60
 
 [limits]
 decision_ms = 60000

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
+import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +27,7 @@ from langgraph.types import Command, interrupt
 from guardrail.errors import ConfigError
 from guardrail.model import FAULT_RULE, NEUTRAL, Decision, Outcome, Reason, ToolCall, new_id
 from guardrail.review import Grant, ReviewStore
+from guardrail_adapters._wire import STARTED
 from guardrail_adapters.langchain import GuardrailMiddleware
 from guardrail_adapters.langgraph import GuardedToolNode, check_langgraph, instrument
 from tests.adapters.bench import (
@@ -246,23 +250,71 @@ def test_handled_tool_errors_stay_handled(kind: str) -> None:
 
 @MODES
 @pytest.mark.parametrize("kind", [NODE, PATCHED_NODE])
-async def test_an_approved_call_does_not_run_again_because_a_sibling_pauses(kind: str, mode: str) -> None:
+async def test_an_approved_call_does_not_run_again_because_a_sibling_pauses(
+    kind: str, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A whole hand-built turn runs again when one call of it asks a question; what was approved once has run once."""
     ran: Ran = []
+    guard, ended = ToyGuard(), threading.Event()
+    finish = guard.reviews.finish
+
+    def finishing(*given: Any, **more: Any) -> None:
+        finish(*given, **more)
+        ended.set()
+
+    monkeypatch.setattr(guard.reviews, "finish", finishing)
 
     @tool
     def ask_somebody() -> str:
-        """Ask a question."""
+        """Ask a question, when the other call has ended: another one is about a call that has not."""
+        assert ended.wait(60)
         return str(interrupt({"question": "sure?"}))
 
     sibling = {"name": "ask_somebody", "args": {}, "id": "c2", "type": "tool_call"}
     script = [turn(write("c1"), sibling)]
-    with attached(kind, ToyGuard(), [*tools(ran), ask_somebody], script, mode=mode) as bench:
+    with attached(kind, guard, [*tools(ran), ask_somebody], script, mode=mode) as bench:
         pause = await bench.answer(await bench.start(), {"c1": APPROVE})
         out = await bench.send(Command(resume={pause.interrupts[0].id: "sure"}))
     assert ran == [("write_file", "/cfg", "v")]
     results = {m.tool_call_id: (m.content, m.status) for m in out["messages"] if isinstance(m, ToolMessage)}
     assert results == {"c1": ("wrote v", "success"), "c2": ("sure", "success")}
+
+
+@pytest.mark.parametrize("kind", [NODE, PATCHED_NODE])
+async def test_a_call_that_is_under_way_while_its_turn_runs_again_is_said_to_have_started(kind: str) -> None:
+    """Coroutines leave it running when a sibling pauses; it runs once, and nobody is told that it did not."""
+    ran: Ran = []
+    begun, over = threading.Event(), threading.Event()
+
+    @tool
+    def write_file(path: str, content: str) -> str:
+        """Write a file, slowly."""
+        ran.append(("write_file", path, content))
+        begun.set()
+        assert over.wait(60)
+        return "wrote"
+
+    @tool
+    def ask_somebody() -> str:
+        """Ask a question."""
+        assert begun.wait(60)
+        return str(interrupt({"question": "sure?"}))
+
+    sibling = {"name": "ask_somebody", "args": {}, "id": "c2", "type": "tool_call"}
+    script = [turn(write("c1"), sibling)]
+    guard = ToyGuard()
+    with attached(kind, guard, [write_file, ask_somebody], script, mode="async") as bench:
+        try:
+            pause = await bench.answer(await bench.start(), {"c1": APPROVE})
+            out = await bench.send(Command(resume={pause.interrupts[0].id: "sure"}))
+        finally:
+            over.set()
+        ended = time.monotonic() + 60
+        while not any(kind == "completed" for kind, _, _ in guard.records) and time.monotonic() < ended:
+            await asyncio.sleep(0)
+    assert ran == [("write_file", "/cfg", "v")]
+    results = {m.tool_call_id: (m.content, m.status) for m in out["messages"] if isinstance(m, ToolMessage)}
+    assert results == {"c1": (STARTED, "error"), "c2": ("sure", "success")}
 
 
 class Faulty(ToyGuard):
@@ -607,4 +659,4 @@ def test_a_crash_after_the_release_is_not_repeated(kind: str) -> None:
             out = bench.app.invoke(Command(resume={pending[0].id: answer}), config)
     assert len(ran) == 1
     (message,) = [m for m in out["messages"] if isinstance(m, ToolMessage)]
-    assert message.content == NEUTRAL[Outcome.ESCALATE]
+    assert message.content == STARTED

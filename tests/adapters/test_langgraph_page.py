@@ -28,7 +28,8 @@ def test_the_complete_agent_of_the_page_runs_as_it_stands(tmp_path: Path, root: 
     (tmp_path / "models/beta/w.safetensors").write_bytes(b"W")
     # The decision's own bound is for a host that does something else as well.
     files["guardrail.toml"].write_text(
-        f'{files["guardrail.toml"].read_text()}[trail]\ndirectory = "trail"\n[limits]\ndecision_ms = 60000\n'
+        f"{files['guardrail.toml'].read_text()}[trail]\ntimeout_seconds = 60\n"
+        f'directory = "trail"\n[limits]\ndecision_ms = 60000\n'
     )
     done = subprocess.run(
         [sys.executable, "agent.py"],

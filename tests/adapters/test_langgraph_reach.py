@@ -333,6 +333,7 @@ paths = ["weights"]
 
 [trail]
 directory = "trail"
+timeout_seconds = 60
 disclose = {disclose}
 
 [limits]

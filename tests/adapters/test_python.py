@@ -132,7 +132,7 @@ def test_a_shell_tool_is_carried_out_by_the_guard_and_held_by_the_kernel(tmp_pat
     (tmp_path / "model").write_text("weights")
     (tmp_path / "guardrail.toml").write_text(
         '[[asset]]\nid = "model:b"\nclass = "weights"\npaths = ["model"]\n'
-        '[trail]\ndirectory = "trail"\n[limits]\ndecision_ms = 60000\n'
+        '[trail]\ntimeout_seconds = 60\ndirectory = "trail"\n[limits]\ndecision_ms = 60000\n'
     )
     with Guard.open(tmp_path / "guardrail.toml") as guard:
         bash = shell(guard, confine="strict", subject="ops-agent", cwd=str(tmp_path / "work"))
