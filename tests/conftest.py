@@ -58,9 +58,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Cluster]:
     """A PostgreSQL server that nobody stops; a test that stops one starts its own."""
-    from tests.postgres_support import cluster
+    from guardrail.audit.postgres import _server
+    from tests.postgres_support import PATIENT_SECONDS, cluster
 
-    with cluster() as server:
+    # It puts none of the guards in this process out that a busy machine makes stand still in the middle of a turn.
+    with pytest.MonkeyPatch.context() as patched, cluster() as server:
+        patched.setattr(_server, "HOLD_SECONDS", PATIENT_SECONDS)
         yield server
 
 

@@ -368,18 +368,22 @@ def test_only_the_guards_own_answer_for_this_event_lets_a_call_run(
         def serve() -> None:
             connection, _ = listener.accept()
             with connection:
-                connection.recv(65536)
-                if sent is not None:
+                asked = connection.recv(65536)
+                if asked and sent is not None:
                     connection.sendall(sent)
-                else:
+                elif asked:
                     connection.recv(1)
 
         thread = threading.Thread(target=serve)
         thread.start()
+        # What is answered is waited for, however busy the machine is; only what is not has a deadline that ends.
+        deadline = "0.5" if sent is None else "60"
         done = subprocess.run(
-            [sys.executable, "-I", "-S", str(CLIENT), "codex", "--socket", place, "--no-start", "--deadline", "0.5"],
-            input=b"{}", capture_output=True, timeout=30, check=False,
+            [sys.executable, "-I", "-S", str(CLIENT), "codex", "--socket", place, "--no-start", "--deadline", deadline],
+            input=b"{}", capture_output=True, timeout=120, check=False,
         )  # fmt: skip
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as wake:
+            wake.connect(str(place))  # whoever gave up before it asked
         thread.join()
     assert (done.returncode, done.stdout) == (2, b"")
     assert said in done.stderr.decode()

@@ -20,6 +20,7 @@ import pytest
 
 from guardrail.client import AsyncClient, Client, decide_over_socket
 from guardrail.config import Config, ServiceConfig
+from guardrail.service import _ready
 from guardrail.service._ready import is_ready
 from tests.ports import free_port
 
@@ -202,10 +203,11 @@ async def test_a_deadline_holds_for_all_of_a_question_also_over_tcp(accepts: boo
 
 async def test_a_question_that_was_cancelled_leaves_no_answer_for_the_next(path: Path) -> None:
     """Its connection is closed: the answer that comes late belongs to nobody."""
-    late = threading.Event()
+    asked, late = threading.Event(), threading.Event()
 
     def write(answer: bytes, request: bytes) -> bytes:
         if b"slow" in request:
+            asked.set()
             late.wait(WAIT_SECONDS)
         return marked(answer, request)
 
@@ -214,7 +216,7 @@ async def test_a_question_that_was_cancelled_leaves_no_answer_for_the_next(path:
         async with AsyncClient(str(path), timeout_seconds=WAIT_SECONDS) as client:
             assert (await client.decide(CALL))["outcome"] == "allow"
             asking = asyncio.create_task(client.decide({"tool": "slow"}))
-            await asyncio.wait((asking,), timeout=0.05)
+            assert await asyncio.to_thread(asked.wait, WAIT_SECONDS)
             asking.cancel()
             await asyncio.wait((asking,))
             assert client._kept == []
@@ -255,18 +257,16 @@ def test_an_answer_to_another_request_is_a_denial(path: Path, mark: bytes) -> No
 
 @contextlib.contextmanager
 def interrupted_by(raised: type[BaseException]) -> Iterator[None]:
-    """Raises in the middle of what this thread waits for, as a pressed key does."""
+    """Raises in this thread when `SIGALRM` comes, as a pressed key does; whoever answers it sends that in the middle."""
 
     def handler(*_: object) -> None:
         raise raised
 
     before = signal.signal(signal.SIGALRM, handler)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.05)
         with pytest.raises(raised):
             yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
 
@@ -277,6 +277,7 @@ def test_an_exchange_that_was_broken_off_leaves_no_answer_for_the_next(path: Pat
 
     def write(answer: bytes, request: bytes) -> bytes:
         if b"slow" in request:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
             late.wait(WAIT_SECONDS)
         return marked(answer, request)
 
@@ -415,8 +416,9 @@ def stranger(listener: socket.socket) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("answers", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n1"])
-def test_whether_a_service_is_ready_is_said_in_words(answers: bytes) -> None:
+def test_whether_a_service_is_ready_is_said_in_words(answers: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over TCP: nobody there, or somebody else."""
+    monkeypatch.setattr(_ready, "TIMEOUT_SECONDS", WAIT_SECONDS)
     port = free_port()
     with socket.create_server(("127.0.0.1", port)) as listener:
         listener.settimeout(WAIT_SECONDS)
