@@ -257,7 +257,7 @@ def test_an_answer_to_another_request_is_a_denial(path: Path, mark: bytes) -> No
 
 @contextlib.contextmanager
 def interrupted_by(raised: type[BaseException]) -> Iterator[None]:
-    """Raises in this thread when `SIGALRM` comes, as a pressed key does; whoever answers it sends that in the middle."""
+    """Raises in this thread when `SIGALRM` comes, as a pressed key does; who answers sends that in the middle."""
 
     def handler(*_: object) -> None:
         raise raised
