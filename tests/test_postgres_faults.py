@@ -16,7 +16,7 @@ import pytest
 from guardrail import Guard, ToolCall
 from guardrail.audit import verify
 from guardrail.audit._verify import read_records
-from guardrail.audit.postgres import PostgresTrail
+from guardrail.audit.postgres import PostgresTrail, _server
 from guardrail.audit.postgres._server import HOLD_SECONDS
 from guardrail.cli import main
 from guardrail.errors import TrailError
@@ -436,9 +436,10 @@ os.kill(os.getpid(), signal.SIGSTOP)
 
 @pytest.mark.parametrize("how", ["idle", "half"])
 def test_a_replica_that_stops_with_the_frontier_holds_up_the_others_for_a_named_time(
-    store: str, tmp_path: Path, how: str
+    store: str, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped between the two messages, or in the middle of the second, where the server has no clock for it."""
+    monkeypatch.setattr(_server, "HOLD_SECONDS", HOLD_SECONDS)  # the time that is named, not that of patient tests
     with open_shared(store, tmp_path / "a") as trail:
         trail.append(denial(0))
         holder = child(_STOP_WITH_THE_FRONTIER, store, how)
