@@ -16,6 +16,7 @@ from guardrail.effects.code import _own_files, _parts
 from guardrail.effects.code._own_files import OwnFiles, parts_of
 from guardrail.effects.code.python._beside import MAX_BESIDE
 from guardrail.effects.domain._ordered import OrderedPaths, every
+from guardrail.effects.domain._view import Listing
 from guardrail.history import History, HistoryStore
 from guardrail.model import Effect, Resource
 from guardrail.parse import ShellText
@@ -102,7 +103,7 @@ class Counting(NoFiles):
         self.looks["glob"] += 1
         return super().glob(pattern)
 
-    def listing(self, folder: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    def listing(self, folder: str) -> Listing | None:
         """As without counting."""
         self.looks["listing"] += 1
         return super().listing(folder)
