@@ -31,6 +31,9 @@ SHAPES = ("flat", "hundred", "each", "deep")
 DEPTH = 12
 """Directories above a file of a deep tree."""
 
+SETTLED_SECONDS = 3.5
+"""How long directories are left alone before it is measured: what they hold is kept from then on."""
+
 ROUNDS = 21
 """Decisions of each program."""
 
@@ -181,6 +184,7 @@ def measure(
                 for number in range(done, length):
                     _write(guard, here, here / place(shape, number % MOST_FILES, ending))
                 done = length
+                time.sleep(SETTLED_SECONDS)
                 for row in rows:
                     call = ToolCall(tool="bash", args={"command": row["call"]}, cwd=str(here))
                     times = sorted(_time(guard, call) for _ in range(rounds))

@@ -325,6 +325,7 @@ def test_sources_behind_a_link_are_found_however_many_directories_wait_before_it
     for number in range(MAX_FOLDERS + 5):
         (base / f"w/d{number:03}").mkdir(parents=True)
     (base / "other").mkdir()
+    (base / "w/x.cpp").write_text("int x;\n")
     (base / "w/z").symlink_to(base / "other")
     made = Session({f"{base}/other/x.h": None})
     effects = analyse(

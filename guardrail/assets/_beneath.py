@@ -22,7 +22,7 @@ from guardrail.model import Effect, Resource
 if TYPE_CHECKING:
     from guardrail.assets._recognition import Recognition
 
-MAX_FEW: Final = 1024
+MAX_FEW: Final = 128
 """Most names below a directory that are looked at before the files of assets are."""
 
 MAX_KNOWN_MANY: Final = 1024
@@ -128,10 +128,10 @@ class Beneath:
         Raises:
             Unseen: if a file of an asset has a name somewhere, and there is more here than is looked at.
         """
-        if look.once(("apart", real), lambda: self._is_apart(real, look)):
-            return
         files: Iterable[tuple[str, os.stat_result]] | None = self._few(real)
         if files is None:
+            if look.once(("apart", real), lambda: self._is_apart(real, look)):
+                return
             strays = self.strays(look)
             files = () if strays is not None and not strays else self.trees.files(real, strays)
         for path, status in files:
