@@ -261,7 +261,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
         modality: `must` if the call does it when it succeeds, `may` if it could.
         precision: `exact`, `pattern` (the resource is a set), or `opaque` (we cannot see what is done).
         origin: what produced this effect.
-        flow: how data got here, such as `("pipe",)` or `("redirect",)`.
+        flow: how data got here, such as `("pipe",)` or `("redirect",)`; `("text",)` if the call says what it is.
         edit: new content, where known, of the target where there is one; consumed by `assets`, never serialised into a
             decision.
     """

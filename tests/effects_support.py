@@ -11,6 +11,7 @@ from typing import Literal
 from guardrail.assets._files import LiveFiles
 from guardrail.config import LimitConfig
 from guardrail.effects import analyse
+from guardrail.effects.domain._view import Listing
 from guardrail.model import Effect, Resource
 from guardrail.parse import ShellText
 
@@ -39,11 +40,11 @@ class NoFiles:
             )
         )
 
-    def listing(self, folder: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    def listing(self, folder: str) -> Listing | None:
         """Of the given names those in a directory."""
         here = [sorted(n for n in names if posixpath.dirname(n) == folder and posixpath.basename(n)[:1] != ".")
                 for names in (self.files, self.dirs)]  # fmt: skip
-        return tuple(here[0]), tuple(here[1])
+        return Listing(tuple(here[0]), tuple(here[1]), linked=False)
 
     def kind(self, path: str) -> Literal["file", "dir", "other"] | None:
         """What the given tree has there."""
@@ -100,7 +101,7 @@ class RealFiles:
         """As the standard library does it."""
         return tuple(sorted(glob.glob(pattern)))
 
-    def listing(self, folder: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    def listing(self, folder: str) -> Listing | None:
         """As the guard itself does it."""
         return LiveFiles().listing(folder)
 

@@ -40,6 +40,10 @@ class Session:
         """All of them."""
         return OrderedPaths(self.paths)
 
+    def brought(self) -> OrderedPaths:
+        """Any of them may be a directory."""
+        return OrderedPaths(self.paths)
+
     def patterns(self) -> tuple[str, ...]:
         """All names are known."""
         return ()

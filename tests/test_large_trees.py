@@ -12,9 +12,10 @@ import pytest
 from guardrail.assets import LiveFiles
 from guardrail.assets._asset import own_asset
 from guardrail.assets._index import AssetIndex
+from guardrail.assets._look import Look
 from guardrail.assets._mounts import Mounts, _parsed
 from guardrail.assets._places import locate, walk_files
-from guardrail.assets._trees import Trees, Unseen
+from guardrail.assets._trees import Named, Trees, Unseen
 from guardrail.guard import Guard
 from guardrail.model import Outcome, ToolCall
 from tests.identity_support import safetensors, weights
@@ -277,7 +278,11 @@ def test_a_directory_too_deep_for_a_path_is_not_taken_for_empty(guard: Guard, wo
 def test_the_files_of_assets_are_looked_at_only_for_a_tree_that_may_hold_one(
     guard: Guard, world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A few files with one name each are no asset's; a second name of the model, or the model itself, is found."""
+    """A few files with one name each are no asset's; a second name of the model, or the model itself, is found.
+
+    It is a filesystem whose directories do not tell which files they name.
+    """
+    monkeypatch.setattr(Mounts, "is_numbered", lambda *_: False)
     looked: list[str] = []
     look = AssetIndex.strays
 
@@ -299,6 +304,95 @@ def test_the_files_of_assets_are_looked_at_only_for_a_tree_that_may_hold_one(
     assert outcome(guard, world, line) is Outcome.ALLOW
     os.rename(world / "models/beta.safetensors", few / "notes.txt")
     assert outcome(guard, world, line) is not Outcome.ALLOW
+
+
+def put_nothing(_model: Path, _tree: Path) -> None:
+    """All files lie where they were declared."""
+
+
+def put_link(model: Path, tree: Path) -> None:
+    """A second name of a file of the model."""
+    os.link(model, tree / "src/notes.txt")
+
+
+def put_twin(model: Path, _tree: Path) -> None:
+    """A second name beside the first."""
+    os.link(model, model.with_name("twin.safetensors"))
+
+
+def put_away(model: Path, tree: Path) -> None:
+    """The file itself under another name."""
+    os.rename(model, tree / "src/notes.txt")
+
+
+def put_further(model: Path, tree: Path) -> None:
+    """A second name of a file that came to the model after the guard had begun."""
+    later = model.with_name("later.safetensors")
+    later.write_bytes(b"later")
+    os.link(later, tree / "src/notes.txt")
+
+
+def put_settings(_model: Path, tree: Path) -> None:
+    """A second name of what the guard reads."""
+    os.link(tree.parent / "guardrail.toml", tree / "src/notes.txt")
+
+
+def put_stranger(_model: Path, tree: Path) -> None:
+    """A file of the project with two names."""
+    (tree / "src/a").touch()
+    os.link(tree / "src/a", tree / "src/b")
+
+
+@pytest.mark.parametrize("within", [False, True], ids=["beside", "within"])
+@pytest.mark.parametrize(
+    "put",
+    [put_nothing, put_link, put_twin, put_away, put_further, put_settings, put_stranger],
+    ids=lambda put: put.__name__,
+)
+def test_directories_tell_the_same_of_a_tree_as_a_look_at_every_file(
+    guard: Guard, world: Path, put: Callable[[Path, Path], None], within: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the model lies beside the tree or in it, and before and after a file gets another name."""
+    monkeypatch.setattr("guardrail.assets._trees.SETTLED_NS", -10_000_000_000)
+    beneath = guard.inventory._beneath
+    here = str(world if within else world / "project")
+
+    def found() -> list[str]:
+        return sorted(path for path, _ in beneath.strayed(here, Look()))
+
+    def both() -> tuple[list[str], list[str]]:
+        told = found()
+        with monkeypatch.context() as patch:
+            patch.setattr(Mounts, "is_numbered", lambda *_: False)
+            beneath.trees._kept.clear()
+            looked = found()
+        beneath.trees._kept.clear()
+        return told, looked
+
+    assert both() == ([], [])
+    put(world / "models/beta.safetensors", world / "project")
+    told, looked = both()
+    assert told == looked
+    assert bool(told) is (put not in (put_nothing, put_stranger) and (within or put is not put_twin))
+
+
+def test_of_a_tree_of_many_directories_the_files_of_assets_are_asked_at_once(
+    guard: Guard, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which costs less, from the second time on; and a second name is found there as well."""
+    monkeypatch.setattr("guardrail.assets._trees.MAX_APART", 20)
+    asked: list[str] = []
+    ask = Trees.is_apart
+
+    def counted(trees: Trees, root: str, files: Named) -> bool | None:
+        asked.append(root)
+        return ask(trees, root, files)
+
+    monkeypatch.setattr(Trees, "is_apart", counted)
+    assert [outcome(guard, world, "cp -r . /tmp/out") for _ in range(3)] == [Outcome.ALLOW] * 3
+    assert len(asked) == 1
+    os.link(world / "models/beta.safetensors", world / "project/src/notes.txt")
+    assert outcome(guard, world, "cp -r . /tmp/out") is not Outcome.ALLOW
 
 
 def test_a_tree_that_once_held_more_is_looked_at_as_well_as_any(
@@ -397,18 +491,18 @@ def test_what_a_directory_holds_is_listed_anew_when_it_changed(tmp_path: Path, m
     (top / "sub").mkdir(parents=True)
     (top / "x").touch()
     (top / ".hidden").touch()
-    assert files.listing(str(top)) == ((f"{top}/x",), (f"{top}/sub",))
+    assert files.listing(str(top)) == ((f"{top}/x",), (f"{top}/sub",), False)
     kept = files._listings._kept
     assert list(kept) == [str(top)] or not Mounts().is_dated(os.stat(top).st_dev)
     changed(top, lambda: (top / "link").symlink_to(tmp_path / "later"))
-    assert files.listing(str(top)) == ((f"{top}/link", f"{top}/x"), (f"{top}/sub",))
+    assert files.listing(str(top)) == ((f"{top}/link", f"{top}/x"), (f"{top}/sub",), True)
     (tmp_path / "later").mkdir()
-    assert files.listing(str(top)) == ((f"{top}/x",), (f"{top}/link", f"{top}/sub"))
+    assert files.listing(str(top)) == ((f"{top}/x",), (f"{top}/link", f"{top}/sub"), True)
     changed(top, lambda: (top / "circle").symlink_to("circle"))
     os.mkfifo(top / "pipe")
     assert files.listing(str(top)) == (tuple(f"{top}/{name}" for name in ("circle", "pipe", "x")), (
-        f"{top}/link", f"{top}/sub"))  # fmt: skip
-    assert files.listing(str(tmp_path / "absent")) == ((), ())
+        f"{top}/link", f"{top}/sub"), True)  # fmt: skip
+    assert files.listing(str(tmp_path / "absent"))[:2] == ((), ())
     monkeypatch.setattr("guardrail.assets._listings.MAX_LISTED", 3)
     assert files.listing(str(top)) is None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
@@ -10,14 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from guardrail.assets import LiveFiles
 from guardrail.effects import analyse, may_be_part
 from guardrail.effects._built import READS
-from guardrail.effects.code import _own_files, _parts
+from guardrail.effects.code import _own_files, _parts, _sources
 from guardrail.effects.code._own_files import MAX_BROUGHT_FOLDERS, OwnFiles, parts_of
+from guardrail.effects.code._sources import MAX_FOLDERS
 from guardrail.effects.code.python._beside import MAX_BESIDE
 from guardrail.effects.domain._ordered import OrderedPaths, every
+from guardrail.effects.domain._seen import SeenFiles
+from guardrail.effects.domain._view import Listing
+from guardrail.guard import Guard
 from guardrail.history import History, HistoryStore
-from guardrail.model import Effect, Resource
+from guardrail.history._store import Fact
+from guardrail.model import Effect, Resource, ToolCall
 from guardrail.parse import ShellText
 from tests.effects_support import LIMITS, NoFiles
 from tests.test_effects_authored import Session
@@ -102,7 +109,7 @@ class Counting(NoFiles):
         self.looks["glob"] += 1
         return super().glob(pattern)
 
-    def listing(self, folder: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    def listing(self, folder: str) -> Listing | None:
         """As without counting."""
         self.looks["listing"] += 1
         return super().listing(folder)
@@ -274,3 +281,95 @@ def test_builds_beside_more_directories_than_are_looked_into_are_a_question() ->
     held, listed = asked(MAX_BROUGHT_FOLDERS + 1)
     assert held
     assert listed <= 2
+
+
+class Plain(Session):
+    """A session that wrote nothing but files, and brought no directory."""
+
+    def brought(self) -> OrderedPaths:
+        """None of them may be a directory."""
+        return OrderedPaths()
+
+
+@pytest.mark.parametrize("command", ["make", "tox", "cargo build", "cmake .", "g++ x.cpp", "go build ./..."])
+@pytest.mark.parametrize("ending", [".json", ""])
+def test_a_build_looks_at_no_more_however_many_directories_a_session_wrote_in(command: str, ending: str) -> None:
+    """Only of what may be a directory it is asked whether it is one, and the search for sources has a bound."""
+    looks: list[Counter[str]] = []
+    for count in (MAX_FOLDERS + 10, 2 * MAX_FOLDERS):
+        files = {f"/w/made/d{number}/f{ending}": b"{}" for number in range(count)}
+        folders = {path.rpartition("/")[0] for path in files} | {"/w", "/w/made"}
+        view = Counting({"/w/x.cpp": b"int x;\n", **files}, tuple(folders))
+        wrote = Plain(dict.fromkeys(files))
+        analyse((ShellText(text=command),), cwd="/w", view=view, limits=LIMITS, variables={"HOME": "/h"}, wrote=wrote)
+        looks.append(view.looks)
+    assert looks[0] == looks[1]
+
+
+WRITING = {
+    "cat > a.x <<'E'\n{}\nE": True,
+    "date > a.x": True,
+    "date | tee -a log > a.x": True,
+    "cat big data.json > a.x": True,
+    "cp data.json a.x": True,
+    "mv data.json a.x": False,
+    "mv folder a.x": False,
+    "cp -r folder a.x": False,
+    "cp -r data.json a.x": False,
+    "ln -s folder a.x": False,
+    "git clone https://example.com/r a.x": False,
+    "date > a.x; rm a.x; mv folder a.x": False,
+    "mv folder a.x; date > a.x": False,
+    "(sleep 60; mv folder a.x) & date > a.x": False,
+}
+"""Ways in which something comes to a name, and whether that is a file for certain."""
+
+
+@pytest.mark.parametrize("command", WRITING)
+def test_what_was_only_ever_written_as_a_file_is_no_directory(tmp_path: Path, command: str) -> None:
+    """And what once may have become a directory may be one whatever comes later, also after a restart."""
+    base = tmp_path.resolve()
+    (base / "folder").mkdir()
+    (base / "data.json").write_text("{}\n")
+    (base / "big").write_bytes(os.urandom(100))
+    (base / "guardrail.toml").write_text('[trail]\ndirectory = "state/trail"\n[limits]\ndecision_ms = 60000\n')
+
+    def check(guard: Guard, text: str) -> None:
+        assert guard.check(ToolCall(tool="bash", args={"command": text}, cwd=str(base)))
+
+    place, plain = str(base / "a.x"), WRITING[command]
+    with Guard.open(base / "guardrail.toml") as guard:
+        check(guard, command)
+        written = guard.history.written("default")
+        files = written.files()
+        assert files is not None
+        assert (place in files, place in written.brought()) == (True, not plain)
+        check(guard, "date > a.x")
+        assert (place in written.brought()) is not plain
+    with Guard.open(base / "guardrail.toml") as guard:
+        assert (place in guard.history.written("default").brought()) is not plain
+        check(guard, "mv folder a.x")
+        assert place in guard.history.written("default").brought()
+
+
+def test_a_session_of_an_older_history_may_have_brought_all_that_it_wrote(tmp_path: Path) -> None:
+    """It was not noted then what was a file."""
+    store = HistoryStore(tmp_path / "history.db")
+    store.add("s", [Fact("authored", "/w/a.x")])
+    history = History(store=store)
+    assert "/w/a.x" in history.written("s").brought()
+    history.close()
+
+
+def test_sources_behind_a_link_are_found_however_many_directories_wait_before_it(tmp_path: Path) -> None:
+    """Of the directories that come after the bound those are looked at that may lead elsewhere."""
+    base = tmp_path.resolve()
+    for number in range(MAX_FOLDERS + 5):
+        (base / f"w/d{number:03}").mkdir(parents=True)
+    (base / "other").mkdir()
+    (base / "w/z").symlink_to(base / "other")
+    found = _sources._Found(reads="c", tops={}, named={})
+    found.add(f"{base}/w")
+    _sources._search(SeenFiles(LiveFiles()), found)
+    assert found.broad
+    assert list(found.tops) == [f"{base}/w", f"{base}/other"]

@@ -7,25 +7,26 @@ Not concerned with what lies there by its own name, which `_index` knows.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from guardrail.assets._index import AssetIndex
+from guardrail.assets._index import MAX_COUNTED, AssetIndex
 from guardrail.assets._look import Look
 from guardrail.assets._places import Place, found_at, locate
-from guardrail.assets._trees import Trees, Unseen
+from guardrail.assets._trees import Named, Trees, Unseen
 from guardrail.model import Effect, Resource
 
 if TYPE_CHECKING:
     from guardrail.assets._recognition import Recognition
 
-MAX_FEW: Final = 1024
+MAX_FEW: Final = 128
 """Most names below a directory that are looked at before the files of assets are."""
 
 MAX_KNOWN_MANY: Final = 1024
-"""Most directories of which it is kept that there are more."""
+"""Most directories of which it is kept that they hold more names, or directories, than are asked first."""
 
 _ANYBODY: Final = "?"
 """Whose a file is that cannot be read; no asset has such an id."""
@@ -45,6 +46,7 @@ class Beneath:
         self._index = index
         self._recognition = recognition
         self._many: set[str] = set()
+        self._wide: set[str] = set()
 
     def strays(self, look: Look) -> frozenset[int] | None:
         """Inode numbers of the assets' files that may have a name outside their place; None if any file may."""
@@ -128,11 +130,50 @@ class Beneath:
         """
         files: Iterable[tuple[str, os.stat_result]] | None = self._few(real)
         if files is None:
+            if look.once(("apart", real), lambda: self._is_apart(real, look)):
+                return
             strays = self.strays(look)
             files = () if strays is not None and not strays else self.trees.files(real, strays)
         for path, status in files:
             if self._is_stray(status, look):
                 yield path, status
+
+    def _is_apart(self, real: str, look: Look) -> bool:
+        """No file of an asset has another name below a directory, as far as its directories tell."""
+        if real in self._wide:
+            return False
+        files = look.once("named", self._named)
+        apart = self.trees.is_apart(real, files) if files is not None else False
+        if apart is None:
+            _remember(self._wide, real)
+        return bool(apart)
+
+    def _named(self) -> Named | None:
+        """The files of assets where they were declared, and of models that were there; None if that cannot be told."""
+        if len(self._index.inodes) > MAX_COUNTED or len(self._index.assets) > MAX_COUNTED:
+            return None
+        numbers: dict[int, set[int]] = {}
+        for device, number in self._index.models():
+            numbers.setdefault(device, set()).add(number)
+        folders: set[tuple[int, int]] = set()
+        left = MAX_COUNTED
+        try:
+            for root in {root for asset in self._index.assets.values() for root in asset.roots}:
+                status = os.stat(root) if os.access(root, os.F_OK) else None
+                if status is None:
+                    continue
+                if not stat.S_ISDIR(status.st_mode):
+                    there = numbers.setdefault(status.st_dev, set())
+                    # INVARIANT: a file with one name that lies where it was declared is nowhere else.
+                    (there.add if status.st_nlink > 1 else there.discard)(status.st_ino)
+                    continue
+                for folder in self.trees.named(root, left):
+                    left -= folder.entries
+                    folders.add(folder.identity)
+                    numbers.setdefault(folder.identity[0], set()).update(folder.numbers or ())
+        except (OSError, ValueError, Unseen):
+            return None
+        return Named(numbers, folders)
 
     def _is_stray(self, status: os.stat_result, look: Look) -> bool:
         """The files of assets are looked at only for one that has several names, or was an asset's: few have."""
@@ -152,9 +193,7 @@ class Beneath:
         try:
             return list(self.trees.files(real, most=MAX_FEW))
         except Unseen:
-            if len(self._many) >= MAX_KNOWN_MANY:
-                self._many.clear()
-            self._many.add(real)
+            _remember(self._many, real)
             return None
 
     def followed(
@@ -182,6 +221,12 @@ class Beneath:
                         known.add(asset)
                         resource = msgspec.structs.replace(effect.resource, path=path, real=there.real, asset=asset)
                         yield msgspec.structs.replace(effect, resource=resource, target=target, attrs=attrs, edit=None)
+
+
+def _remember(known: set[str], real: str) -> None:
+    if len(known) >= MAX_KNOWN_MANY:
+        known.clear()
+    known.add(real)
 
 
 def _growing(items: Mapping[str, None]) -> Iterator[str]:

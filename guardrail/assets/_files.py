@@ -19,6 +19,7 @@ from guardrail.assets._listings import Listings
 from guardrail.assets._mounts import Mounts
 from guardrail.assets._places import locate
 from guardrail.assets._trees import Trees, Unseen
+from guardrail.effects.domain._view import Listing
 
 MAX_GLOB_SECONDS: Final = 0.3
 """Most work that one glob may be, in seconds of this thread's own time: one that is more is answered with None, which
@@ -116,7 +117,7 @@ class LiveFiles:
         except (OSError, ValueError, _TooMuch):
             return None
 
-    def listing(self, folder: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    def listing(self, folder: str) -> Listing | None:
         """Files and directories in a directory, but for those that a dot begins; None if there are too many."""
         return self._listings.of(folder)
 

@@ -203,8 +203,7 @@ class AssetIndex:
         if len(self.assets) > MAX_COUNTED or len(self.inodes) > MAX_COUNTED:
             return None
         found: set[int] = set()
-        # A model that is not at its place was deleted, or moved; other files are replaced every day.
-        missing = {key for key, (asset, _, _) in self.inodes.items() if self.assets[asset].asset_class in _MODELS}
+        missing = self.models()
         left = MAX_COUNTED
         for root in {root for asset in self.assets.values() for root in asset.roots}:
             for _, status in walk_files(root, left):
@@ -215,6 +214,13 @@ class AssetIndex:
             if left <= 0:
                 return None
         return frozenset(found | {ino for _, ino in missing})
+
+    def models(self) -> set[tuple[int, int]]:
+        """Where files of models are, or were: one that is not at its place was deleted, or moved.
+
+        Other files are replaced every day.
+        """
+        return {key for key, (asset, _, _) in self.inodes.items() if self.assets[asset].asset_class in _MODELS}
 
     def is_unread(self, place: Place) -> bool:
         """A file that may hold an asset, which this process may not read."""

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from guardrail.assets._mounts import Mounts
 from guardrail.assets._trees import SETTLED_NS
+from guardrail.effects.domain._view import Listing
 
 MAX_LISTED: Final = 16_384
 """Most names of one directory that are listed: more than a session is remembered to have written."""
@@ -20,18 +21,6 @@ MAX_KEPT_LISTINGS: Final = 512
 
 MAX_KEPT_NAMES: Final = 65_536
 """Most names that are kept of all of them together."""
-
-
-class Listing(NamedTuple):
-    """The names in a directory that no dot begins, as paths.
-
-    Args:
-        files: whatever is no directory, sorted.
-        folders: directories, sorted.
-    """
-
-    files: tuple[str, ...]
-    folders: tuple[str, ...]
 
 
 class _Kept(NamedTuple):
@@ -71,13 +60,16 @@ class Listings:
             if known is not None and known.identity == identity:
                 return known.listing
             now = time.time_ns()
-            found = _listed(folder)
+            listing = _listed(folder)
         except (OSError, ValueError):
             return Listing((), ())
-        if found is None:
-            return None
-        listing, fixed = found
-        if fixed and 0 < status.st_ctime_ns < now - SETTLED_NS and self._mounts.is_dated(status.st_dev):
+        # Where a link leads may change without a trace; other names say by themselves what they are.
+        if (
+            listing is not None
+            and not listing.linked
+            and 0 < status.st_ctime_ns < now - SETTLED_NS
+            and self._mounts.is_dated(status.st_dev)
+        ):
             names = len(listing.files) + len(listing.folders)
             if len(self._kept) >= MAX_KEPT_LISTINGS or self._names + names > MAX_KEPT_NAMES:
                 self._kept, self._names = {}, 0
@@ -87,20 +79,19 @@ class Listings:
         return listing
 
 
-def _listed(folder: str) -> tuple[Listing, bool] | None:
-    """The names, and whether they say by themselves what they are: where a link leads may change without a trace."""
+def _listed(folder: str) -> Listing | None:
     files: list[str] = []
     folders: list[str] = []
-    fixed = True
+    linked = False
     with os.scandir(folder) as entries:
         for number, entry in enumerate(entries):
             if number >= MAX_LISTED:
                 return None
             if entry.name[0] == ".":
                 continue
-            fixed = fixed and not entry.is_symlink()
+            linked = linked or entry.is_symlink()
             (folders if _is_folder(entry) else files).append(entry.path)
-    return Listing(tuple(sorted(files)), tuple(sorted(folders))), fixed
+    return Listing(tuple(sorted(files)), tuple(sorted(folders)), linked)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

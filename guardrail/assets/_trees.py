@@ -10,7 +10,9 @@ import errno
 import os
 import re
 import time
-from collections.abc import Container, Iterator
+from array import array
+from collections.abc import Container, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Final, NamedTuple
 
 from guardrail.assets._mounts import Mounts
@@ -24,6 +26,9 @@ MAX_LOOK_SECONDS: Final = 1.0
 MAX_KEPT_FOLDERS: Final = 50_000
 """Most directories of which it is kept what they hold."""
 
+MAX_APART: Final = 512
+"""Most directories of which it is asked whether they name a file: of more, the files themselves are asked sooner."""
+
 SETTLED_NS: Final = 3_000_000_000
 """How long a directory must have been left alone for what it holds to be kept, in nanoseconds.
 
@@ -36,6 +41,8 @@ _GONE: Final = frozenset((errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM
 _ODD: Final = re.compile(r"""^-|[\s'"\\*?\[]|^\.\.\.+$""")
 _CODE: Final = re.compile(r"[^\w.,:@%+=/-]", re.ASCII)
 """What a shell may read as more than a letter of a word."""
+
+_NO_FILES: Final = frozenset[int]()
 
 _STRIDE: Final = 1024
 """Entries between two looks at the clock."""
@@ -55,6 +62,8 @@ class Folder(NamedTuple):
         folders: names of directories in it.
         links: names of symbolic links in it.
         entries: how many names it holds.
+        identity: numbers of its filesystem and of itself.
+        numbers: inode numbers of what it names but for directories; None where those are not told with the names.
     """
 
     changed: int
@@ -63,6 +72,20 @@ class Folder(NamedTuple):
     folders: tuple[str, ...]
     links: tuple[str, ...]
     entries: int
+    identity: tuple[int, int]
+    numbers: array[int] | None
+
+
+class Named(NamedTuple):
+    """Files, and the directories in which they lie.
+
+    Args:
+        numbers: inode numbers of the files, by filesystem.
+        folders: numbers of filesystem and inode of directories that hold nothing but such files.
+    """
+
+    numbers: Mapping[int, AbstractSet[int]]
+    folders: AbstractSet[tuple[int, int]]
 
 
 class Trees:
@@ -104,6 +127,47 @@ class Trees:
         for path, folder in self._walk(root):
             for name in folder.links:
                 yield f"{path}/{name}"
+
+    def named(self, root: str, most: int) -> Iterator[Folder]:
+        """The directories at and below one, if they tell the inode numbers of what they name.
+
+        Args:
+            root: the directory.
+            most: names that are looked at.
+
+        Raises:
+            Unseen: if there are more, or a filesystem does not tell.
+        """
+        for _, folder in self._walk(root):
+            most -= folder.entries
+            if folder.numbers is None or most < 0:
+                raise Unseen
+            yield folder
+
+    def is_apart(self, root: str, files: Named) -> bool | None:
+        """Whether none of some files has another name below a directory; None if it holds too many directories to tell.
+
+        INVARIANT: whoever gives a file a name in a directory changes that, and it is read again. In a directory of the
+        files themselves each is asked how many names it has.
+
+        Args:
+            root: the directory.
+            files: the files.
+        """
+        try:
+            for count, (path, folder) in enumerate(self._walk(root)):
+                if count == MAX_APART:
+                    return None
+                if folder.numbers is None:
+                    return False
+                if folder.identity in files.folders:
+                    if _has_second_name(path):
+                        return False
+                elif not files.numbers.get(folder.identity[0], _NO_FILES).isdisjoint(folder.numbers):
+                    return False
+        except (OSError, ValueError, Unseen):
+            return False
+        return True
 
     def files(
         self, root: str, numbers: Container[int] | None = None, *, most: int | None = None
@@ -170,7 +234,8 @@ class Trees:
             # Of what was opened, and not of what may have taken its name meanwhile.
             status = os.fstat(descriptor)
             now = time.time_ns()
-            folder = _scanned(descriptor, status.st_ctime_ns, clock)
+            told = self._mounts.is_numbered(status.st_dev)
+            folder = _scanned(descriptor, status, clock, told=told)
         finally:
             os.close(descriptor)
         if 0 < status.st_ctime_ns < now - SETTLED_NS and self._mounts.is_dated(status.st_dev):
@@ -205,11 +270,12 @@ class _Clock:
                 raise Unseen
 
 
-def _scanned(descriptor: int, changed: int, clock: _Clock) -> Folder:
+def _scanned(descriptor: int, status: os.stat_result, clock: _Clock, *, told: bool) -> Folder:
     odd = coded = False
     count = 0
     folders: list[str] = []
     links: list[str] = []
+    numbers = array("Q")
     with os.scandir(descriptor) as entries:
         for entry in entries:
             count += 1
@@ -217,12 +283,32 @@ def _scanned(descriptor: int, changed: int, clock: _Clock) -> Folder:
                 clock.tick(_STRIDE)
             odd = odd or _ODD.search(entry.name) is not None
             coded = coded or _CODE.search(entry.name) is not None
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.name)
+                continue
+            numbers.append(entry.inode())
             if entry.is_symlink():
                 links.append(entry.name)
-            elif entry.is_dir(follow_symlinks=False):
-                folders.append(entry.name)
     clock.tick(count % _STRIDE)
-    return Folder(changed, odd, coded, tuple(folders), tuple(links), count)
+    return Folder(
+        changed=status.st_ctime_ns,
+        odd=odd,
+        coded=coded,
+        folders=tuple(folders),
+        links=tuple(links),
+        entries=count,
+        identity=(status.st_dev, status.st_ino),
+        numbers=numbers if told else None,
+    )
+
+
+def _has_second_name(folder: str) -> bool:
+    """Whether any file that a directory names has another name as well."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.is_dir(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_nlink > 1:
+                return True
+    return False
 
 
 def _skip(error: OSError | ValueError) -> None:

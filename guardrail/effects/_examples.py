@@ -13,6 +13,7 @@ from typing import Final, Literal
 from guardrail.config import LimitConfig
 from guardrail.effects._work import work_out
 from guardrail.effects.catalogue._spec import Entry, specs
+from guardrail.effects.domain._view import Listing
 from guardrail.errors import AnalysisFault
 from guardrail.model import Effect, Resource
 from guardrail.parse import ShellText
@@ -26,8 +27,8 @@ class _NoFiles:
     def glob(self, pattern: str) -> tuple[str, ...] | None:  # noqa: ARG002 - the interface's name
         return ()
 
-    def listing(self, folder: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:  # noqa: ARG002
-        return (), ()
+    def listing(self, folder: str) -> Listing | None:  # noqa: ARG002
+        return Listing((), ())
 
     def kind(self, path: str) -> Literal["file", "dir", "other"] | None:  # noqa: ARG002
         return None

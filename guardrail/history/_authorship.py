@@ -23,7 +23,13 @@ ARRIVING: Final = frozenset({"copy", "rename", "link"})
 """Operations by which something arrives at their target."""
 
 _LINKING: Final = frozenset({"link", "mount"})
+_KNOWN: Final = ("text",)
+_OPENED: Final = ("redirect",)
 _RUNNING: Final = frozenset({"exec", "exec_opaque"})
+
+
+PLAIN: Final = "file"
+"""What is noted of a path that was written as a file, and by nothing that could bring a directory."""
 
 
 class Before(NamedTuple):
@@ -138,6 +144,34 @@ def writes_of(effects: Sequence[Effect], *, linked: bool) -> Writes:
             paths.append(place.real)
     folders = _folders(effects, places, own) if builds else _NONE
     return Writes(tuple(paths), tuple(patterns), own, folders)
+
+
+def plain_of(effects: Sequence[Effect]) -> AbstractSet[str]:
+    """The paths that a call writes as files, and to which it brings nothing that may be a directory."""
+    plain: set[str] = set()
+    other: set[str] = set()
+    for effect in effects:
+        place = _place(effect)
+        if place is None or place.real is None:
+            continue
+        if _is_plain(effect, place):
+            plain.add(place.real)
+        elif effect.op != "copy" or effect.flow[-1:] != _OPENED:  # of what flows, it is said by itself where it goes
+            other.add(place.real)
+    return plain - other
+
+
+def _is_plain(effect: Effect, place: Resource) -> bool:
+    """It gives a file its content: a shell opened it for that, or the content is known.
+
+    INVARIANT: neither succeeds where a directory is. A name that is moved is not among these, as whatever has it by
+    then is moved; nor is the target of a program, of which nobody knows what it makes there.
+    """
+    if place.path is None or place.recursive or place.kind != "file":
+        return False
+    if effect.op == "copy":
+        return effect.flow == _KNOWN and not effect.resource.recursive
+    return effect.op in ("write", "append") and effect.flow in (_KNOWN, _OPENED)
 
 
 def _folders(effects: Sequence[Effect], places: Sequence[Resource | None], own: AbstractSet[int]) -> AbstractSet[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from guardrail.effects.domain._ordered import OrderedPaths
-from guardrail.history._authorship import Before
+from guardrail.history._authorship import PLAIN, Before
 from guardrail.history._deeds import MAX_ASSETS, Deeds
 from guardrail.history._store import AgentNews, Fact, Stored, StoredAgent
 
@@ -28,12 +28,13 @@ MAX_AGENTS: Final = 64
 class SessionMemory:
     """What one session did."""
 
-    __slots__ = ("agents", "authored", "built", "deeds", "linked", "news", "ordered", "seen", "vague")
+    __slots__ = ("agents", "authored", "brought", "built", "deeds", "linked", "news", "ordered", "seen", "vague")
 
     def __init__(self, stored: Stored | None = None) -> None:
         self.deeds = Deeds()
         self.authored: set[str] = set()
         self.ordered = OrderedPaths()  # the same, for those who ask for some of them
+        self.brought = OrderedPaths()  # those of them that may be a directory
         self.vague: set[str] = set()
         self.built: set[str] = set()  # directories in which a tool built programs of files that the session wrote
         self.linked = False  # a name may be that of another file
@@ -58,6 +59,10 @@ class SessionMemory:
             new = _add(self.authored, value, MAX_AUTHORED)
             if new:
                 self.ordered.add(value)
+            # What was written as a file may be taken away, and a directory brought to its place.
+            if more != PLAIN and value in self.authored and value not in self.brought:
+                self.brought.add(value)
+                new = True
             return new
         if kind == "vague":
             new = value not in self.vague

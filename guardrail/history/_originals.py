@@ -34,23 +34,26 @@ class Written:
     Args:
         paths: their real paths.
         ordered: the same paths.
+        brought: those of them that may be a directory.
         patterns: names that are known in part.
         originals: what was there before, as far as it is kept.
         most: how many paths are remembered; with so many, any file may be the session's.
     """
 
-    __slots__ = ("_most", "_ordered", "_originals", "_paths", "_patterns")
+    __slots__ = ("_brought", "_most", "_ordered", "_originals", "_paths", "_patterns")
 
     def __init__(
         self,
         paths: AbstractSet[str],
         ordered: OrderedPaths,
+        brought: OrderedPaths,
         patterns: AbstractSet[str],
         originals: Callable[[str], bytes | None],
         most: int,
     ) -> None:
         self._paths = paths
         self._ordered = ordered
+        self._brought = brought
         self._patterns = patterns
         self._originals = originals
         self._most = most
@@ -68,6 +71,10 @@ class Written:
     def files(self) -> OrderedPaths | None:
         """Every path that is known; None if there are too many."""
         return self._ordered if len(self._paths) < self._most else None
+
+    def brought(self) -> OrderedPaths:
+        """Those of them that may be a directory."""
+        return self._brought
 
     def patterns(self) -> tuple[str, ...]:
         """Names that are known in part and may be those of code."""
@@ -119,4 +126,4 @@ class Originals:
             self._room += len(self._data.popitem(last=False)[1])
 
 
-NOTHING_WRITTEN: Final = Written(frozenset(), NO_PATHS, frozenset(), lambda _path: None, 1)
+NOTHING_WRITTEN: Final = Written(frozenset(), NO_PATHS, NO_PATHS, frozenset(), lambda _path: None, 1)

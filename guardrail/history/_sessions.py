@@ -15,7 +15,7 @@ import msgspec
 
 from guardrail.assets import is_beside_weights
 from guardrail.errors import Fault
-from guardrail.history._authorship import NOTHING_BEFORE, makes_links, mark_own, writes_of
+from guardrail.history._authorship import NOTHING_BEFORE, PLAIN, makes_links, mark_own, plain_of, writes_of
 from guardrail.history._deeds import Watch, hosts_of
 from guardrail.history._memory import MAX_AUTHORED, AgentMemory, SessionMemory
 from guardrail.history._originals import NOTHING_WRITTEN, Originals, Written
@@ -120,7 +120,9 @@ class History:
             if known is None:
                 return NOTHING_WRITTEN
             patterns = frozenset(known.vague)
-            return Written(known.authored, known.ordered, patterns, self._originals.of(session), MAX_AUTHORED)
+            return Written(
+                known.authored, known.ordered, known.brought, patterns, self._originals.of(session), MAX_AUTHORED
+            )
 
     def annotate(self, session: str, effects: Sequence[Effect]) -> tuple[Effect, ...]:
         """Mark the programs and scripts among `effects` that this session itself wrote or brought.
@@ -169,9 +171,10 @@ class History:
             writes = writes_of(effects, linked=known.linked)
             if read is not None:
                 self._originals.keep(session, writes.paths, known.authored, read)
+            plain = plain_of(effects)
             for path in (*writes.paths, *places):
-                if path not in known.authored:
-                    known.take(Fact("authored", path))
+                if path not in known.authored or (path not in plain and path not in known.brought):
+                    known.take(Fact("authored", path, PLAIN if path in plain and path not in places else ""))
             for folder in writes.folders:
                 known.take(Fact("built", folder))
             for pattern in writes.patterns:

@@ -30,13 +30,15 @@ class OwnFiles:
     Args:
         before: in earlier calls.
         more: in this one; and what stands for names known in part and directories that were brought.
+        brought: those of the earlier ones that may be a directory; all of them if that is not said.
     """
 
-    __slots__ = ("_fresh", "before", "more")
+    __slots__ = ("_brought", "_fresh", "before", "more")
 
-    def __init__(self, before: OrderedPaths, more: Sequence[str]) -> None:
+    def __init__(self, before: OrderedPaths, more: Sequence[str], brought: OrderedPaths | None = None) -> None:
         self.before = before
         self.more = more
+        self._brought = before if brought is None else brought
         self._fresh = frozenset(more)
 
     def __bool__(self) -> bool:
@@ -44,6 +46,11 @@ class OwnFiles:
 
     def __contains__(self, path: str) -> bool:
         return path in self._fresh or path in self.before
+
+    @property
+    def brought(self) -> OwnFiles:
+        """Those of them that may be a directory, with all that lies in it."""
+        return self if self._brought is self.before else OwnFiles(self._brought, self.more)
 
     def chosen(self, rule: Rule) -> list[str]:
         """Those that a rule chooses."""
@@ -163,7 +170,9 @@ def named_files(call: Call) -> OwnFiles | None:
 
 def _with_made(call: Call, own: OwnFiles | None) -> OwnFiles | None:
     made = [path for path in call.shell.emit.made if "*" not in path]
-    return OwnFiles(own.before, _both([*own.more], made)) if own is not None and made else own
+    if own is None or not made:
+        return own
+    return OwnFiles(own.before, _both([*own.more], made), own.brought.before)
 
 
 def _before(call: Call) -> OwnFiles | None:
@@ -173,7 +182,10 @@ def _before(call: Call) -> OwnFiles | None:
     if places not in shell.brought:
         paths = shell.wrote.files()
         more = _resolved(call, paths, places) if paths is not None and shell.written_before else ()
-        shell.brought[places] = None if paths is None or more is None else OwnFiles(paths, sorted({*more}))
+        if paths is None or more is None:
+            shell.brought[places] = None
+        else:
+            shell.brought[places] = OwnFiles(paths, sorted({*more}), shell.wrote.brought())
     return shell.brought[places]
 
 
@@ -186,7 +198,7 @@ def _resolved(call: Call, paths: OrderedPaths, places: Sequence[str]) -> tuple[s
         if matching is None:
             return None
         found += map(shell.view.real, matching)
-    own = OwnFiles(paths, found)
+    own = OwnFiles(paths, found, shell.wrote.brought()).brought
     above = {path for place in places for path in _above(place) if path in own and is_bare(path)}
     others = [path for path in own.chosen(_is_library) if shell.view.kind(path) == "dir"]
     tops = {*(path for path in above if shell.view.kind(path) == "dir"), *others}
@@ -200,7 +212,7 @@ def directories(view: FileView, own: OwnFiles, keys: Keys, places: Iterable[str]
 
     Args:
         view: the live filesystem.
-        own: what the session wrote.
+        own: what the session wrote, as far as it may be a directory.
         keys: gives the directory in which a path lies, for those that are wanted.
         places: where to look.
     """

@@ -48,8 +48,9 @@ def candidates(view: FileView, own: OwnFiles, build: Mapping[str, Any]) -> Itera
     for glob in build["named"]:
         yield from _like(own, glob)
     # 3. A directory that was brought: one that lies in a place of sources, or that such a place lies in.
-    yield from _bare(view, own, tops)
-    yield from directories(view, own, dotted_folder, tops)
+    brought = own.brought
+    yield from _bare(view, brought, tops)
+    yield from directories(view, brought, dotted_folder, tops)
     for top in tops:
         path = top.rstrip("/")
         while path:

@@ -22,7 +22,7 @@ from guardrail.effects.code._parts import candidates
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._ordered import NO_PATHS
 from guardrail.effects.domain._paths import escape
-from guardrail.effects.domain._view import FileView
+from guardrail.effects.domain._view import FileView, Listing
 from guardrail.model import Resource
 from guardrail.patterns import lazy
 
@@ -78,6 +78,7 @@ class _Found(msgspec.Struct, kw_only=True):
     named: dict[str, None]
     broad: bool = False
     waiting: list[str] = []
+    straight: set[str] = set()  # those of them to which no link leads
     plain: list[str] = []
     cgo: set[str] = set()  # directories whose sources of C are parts of packages of Go
 
@@ -131,7 +132,7 @@ def own_part(call: Call, build: dict[str, Any]) -> str | None:
         if found is None:
             return pattern
         more += (view.real(path) for path in found)
-    for path in candidates(view, OwnFiles(files, more), build):
+    for path in candidates(view, OwnFiles(files, more, call.shell.wrote.brought()), build):
         folder = is_bare(path) or view.kind(path) == "dir"
         if may_be_part(path, build, folder=folder and view.kind(path) != "file"):
             return path
@@ -221,7 +222,8 @@ def _search(view: FileView, found: _Found) -> None:
     folders = sources = size = 0
     seen: set[str] = set()
     while found.waiting:
-        folder = view.real(found.waiting.pop(0))
+        folder = found.waiting.pop(0)
+        folder = folder if folder in found.straight else view.real(folder)
         if folder in seen:
             continue
         seen.add(folder)
@@ -231,12 +233,13 @@ def _search(view: FileView, found: _Found) -> None:
             found.broad = True
             return
         for path in sorted(
-            (*_read(found.reads, listed[0]), *listed[1]), key=lambda one: (not one.endswith(".go"), one)
+            (*_read(found.reads, listed.files), *_waited_for(found, listed)),
+            key=lambda one: (not one.endswith(".go"), one),
         ):
             name = path.rpartition("/")[2]
             if READS[found.reads].fullmatch(path) is None:
                 if name not in _PASSED and "." not in name:
-                    _below(view, found, path)
+                    _below(view, found, path, linked=listed.linked)
                 continue
             if found.reads == "go" and not name.endswith((".go", ".mod", ".work")) and folder not in found.cgo:
                 continue
@@ -249,7 +252,7 @@ def _search(view: FileView, found: _Found) -> None:
                     found.broad = True
                     return
                 continue
-            real = view.real(path)
+            real = view.real(path) if listed.linked else path
             if real != path:
                 found.named[escape(real)] = None  # a source under another name
             _look(found, folder, name, data.decode("utf-8", "replace"))
@@ -261,10 +264,21 @@ def _read(reads: str, files: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(path for path in files if READS[reads].fullmatch(path) is not None)
 
 
-def _below(view: FileView, found: _Found, path: str) -> None:
+def _waited_for(found: _Found, listed: Listing) -> Sequence[str]:
+    """The directories in one that are looked into in their turn.
+
+    INVARIANT: where more than the bound are waiting already, to which no link leads, the search ends before the turn of
+    any further one of those; a link may lead to other sources.
+    """
+    return () if len(found.straight) > MAX_FOLDERS and not listed.linked else listed.folders
+
+
+def _below(view: FileView, found: _Found, path: str, *, linked: bool) -> None:
     """A directory among the sources; one that is a link leads to others."""
-    real = view.real(path)
+    real = view.real(path) if linked else path
     if any(real == top or real.startswith(f"{top.rstrip('/')}/") for top in found.tops):
+        if not linked:
+            found.straight.add(real)
         found.waiting.append(real)
     else:
         found.add(real)

@@ -89,6 +89,7 @@ class _Doubt:
         self._emit.maybe -= 1
 
 
+_REDIRECT: Final = ("redirect",)
 _CERTAIN: Final = nullcontext[None]()
 
 
@@ -182,8 +183,9 @@ class Call(Invocation):
         flow: tuple[str, ...] = (),
         edit: Edit | None = None,
         attrs: dict[str, Any] | None = None,
+        opened: bool = False,
     ) -> None:
-        """Something is written, and what flows into it is copied."""
+        """Something is written, and what flows into it is copied; what a shell has `opened` for that is a file."""
         sources = tuple(sources)
         self.shell.emit.reopened(op, resource, spec=self.name, span=self.span)
         if resource.path in STANDARD_OUTPUT:
@@ -201,7 +203,7 @@ class Call(Invocation):
         if resource.kind == "net":
             self.emit("net_send", resource, flow=flow)
         else:
-            self.emit(op, resource, edit=edit, attrs=attrs)
+            self.emit(op, resource, edit=edit, attrs=attrs, flow=_REDIRECT if opened else ())
 
     def put_for_later(self, resource: Resource, sources: Iterable[Resource], edit: Edit | None) -> None:
         """What is written there is run by itself, later, and nobody asks then: a new text, or what some files hold."""

@@ -36,6 +36,12 @@ NO_FILES: Final = frozenset(("account", "service", "process", "env", "code"))
 """Kinds of resources whose change is no change of a file. Another host may be this one, so `net` is not among them."""
 
 
+_FILLING: Final = frozenset(("write", "append", "copy"))
+"""Operations that give a file its content, where that is known."""
+
+_TEXT: Final = ("text",)
+
+
 class Bound(Exception):
     """A limit was reached; the rest of the call is not analysed."""
 
@@ -167,6 +173,8 @@ class Emitter:
             moved = target if op == "rename" and self.contents.links(resource.path) else None
             self._changes(op, resource, target, edit, attrs)
         if edit is not None:
+            if op in _FILLING and not resource.recursive:
+                flow = flow or _TEXT  # the edit is gone when others have to know that a file was written
             # INVARIANT: an edit that leaves here does not depend on what the call did before it, and is certain.
             place = target if target is not None else resource
             edit = self.contents.whole(place.path) if place.path is not None else None

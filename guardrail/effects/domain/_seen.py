@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from guardrail.effects.domain._view import FileView
+from guardrail.effects.domain._view import FileView, Listing
 
 _NO_NAMES: Final = frozenset(("", ".", ".."))
 """Last parts of a path that are no name in the directory before them."""
@@ -29,7 +29,7 @@ class SeenFiles:
         self._identities: dict[str, str] = {}
         self._reals: dict[str, str] = {}
         self._globs: dict[str, tuple[str, ...] | None] = {}
-        self._listings: dict[str, tuple[tuple[str, ...], tuple[str, ...]] | None] = {}
+        self._listings: dict[str, Listing | None] = {}
 
     def kind(self, path: str) -> Literal["file", "dir", "other"] | None:
         """As the view has it."""
@@ -98,7 +98,7 @@ class SeenFiles:
             globs[pattern] = self._view.glob(pattern)
         return globs[pattern]
 
-    def listing(self, folder: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    def listing(self, folder: str) -> Listing | None:
         """As the view has it."""
         listings = self._listings
         if folder not in listings:

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from guardrail.effects.domain._ordered import NO_PATHS, OrderedPaths
+
+
+class Listing(NamedTuple):
+    """The names in a directory that no dot begins, as paths.
+
+    Args:
+        files: whatever is no directory, sorted.
+        folders: directories, sorted.
+        linked: any of them may be a link; otherwise they are without links as far as the directory is.
+    """
+
+    files: tuple[str, ...]
+    folders: tuple[str, ...]
+    linked: bool = True
 
 
 class FileView(Protocol):
@@ -14,7 +28,7 @@ class FileView(Protocol):
         """Existing paths that an absolute shell pattern names, sorted; `()` if none, None if too many."""
         ...
 
-    def listing(self, folder: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    def listing(self, folder: str) -> Listing | None:
         """Files and directories in a directory, but for those that a dot begins, sorted; None if there are too many."""
         ...
 
@@ -81,6 +95,10 @@ class Wrote(Protocol):
         """Every path that was written or brought and is known; None if there are too many to tell."""
         ...
 
+    def brought(self) -> OrderedPaths:
+        """Those of them that may be a directory: all but what was only ever written as a file."""
+        ...
+
     def patterns(self) -> tuple[str, ...]:
         """The names of files that were written which are known in part, as globs."""
         ...
@@ -102,6 +120,10 @@ class Nothing:
         return False
 
     def files(self) -> OrderedPaths | None:
+        """None of them."""
+        return NO_PATHS
+
+    def brought(self) -> OrderedPaths:
         """None of them."""
         return NO_PATHS
 

@@ -12,6 +12,7 @@ import msgspec
 
 from guardrail.effects.domain._state import State
 from guardrail.effects.domain._values import Field, Stream, starred
+from guardrail.effects.domain._view import Listing
 from guardrail.effects.shell._commands import run_command
 from guardrail.model import Effect, Resource
 
@@ -30,9 +31,9 @@ class Nowhere:
         """None are known."""
         return ()
 
-    def listing(self, folder: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:  # noqa: ARG002 - as above
+    def listing(self, folder: str) -> Listing | None:  # noqa: ARG002 - as above
         """Nothing is known of it."""
-        return (), ()
+        return Listing((), ())
 
     def kind(self, path: str) -> Literal["file", "dir", "other"] | None:  # noqa: ARG002 - as above
         """Not known."""

@@ -19,7 +19,7 @@ from guardrail.effects.domain._values import NOTHING, NUM, TOP, Field, Stream, V
 from guardrail.effects.shell._listings import lines_within
 from guardrail.effects.shell._reading import file_text
 from guardrail.effects.shell._streams import beside
-from guardrail.model import Edit, Resource
+from guardrail.model import Edit, Op, Resource
 from guardrail.parse.ir import Process, Redirect, Word
 from guardrail.patterns import lazy
 
@@ -251,7 +251,8 @@ def write_out(shell: Interpreter, outs: list[tuple[Resource, str, bool]], out: S
             edit = Edit(kind="append" if append else "whole", text=out.text if index == last else "")
         if certain and operator in (">", ">|") and resource.path is not None and not call.doubted:
             note_replaced(shell, resource.path, call.state)
-        call.put("append" if append else "write", resource, sources, flow=(*out.flow, "redirect"), edit=edit)
+        op: Op = "append" if append else "write"
+        call.put(op, resource, sources, flow=(*out.flow, "redirect"), edit=edit, opened=True)
         taken = taken or carries
     # With several targets the last one wins in the shell; descriptors are not followed that far, so it may go on.
     return (Stream(sources=out.sources, names=out.names, flow=out.flow) if both else NOTHING) if taken else out
