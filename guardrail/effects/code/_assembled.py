@@ -22,7 +22,17 @@ _FROM_ELSEWHERE: Final = lazy(
     r"|\bos\.(?:Getenv|LookupEnv)\b|\benv::vars?(?:_os)?\b|\bENV\s*[\[.]|\bSystem\.getenv\b|\bgetenv\s*\(|\$ENV\{"
     r"|\$_(?:ENV|SERVER)\b|\bSys\.getenv\b|\bGetEnvironmentVariable\b"
     r"|\batob\s*\(|\bfromCharCode\b|\bfrom\([^)\n]*['\"](?:base64|hex)['\"]|\bDecodeString\s*\(|\bstr_rot13\b|\bstrrev\s*\("
-    r"|\bbase64_decode\b|\bunpack1?\s*\(|\bgetDecoder\b|\breverse\(\)\s*\.\s*join\b"
+    r"|\bbase64_decode\b|\bunpack1?\s*\(|\bgetDecoder\b|\breversed?(?:\(\)|\b)\s*\.\s*join\b"
+    r"|\.revers(?:e|ed)\b|\brev(?:erse[d]?)?\s*\(|\bString\.reverse\b|\breverse\s+[\"'(]|\(\s*reverse\b|\.rev\(\)|\bArray\.Reverse\b"
+    r"|\bfrom_utf8\w*\s*\(|\bString\.fromCharCodes\b|\bintToUtf8\b|\bstring\(\[\](?:byte|rune)\{|\bnew\s+String\(\s*new\s+(?:byte|char)\b"
+    r"|(?:\(\s*|^\s*)rev\b|:reverse\(|\brev\s*<<<|\|\s*rev\b|\bbase64\s+(?:-d|--decode)\b|\bxxd\s+-r\b|\breverse\(\w{1,40}\.begin\b|\bArray\.Reverse\b"
+    r"|\.pack\s*\(|\bpack\s*\(\s*['\"]|\bunhexlify\b|\bhex2bin\s*\(|\bFromBase64String\b|\bFromHexString\b|\bbase64\s*::\s*\w*decode|\bhex\s*::\s*decode"
+    r"|\bBase64\.\w*decode\w*|\bdecode64\b|\bbase64Decode\b|\bparseHex\b|\bHexFormat\b"
+    # A name that begins at the root, or above, and goes on with what does not stand there.
+    r"|[\[(]\s*(['\"])\1\s*,[^\])\n]{1,400}[\])]\s*\.\s*(?:join|joined)\b|\bPathBuf::from\(\s*\"[/.]{1,16}\"\s*\)"
+    r"|(?:\bPaths?\.(?:of|get|join|resolve|Combine)|\bpath\.(?:join|resolve)|\bfilepath\.Join|\bnew\s+File|\bFile\.join|\bPath)"
+    r"\(\s*['\"](?:/|(?:\.\./){2,16}(?:\.\.)?)['\"]\s*[,)]"
+    r"|=\s*['\"](?:/|(?:\.\./)+\.\.|\.\./)['\"]\s*(?:[;+]|$)"
 )
 """What gives a text that does not stand in the source."""
 
@@ -30,12 +40,39 @@ _ACTS: Final = lazy(
     r"(?<![\w$])(?:rm|rmSync|rmdir\w*|unlink\w*|rename\w*|cp|cpSync|cp_r|copy\w*|truncate\w*|chmod\w*|chown\w*|lchown|link"
     r"|linkSync|symlink\w*|mv|move\w*|remove\w*|delete\w*|Remove\w*|Rename|Truncate|Chmod|Chown|Link|Symlink|WriteFile"
     r"|OpenFile|Create|Open|ReadFile|hard_link|writeFile\w*|open|openSync|createReadStream|createWriteStream|readFile\w*|readAllBytes|appendFile\w*|exec\w*"
-    r"|spawn\w*|system|popen|passthru|Command|ProcessBuilder|fopen|file_(?:get|put)_contents|require|import)"
+    r"|spawn\w*|system|popen|passthru|Command|ProcessBuilder|fopen|file_(?:get|put)_contents|require|import|(?:delete|copy|rename|move)-file"
+    r"|(?:File|Directory)\.(?:Delete|Move|Copy|Open\w*|WriteAll\w+|ReadAll\w+))"
     r"(?:\s*+!?\s*+\(|\s++(?=[\w$\"'(]))"
 )
 """A call that does something to a file, reads it, or runs it."""
 
 _GIVEN: Final = lazy(r"(?:^|[\s({,])\$?(?P<name>[A-Za-z_]\w*)\s*(?::\s*[\w<>&\[\]]+\s*)?(?::=|<-|=)(?![=>])")
+
+
+_AROUND: Final = lazy(
+    r"\b(?:walk\w*|Walk\w*|[gG]lob\w*|readdir\w*|read_dir|ReadDir|scandir|opendir|Dir(?:\.\w+)?|EnumerateFil\w+|EnumerateDir\w+"
+    r"|Get(?:Files|Directories)|listFiles|list\.files|listSync|FileServer|\w*DirectoryIterator)\s*[(\[]\s*(?:[\w.:]{1,40}\(\s*)?"
+    r"([\"'`])(?:~|(?:\.\./){1,16}\.{0,2}|\.\.|/)/?(?:\*[^\"'`\n]{0,200})?\1\s*[,)\]]"
+    r"|\bfind(?:depth)?\s*\(\s*(?:sub\b|\\&)[^;\n]{0,400},\s*['\"](?:/|(?:\.\./)+|\.\.)['\"]"
+)
+"""All that lies below the root, in a home or above the project is listed or handed out: any of that may be meant."""
+
+_HIDDEN: Final = lazy(
+    r"\b(?:require|import)\s*\(\s*['\"]\w{0,40}['\"]\s*\+\s*['\"]|[\w)\]]\[\s*['\"]\w{0,40}['\"]\s*\+\s*['\"]\w{0,40}['\"]\s*\]\s*\("
+)
+"""A module, or what is called, has a name that was put together."""
+
+_OF_PATHS: Final = lazy(
+    r"\b(?:File|Path|Paths|Directory|Link)\b[\w.]*\((?P<told>[^;\n]{1,400}?)\)\s*\.\s*"
+    r"(?:delete\w*|unlink\w*|copy\w*|rename\w*|move\w*|toFile\(\)\s*\.\s*delete\w*)\s*\("
+)
+"""A file is made of a name, and something is done to it."""
+
+_ON_NAMES: Final = r"{}(?:\.\w{{1,40}}\(\))?\s*\.\s*(?:toFile\(\)\s*\.\s*delete|delete(?:Sync|IfExists|Recursively|OnExit)|unlink|renameTo|copyTo)\w*\s*\("
+"""The same of a file that has a name of its own."""
+
+_IN_PLACE: Final = lazy(r"\b(?:Array\.Reverse|std::reverse|ranges::reverse|Collections\.reverse|slices\.Reverse)\s*\(\s*(\w+)")
+"""A text is turned around where it stands."""
 
 
 def is_assembled(text: str) -> bool:
@@ -44,10 +81,12 @@ def is_assembled(text: str) -> bool:
     Args:
         text: the source.
     """
+    if _AROUND.search(text) is not None or _HIDDEN.search(text) is not None:
+        return True
     if _FROM_ELSEWHERE.search(text) is None:
         return False
     statements = [part for line in re.split(r"[;\n]", text) for part in _pieces(line)]
-    names: set[str] = set()
+    names = set(_IN_PLACE.findall(text))
     while len(names) <= MAX_NAMES:
         source = _named(names)
         found = {
@@ -65,7 +104,10 @@ def is_assembled(text: str) -> bool:
             told = part[match.end() :]
             if _FROM_ELSEWHERE.search(told) is not None or source.search(told) is not None or len(names) > MAX_NAMES:
                 return True
-    return False
+        for match in _OF_PATHS.finditer(part):
+            if _FROM_ELSEWHERE.search(match["told"]) is not None or source.search(match["told"]) is not None:
+                return True
+    return bool(names) and re.search(_ON_NAMES.format(source.pattern), text) is not None
 
 
 def _pieces(line: str) -> list[str]:

@@ -20,7 +20,7 @@ from guardrail.effects.code._projects import LOADERS, TESTERS
 from guardrail.effects.code._script_filters import is_script_filter
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import MUTATING
-from guardrail.effects.domain._paths import escape, paths_in
+from guardrail.effects.domain._paths import escape, paths_in, place
 from guardrail.effects.domain._state import OWN_FILE
 from guardrail.effects.domain._values import NUM, TOP, Field
 from guardrail.model import Effect, Resource
@@ -56,7 +56,9 @@ _TOOLS: Final = frozenset(
     "Rscript julia jekyll hexo make gmake cmake ninja meson just task postcss tailwindcss commitlint karma rollup "
     "esbuild tsup babel storybook astro svelte-kit rails gem pm2 forever prove pm2-runtime netlify vercel ng nx lerna "
     "turbo serverless sls cdk pulumi wrangler electron swc nyc c8 parcel gatsby remix expo react-native nest wdio "
-    "testcafe nightwatch jasmine qunit tape ts-node-dev java javac prisma knex dbt sqlmesh flyway liquibase".split()
+    "testcafe nightwatch jasmine qunit tape ts-node-dev java javac prisma knex dbt sqlmesh flyway liquibase "
+    "busted luarocks bats erlc escript nim crystal shards dub rdmd ghc runghc ocaml fpc gnatmake gfortran nvcc "
+    "pdflatex latex xelatex lualatex luatex latexmk tectonic".split()
 )
 """Programs that build, test or start what a project holds."""
 
@@ -67,7 +69,7 @@ _LOOKING: Final = frozenset(
 
 _SOURCE: Final = lazy(
     r"\.(?:[cm]?[jt]sx?|go|rs|java|kts?|scala|groovy|gradle|cs|fs|rb|php|c|cc|cpp|cxx|hh?|hpp|exs?|swift|zig|dart|hs|clj"
-    r"|[rR]|Rmd|qmd|jl|t|pm|sql)$"
+    r"|[rR]|Rmd|qmd|jl|t|pm|sql|lua|ml|erl|nim|cr|d|bats|tex|vb|fsx?)$"
 )
 _DESCRIBED: Final = lazy(r"\.(?:sql|py|ya?ml)$")
 _MODELLING: Final = frozenset(("dbt", "sqlmesh"))
@@ -200,6 +202,17 @@ def name_source(call: Call, path: str) -> None:
         call.script(Resource(kind="file", path=path), authored=True)
     for token in dict.fromkeys(paths_in(text)):
         _name_token(call, token)
+    for name in list(dict.fromkeys(_DATA.findall(text)))[:MAX_HANDED]:
+        for folder in (call.cwd, path.rpartition("/")[0]):
+            there = place(name, folder).path if folder is not None else None
+            if there is not None and call.shell.authored(there):
+                told = call.content(Resource(kind="file", path=there)) or b""
+                for token in dict.fromkeys(paths_in(told.decode("utf-8", "replace"))):
+                    _name_token(call, token)
+
+
+_DATA: Final = lazy(r"[\"'`]([\w./-]{1,200}\.(?:txt|json|ya?ml|csv|tsv|lst|list|ini|cfg|conf|toml|env|dat|in))[\"'`]")
+"""Files of data that a source names: names of others may be taken out of one that the session wrote."""
 
 
 def _name_token(call: Call, token: str) -> None:
