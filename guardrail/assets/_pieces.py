@@ -26,7 +26,9 @@ MAX_PIECES: Final = 32
 """Most pieces of one call that are looked for."""
 
 _HEX: Final = re.compile(r"(?<![0-9A-Za-z])(?:0x)?([0-9A-Fa-f]{16,94})(?![0-9A-Za-z])")
-_SPACED: Final = re.compile(r"(?<![0-9A-Za-z])(?:\\x|0x)?[0-9A-Fa-f]{2}(?:(?:[ :,-]|\\x|, ?0x)[0-9A-Fa-f]{2}){7,46}(?![0-9A-Za-z])")
+_SPACED: Final = re.compile(
+    r"(?<![0-9A-Za-z])(?:\\x|0x)?[0-9A-Fa-f]{2}(?:(?:[ :,-]|\\x|, ?0x)[0-9A-Fa-f]{2}){7,46}(?![0-9A-Za-z])"
+)
 _WORDS: Final = re.compile(r"(?<![0-9A-Za-z])[0-9a-f]{4}(?: [0-9a-f]{4}){3,22}(?![0-9A-Za-z])")
 _BASE64: Final = re.compile(r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{12,63}(?==|(?![A-Za-z0-9+/_=-]))")
 _MIXED: Final = re.compile(r"(?=.*[A-Z])(?=.*[a-z])(?:.*[0-9+/]|.*[A-Z]{2}.*[a-z][A-Z])")

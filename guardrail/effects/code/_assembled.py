@@ -68,10 +68,15 @@ _OF_PATHS: Final = lazy(
 )
 """A file is made of a name, and something is done to it."""
 
-_ON_NAMES: Final = r"{}(?:\.\w{{1,40}}\(\))?\s*\.\s*(?:toFile\(\)\s*\.\s*delete|delete(?:Sync|IfExists|Recursively|OnExit)|unlink|renameTo|copyTo)\w*\s*\("
+_ON_NAMES: Final = (
+    r"{}(?:\.\w{{1,40}}\(\))?\s*\.\s*(?:toFile\(\)\s*\.\s*delete|delete(?:Sync|IfExists|Recursively|OnExit)|unlink|renameTo"
+    r"|copyTo)\w*\s*\("
+)
 """The same of a file that has a name of its own."""
 
-_IN_PLACE: Final = lazy(r"\b(?:Array\.Reverse|std::reverse|ranges::reverse|Collections\.reverse|slices\.Reverse)\s*\(\s*(\w+)")
+_IN_PLACE: Final = lazy(
+    r"\b(?:Array\.Reverse|std::reverse|ranges::reverse|Collections\.reverse|slices\.Reverse)\s*\(\s*(\w+)"
+)
 """A text is turned around where it stands."""
 
 

@@ -59,8 +59,8 @@ _TOOLS: Final = frozenset(
     "esbuild tsup babel storybook astro svelte-kit rails gem pm2 forever prove pm2-runtime netlify vercel ng nx lerna "
     "turbo serverless sls cdk pulumi wrangler electron swc nyc c8 parcel gatsby remix expo react-native nest wdio "
     "testcafe nightwatch jasmine qunit tape ts-node-dev java javac prisma knex dbt sqlmesh flyway liquibase "
-    "dune opam busted luarocks bats erlc escript nim crystal shards dub rdmd ghc runghc ocaml fpc gnatmake gfortran nvcc "
-    "pdflatex latex xelatex lualatex luatex latexmk tectonic".split()
+    "dune opam busted luarocks bats erlc escript nim crystal shards dub rdmd ghc runghc ocaml fpc gnatmake gfortran "
+    "nvcc pdflatex latex xelatex lualatex luatex latexmk tectonic".split()
 )
 """Programs that build, test or start what a project holds."""
 

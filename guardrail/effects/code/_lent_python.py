@@ -19,7 +19,9 @@ from guardrail.patterns import lazy
 
 _MODULE: Final = lazy(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
 
-_LOADING: Final = frozenset("modal serve bentoml mcp fastmcp vllm lm_eval lm-eval dagster prefect kedro metaflow".split())
+_LOADING: Final = frozenset(
+    "modal serve bentoml mcp fastmcp vllm lm_eval lm-eval dagster prefect kedro metaflow".split()
+)
 """Programs that are understood in other ways, and load Python that they are told of."""
 
 _ELSEWHERE: Final = frozenset("docker podman nerdctl kubectl oc lxc crictl ssh".split())
@@ -45,7 +47,9 @@ def note_python(call: Call, before: int) -> None:
             if path in found or not shell.authored(path):
                 continue
             if len(found) == MAX_HANDED:
-                call.opaque("program", reason="more modules of the session's than are looked at", attrs={"authored": True})
+                call.opaque(
+                    "program", reason="more modules of the session's than are looked at", attrs={"authored": True}
+                )
                 return
             found[path] = None
             with call.perhaps():

@@ -145,7 +145,9 @@ def engine(machine: Machine, args: Args) -> Value:
     return Thing("sql", {"<text>": value} if value is not None else {})
 
 
-_FILES: Final = lazy(r"\blo_import\b|\bpg_read_|\bcopy\b|\bload_file\b|\bload\s+data\b|\binto\s+outfile\b", re.IGNORECASE)
+_FILES: Final = lazy(
+    r"\blo_import\b|\bpg_read_|\bcopy\b|\bload_file\b|\bload\s+data\b|\binto\s+outfile\b", re.IGNORECASE
+)
 """What in SQL has the server read or write a file."""
 
 

@@ -95,7 +95,9 @@ def _save(machine: Machine, owner: Value, where: Value | None = None) -> None:
         where = option.facts.get("output_dir", _UNSAID) if isinstance(option, Thing) and known else anything()
         machine.put("write", machine.places(where), carried(owner))
     if how is None or _is_path(where):
-        machine.put("write", machine.places(where if where is not None and _is_path(where) else _UNSAID), carried(owner))
+        machine.put(
+            "write", machine.places(where if where is not None and _is_path(where) else _UNSAID), carried(owner)
+        )
 
 
 def _is_path(value: Value | None) -> bool:
@@ -155,7 +157,9 @@ def fit(machine: Machine, args: Args) -> Value:
     for value in given.all():
         for option in options(value):
             parts = machine.items_of(option)[0] if isinstance(option, Seq) else [option]
-            places += [part.facts["to"] for part in parts if isinstance(part, Thing) and part.kind == "keras.checkpoint"]
+            places += [
+                part.facts["to"] for part in parts if isinstance(part, Thing) and part.kind == "keras.checkpoint"
+            ]
     for where in places:
         if _is_path(where):
             machine.put("write", machine.places(where), carried(owner))
@@ -172,7 +176,9 @@ def on_workers(machine: Machine, args: Args) -> Value:
     return Unknown(carried(args.pos[0]))
 
 
-_FLAVORS: Final = "transformers pytorch sklearn tensorflow keras onnx xgboost lightgbm sentence_transformers pyfunc".split()
+_FLAVORS: Final = (
+    "transformers pytorch sklearn tensorflow keras onnx xgboost lightgbm sentence_transformers pyfunc".split()
+)
 
 
 @handles(*(f"mlflow.{flavor}.save_model" for flavor in _FLAVORS))
