@@ -39,12 +39,17 @@ def note_python(call: Call, before: int) -> None:
     if known or tool in CHECKING or tool in _ELSEWHERE or not call.args:
         return
     shell = call.shell
-    if tool not in _LOADING and not any(effect.op == "exec_opaque" for effect in shell.emit.effects[before:]):
+    effects = shell.emit.effects[before:]
+    # What starts another program has said nothing of itself.
+    own = (effect for effect in effects if effect.origin is not None and effect.origin.spec == call.name)
+    if tool not in _LOADING and not any(effect.op == "exec_opaque" for effect in own):
         return
     found: dict[str, None] = {}
     for index, field in enumerate(call.args[:MAX_WORDS]):
         for path in _files(call, field.text.rpartition("=")[2]):
-            if path in found or not shell.authored(path):
+            # What a program might have made by then is no module of the session's.
+            there = shell.view.kind(path) == "file" or path in shell.emit.made
+            if path in found or not there or not shell.authored(path):
                 continue
             if len(found) == MAX_HANDED:
                 call.opaque(
