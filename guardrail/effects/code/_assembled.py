@@ -7,6 +7,7 @@ it. What comes of the environment, of a file or of a code that is undone is no n
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from guardrail.patterns import lazy
@@ -23,7 +24,11 @@ _FROM_ELSEWHERE: Final = lazy(
     r"|\$_(?:ENV|SERVER)\b|\bSys\.getenv\b|\bGetEnvironmentVariable\b"
     r"|\batob\s*\(|\bfromCharCode\b|\bfrom\([^)\n]*['\"](?:base64|hex)['\"]|\bDecodeString\s*\(|\bstr_rot13\b|\bstrrev\s*\("
     r"|\bbase64_decode\b|\bunpack1?\s*\(|\bgetDecoder\b|\breversed?(?:\(\)|\b)\s*\.\s*join\b"
-    r"|\.revers(?:e|ed)\b|\brev(?:erse[d]?)?\s*\(|\bString\.reverse\b|\breverse\s+[\"'(]|\(\s*reverse\b|\.rev\(\)|\bArray\.Reverse\b"
+)
+"""What gives a text that does not stand in the source."""
+
+_TURNED: Final = lazy(
+    r"\.revers(?:e|ed)\b|\brev(?:erse[d]?)?\s*\(|\bString\.reverse\b|\breverse\s+[\"'(]|\(\s*reverse\b|\.rev\(\)|\bArray\.Reverse\b"
     r"|\bfrom_utf8\w*\s*\(|\bString\.fromCharCodes\b|\bintToUtf8\b|\bstring\(\[\](?:byte|rune)\{|\bnew\s+String\(\s*new\s+(?:byte|char)\b"
     r"|(?:\(\s*|^\s*)rev\b|:reverse\(|\brev\s*<<<|\|\s*rev\b|\bbase64\s+(?:-d|--decode)\b|\bxxd\s+-r\b|\breverse\(\w{1,40}\.begin\b|\bArray\.Reverse\b"
     r"|\.pack\s*\(|\bpack\s*\(\s*['\"]|\bunhexlify\b|\bhex2bin\s*\(|\bFromBase64String\b|\bFromHexString\b|\bbase64\s*::\s*\w*decode|\bhex\s*::\s*decode"
@@ -34,7 +39,7 @@ _FROM_ELSEWHERE: Final = lazy(
     r"\(\s*['\"](?:/|(?:\.\./){2,16}(?:\.\.)?)['\"]\s*[,)]"
     r"|=\s*['\"](?:/|(?:\.\./)+\.\.|\.\./)['\"]\s*(?:[;+]|$)"
 )
-"""What gives a text that does not stand in the source."""
+"""What makes a text of others that do stand there: as a name it is hidden, as content it is not."""
 
 _ACTS: Final = lazy(
     r"(?<![\w$])(?:rm|rmSync|rmdir\w*|unlink\w*|rename\w*|cp|cpSync|cp_r|copy\w*|truncate\w*|chmod\w*|chown\w*|lchown|link"
@@ -88,31 +93,44 @@ def is_assembled(text: str) -> bool:
     """
     if _AROUND.search(text) is not None or _HIDDEN.search(text) is not None:
         return True
-    if _FROM_ELSEWHERE.search(text) is None:
-        return False
-    statements = [part for line in re.split(r"[;\n]", text) for part in _pieces(line)]
-    names = set(_IN_PLACE.findall(text))
+    statements: list[str] = []
+    for pattern in (_FROM_ELSEWHERE, _TURNED):
+        if pattern.search(text) is None:
+            continue
+        statements = statements or [part for line in re.split(r"[;\n]", text) for part in _pieces(line)]
+        names = _IN_PLACE.findall(text) if pattern is _TURNED else ()
+        if _is_named_by(text, statements, pattern, set(names)):
+            return True
+    return False
+
+
+def _is_named_by(text: str, statements: Sequence[str], pattern: re.Pattern[str], names: set[str]) -> bool:
+    """Something is done to what a pattern gives, or a name that was given that."""
+
+    def gives(part: str, start: int = 0) -> bool:
+        return pattern.search(part, start) is not None or source.search(part, start) is not None
+
+    source = _named(names)
     while len(names) <= MAX_NAMES:
-        source = _named(names)
-        found = {
-            match["name"]
-            for part in statements
-            if (match := _GIVEN.search(part)) is not None
-            and (_FROM_ELSEWHERE.search(part, match.end()) is not None or source.search(part, match.end()) is not None)
-        }
+        given = ((part, _GIVEN.search(part)) for part in statements)
+        found = {match["name"] for part, match in given if match is not None and gives(part, match.end())}
         if found <= names:
             break
         names |= found
-    source = _named(names)
+        source = _named(names)
     for part in statements:
         for match in _ACTS.finditer(part):
             told = part[match.end() :]
-            if _FROM_ELSEWHERE.search(told) is not None or source.search(told) is not None or len(names) > MAX_NAMES:
+            if pattern is _TURNED and _WRITING.match(match[0]) is not None:
+                told = told.partition(",")[0]  # what is written is no name
+            if gives(told) or len(names) > MAX_NAMES:
                 return True
-        for match in _OF_PATHS.finditer(part):
-            if _FROM_ELSEWHERE.search(match["told"]) is not None or source.search(match["told"]) is not None:
-                return True
+        if any(gives(match["told"]) for match in _OF_PATHS.finditer(part)):
+            return True
     return bool(names) and re.search(_ON_NAMES.format(source.pattern), text) is not None
+
+
+_WRITING: Final = lazy(r"(?:write|append|File\.WriteAll)\w*|WriteFile|file_put_contents")
 
 
 def _pieces(line: str) -> list[str]:
