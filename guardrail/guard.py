@@ -445,7 +445,7 @@ class Guard:
         if self.lineage.waiting:
             self.lineage.settle()
         effects = self.history.annotate(call.session, self.inventory.resolve(effects, call.args))
-        effects = self.provenance.trace(call.args, effects, self.history.seen(call.session))
+        effects = self.provenance.trace(call.args, effects, self.history.seen(call.session), call.session)
 
         # 4. Under whose order. What a mandate obliges to is owed, and on record, before any call under it runs.
         now_us = self.desk.clock()

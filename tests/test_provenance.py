@@ -81,6 +81,11 @@ def look(guard: Guard, world: World, command: str = "head -c 6000") -> None:
     assert guard.check(world.call("bash", command=f"{command} {world.weights}"))
 
 
+def look_as(guard: Guard, world: World, session: str) -> None:
+    """Show another session the same."""
+    assert guard.check(world.call("bash", session=session, command=f"head -c 6000 {world.weights}"))
+
+
 def _split(text: str) -> str:
     return '" + "'.join(text[i : i + 24] for i in range(0, len(text), 24))
 
@@ -94,6 +99,11 @@ def _fractions(form: str, data: bytes) -> str:
     size = struct.calcsize(form)
     finite = [pair for (pair,) in struct.iter_unpack(f"<{form}", data[: len(data) // size * size])]
     return str([0.0 if number != number or abs(number) == float("inf") else number for number in finite])
+
+
+def _masked(data: bytes, mask: bytes) -> bytes:
+    """Exclusive-or with a mask that repeats."""
+    return bytes(byte ^ mask[index % len(mask)] for index, byte in enumerate(data))
 
 
 DISGUISES: dict[str, Callable[[bytes], str]] = {
@@ -134,6 +144,10 @@ DISGUISES: dict[str, Callable[[bytes], str]] = {
     "numbers of four bytes": lambda data: str(list(struct.unpack(f"<{len(data) // 4}I", data))),
     "numbers of half precision": lambda data: _fractions("e", data),
     "numbers of single precision": lambda data: _fractions("f", data),
+    "under a mask of one byte": lambda data: base64.b64encode(_masked(data, b"\x5a")).decode(),
+    "under a mask of three bytes": lambda data: _masked(data, b"key").hex(),
+    "under a mask of eight bytes": lambda data: base64.b64encode(_masked(data, b"password")).decode(),
+    "each byte moved by as much": lambda data: base64.b64encode(bytes((byte + 77) % 256 for byte in data)).decode(),
     "characters of another row": lambda data: "".join(chr(0x2800 + byte) for byte in data),
 }
 
@@ -150,6 +164,43 @@ def test_a_piece_of_the_weights_is_a_copy_in_any_dress(guard: Guard, world: Worl
         assert (copy.asset, copy.flow, copy.precision) == ("model:beta", ("session",), "exact")
         assert copy.target is not None
         assert copy.target.path == str(world.root / "work/notes.txt")
+
+
+SHORT: dict[str, Callable[[bytes], str]] = {
+    "hexadecimal": lambda data: data.hex(),
+    "hexadecimal with blanks": lambda data: data.hex(" "),
+    "base64": lambda data: base64.b64encode(data).decode(),
+    "base32": lambda data: base64.b32encode(data).decode(),
+    "a list of numbers": lambda data: ", ".join(map(str, data)),
+    "escapes": lambda data: "".join(f"\\x{byte:02x}" for byte in data),
+    "words of two bytes": lambda data: " ".join(data[i : i + 2].hex() for i in range(0, len(data), 2)),
+}
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_pieces_that_are_short_add_up(guard: Guard, world: World, name: str) -> None:
+    """Each in a call of its own, to places of their own; another session has told nothing yet."""
+    look(guard, world)
+    look_as(guard, world, "other")
+    told = []
+    for number in range(12):
+        piece = SHORT[name](PIECE[16 * number : 16 * number + 16])
+        call = world.call("write_file", path=f"note{number}.txt", content=f"part {number}: {piece} and so on")
+        told.append(guard.check(call).outcome)
+    assert told[0] is Outcome.ALLOW
+    assert told[-6:] == [Outcome.DENY] * 6, told
+    piece = SHORT[name](PIECE[:16])
+    assert guard.check(world.call("write_file", session="other", path="x", content=piece))
+
+
+def test_short_words_of_other_things_do_not_add_up(guard: Guard, world: World) -> None:
+    """Digests, keys and names of builds, after a look at the weights."""
+    look(guard, world)
+    other = random.Random(3)
+    for number in range(40):
+        data = other.randbytes(16)
+        text = f"commit {data.hex()} of {base64.b64encode(data).decode()} build-{number}: {list(data)}"
+        assert guard.check(world.call("write_file", path=f"log{number}.txt", content=text)), number
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 """What a session was shown of an asset and now writes or sends: found by its bytes, whatever they are dressed in.
 
 Not concerned with flow inside one call, which analysis follows by itself. Blind spots: content that was encrypted or
-retold in other words is not found, nor what is told in pieces of less than 48 bytes in as many calls, and of a large
-file only the bounds below are searched.
+retold in other words is not found, nor what is told in pieces of less than 8 bytes in as many calls, and of a large
+file only the bounds below are searched. Pieces of less than 48 bytes add up, for each session, while the guard runs.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import msgspec
 
 from guardrail.assets._disguise import disguised, readable
 from guardrail.assets._inventory import Inventory
+from guardrail.assets._masked import Masked
+from guardrail.assets._pieces import short_pieces
 from guardrail.model import Effect, Origin, Resource
 from guardrail.parse import strings
 
@@ -47,6 +49,18 @@ MAX_TRACE_FILES: Final = 256
 MIN_ENCODED_CHARS: Final = 256
 """Text without blanks of an encoding's alphabet that is at least as long, in characters, is held where no search could
 say what it is."""
+
+MAX_PIECES_SECONDS: Final = 0.03
+"""Longest search for short pieces, in seconds, and no longer than the whole may take."""
+
+MAX_NEAR_BYTES: Final = 512 * 1024
+"""Most bytes at the beginning of a file that are searched for short pieces, and for bytes under a mask."""
+
+MAX_PIECES_CHARS: Final = 16 * 1024
+"""Most characters of a text in which short pieces are looked for."""
+
+MAX_TOLD: Final = 4096
+"""Most sessions and assets of which short pieces are remembered."""
 
 _PROBE: Final = 32
 _PLAIN_PROBES: Final = 8
@@ -98,9 +112,10 @@ class Provenance:
 
     def __init__(self, inventory: Inventory) -> None:
         self._inventory = inventory
+        self._told: dict[tuple[str, str], dict[bytes, None]] = {}
 
     def trace(
-        self, args: Mapping[str, Any], effects: Sequence[Effect], seen: Mapping[str, Sequence[str]]
+        self, args: Mapping[str, Any], effects: Sequence[Effect], seen: Mapping[str, Sequence[str]], session: str = ""
     ) -> tuple[Effect, ...]:
         """Add the copies that a call makes of what its session was shown.
 
@@ -108,6 +123,7 @@ class Provenance:
             args: the call's arguments, in which anything it writes or sends must stand.
             effects: what the call would do, resolved.
             seen: asset -> the files of it whose content the session was shown.
+            session: whose call it is; short pieces that it carries add up.
 
         Returns:
             The effects, with a `copy` of an asset to each place that its content goes to; with a `mention` where it
@@ -122,14 +138,29 @@ class Provenance:
         found = list(effects)
         deadline = time.monotonic() + MAX_TRACE_SECONDS
         probes = _Probes(texts, deadline)
+        short = [piece for text in texts for piece in short_pieces(text[:MAX_PIECES_CHARS])]
         for asset, paths in seen.items():
             search = _Search(self._inventory, asset, paths, deadline)
             place = search.find(probes)
+            if place is None and short:
+                place = self._add_up(session, asset, search.find_short(short))
             if place is not None:
                 found.extend(_copy(asset, place, sink) for sink in sinks if sink.resource.asset != asset)
             elif (search.stopped or probes.cut) and any(_looks_encoded(text) for text in texts):
                 found.append(_mention(asset, paths))
         return tuple(found)
+
+    def _add_up(self, session: str, asset: str, found: Mapping[bytes, str]) -> str | None:
+        """Remember short pieces; where one of them stands, once they are as much as a piece that counts."""
+        if not found:
+            return None
+        told = self._told.pop((session, asset), {})
+        if len(self._told) >= MAX_TOLD:
+            self._told.pop(next(iter(self._told)), None)
+        if sum(map(len, told)) < MIN_TRACE_BYTES:
+            told.update(dict.fromkeys(found))
+        self._told[session, asset] = told
+        return next(iter(found.values())) if sum(map(len, told)) >= MIN_TRACE_BYTES else None
 
 
 class _Probes:
@@ -138,6 +169,7 @@ class _Probes:
     def __init__(self, texts: Sequence[str], deadline: float) -> None:
         self.plain: dict[bytes, tuple[bytes, int]] = {}
         self.hidden: dict[bytes, tuple[bytes, int]] = {}
+        self.masked: list[bytes] = []
         self.cut = False
         left = 2 * MAX_TRACE_CHARS
         for text in texts:
@@ -154,6 +186,7 @@ class _Probes:
                         self._add(self.plain, data, _PLAIN_PROBES)
                     else:
                         self._add(self.hidden, data, _HIDDEN_PROBES)
+                        self.masked.append(data)
 
     def _add(self, probes: dict[bytes, tuple[bytes, int]], data: bytes, count: int) -> None:
         if len(probes) >= MAX_PROBES:
@@ -201,7 +234,39 @@ class _Search:
                     left -= min(left, size)
             except OSError:
                 self.stopped = True
+        return self._find_masked(probes)
+
+    def _find_masked(self, probes: _Probes) -> str | None:
+        """The same for bytes that each were changed by the same mask."""
+        masked = Masked(probes.masked)
+        for path in self._files[:MAX_TRACE_FILES] if masked else ():
+            for data in self._near(path, self._deadline):
+                if masked.stand_in(data):
+                    return path
         return None
+
+    def find_short(self, pieces: Sequence[bytes]) -> dict[bytes, str]:
+        """The short pieces that stand near the beginning of a file, each with that."""
+        deadline = min(self._deadline, time.monotonic() + MAX_PIECES_SECONDS)
+        found: dict[bytes, str] = {}
+        for path in self._files[:MAX_TRACE_FILES]:
+            for data in self._near(path, deadline):
+                found.update((piece, path) for piece in pieces if piece not in found and piece in data)
+        return found
+
+    def _near(self, path: str, deadline: float) -> Iterator[bytes]:
+        """The first parts of a file, as long as there is time."""
+        try:
+            with open(path, "rb") as file:
+                size = min(os.fstat(file.fileno()).st_size, MAX_NEAR_BYTES)
+                first = _after_header(file, path, os.fstat(file.fileno()).st_size)
+                for offset, data in _chunks(file, size, size):
+                    if time.monotonic() > deadline:
+                        self.stopped = True
+                        return
+                    yield data[max(first - offset, 0) :]
+        except OSError:
+            self.stopped = True
 
 
 def _holds(data: bytes, window: bytes, place: tuple[bytes, int], skip: int) -> bool:

@@ -405,6 +405,7 @@ _PROVISIONS: Final = re.compile(rb"(?:local|remote)-exec|\bdata\s+\"external\"|\
 
 _HOSTS: Final[Mapping[str, tuple[str, ...]]] = {
     "airflow": ("dags", "plugins"),
+    "behave": ("steps", "environment.py"),
     "dbt": ("models", "macros"),
     "great_expectations": ("great_expectations", "gx", "plugins"),
     "kedro": ("pipelines", "nodes", "hooks.py", "settings.py"),

@@ -20,7 +20,7 @@ from guardrail.effects.code._projects import LOADERS, TESTERS
 from guardrail.effects.code._script_filters import is_script_filter
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._emit import MUTATING
-from guardrail.effects.domain._paths import escape, paths_in
+from guardrail.effects.domain._paths import escape, paths_in, place
 from guardrail.effects.domain._state import OWN_FILE
 from guardrail.effects.domain._values import NUM, TOP, Field
 from guardrail.model import Effect, Resource
@@ -32,9 +32,11 @@ MAX_HANDED: Final = 8
 MAX_WORDS: Final = 1024
 """Most words of one command among which they are looked for; more are a question."""
 
-_CHECKING: Final = frozenset(
+CHECKING: Final = frozenset(
     "shellcheck shfmt ruff black isort flake8 pylint mypy pyright pyre pytype prettier eslint biome codespell bandit "
     "autopep8 yapf pyflakes pycodestyle pydocstyle vulture radon typos cspell cloc scc tokei ctags "
+    "ty pyrefly basedpyright docformatter pyupgrade interrogate refurb semgrep lizard pydoclint deptry pyreverse fixit "
+    "unify autoflake usort ufmt add-trailing-comma absolufy-imports flynt pycln sourcery bat delta tree-sitter "
     "git-switch git-checkout git-restore git-merge git-reset git-revert git-cherry-pick git-stash".split()
 )
 """Programs that are handed code, or names that look like that of some, and only look at it or put it in order."""
@@ -56,7 +58,9 @@ _TOOLS: Final = frozenset(
     "Rscript julia jekyll hexo make gmake cmake ninja meson just task postcss tailwindcss commitlint karma rollup "
     "esbuild tsup babel storybook astro svelte-kit rails gem pm2 forever prove pm2-runtime netlify vercel ng nx lerna "
     "turbo serverless sls cdk pulumi wrangler electron swc nyc c8 parcel gatsby remix expo react-native nest wdio "
-    "testcafe nightwatch jasmine qunit tape ts-node-dev java javac prisma knex dbt sqlmesh flyway liquibase".split()
+    "testcafe nightwatch jasmine qunit tape ts-node-dev java javac prisma knex dbt sqlmesh flyway liquibase "
+    "dune opam busted luarocks bats erlc escript nim crystal shards dub rdmd ghc runghc ocaml fpc gnatmake gfortran "
+    "nvcc pdflatex latex xelatex lualatex luatex latexmk tectonic".split()
 )
 """Programs that build, test or start what a project holds."""
 
@@ -67,7 +71,7 @@ _LOOKING: Final = frozenset(
 
 _SOURCE: Final = lazy(
     r"\.(?:[cm]?[jt]sx?|go|rs|java|kts?|scala|groovy|gradle|cs|fs|rb|php|c|cc|cpp|cxx|hh?|hpp|exs?|swift|zig|dart|hs|clj"
-    r"|[rR]|Rmd|qmd|jl|t|pm|sql)$"
+    r"|[rR]|Rmd|qmd|jl|t|pm|sql|lua|ml|erl|nim|cr|d|bats|tex|vb|fsx?)$"
 )
 _DESCRIBED: Final = lazy(r"\.(?:sql|py|ya?ml)$")
 _MODELLING: Final = frozenset(("dbt", "sqlmesh"))
@@ -110,7 +114,7 @@ def note_handed(call: Call, before: int) -> None:
     effects = shell.emit.effects[before:]
     said = [effect.resource for effect in effects if effect.op == "exec_opaque"]
     head = call.name.partition(" ")[0]
-    if not said or head in _CHECKING or head in _ELSEWHERE:
+    if not said or head in CHECKING or head in _ELSEWHERE:
         return
     base = head.rpartition("/")[2]
     name_sources(call, base)
@@ -202,6 +206,25 @@ def name_source(call: Call, path: str) -> None:
         call.script(Resource(kind="file", path=path), authored=True)
     for token in dict.fromkeys(paths_in(text)):
         _name_token(call, token)
+    for name in list(dict.fromkeys(_DATA.findall(text)))[:MAX_HANDED]:
+        for folder in (call.cwd, path.rpartition("/")[0]):
+            there = place(name, folder).path if folder is not None else None
+            if there is not None and call.shell.authored(there):
+                for token in dict.fromkeys(paths_in(_said(call, there))):
+                    _name_token(call, token)
+
+
+def _said(call: Call, path: str) -> str:
+    """What is in a file of the session's; of one that this call wrote, before the program might have changed it."""
+    data = call.content(Resource(kind="file", path=path))
+    if data is not None:
+        return data.decode("utf-8", "replace")
+    edits = [effect.edit for effect in call.shell.emit.effects if path in [place.path for place in _written(effect)]]
+    return "\n".join(edit.text or "" for edit in edits if edit is not None)
+
+
+_DATA: Final = lazy(r"[\"'`]([\w./-]{1,200}\.(?:txt|json|ya?ml|csv|tsv|lst|list|ini|cfg|conf|toml|env|dat|in))[\"'`]")
+"""Files of data that a source names: names of others may be taken out of one that the session wrote."""
 
 
 def _name_token(call: Call, token: str) -> None:

@@ -26,14 +26,17 @@ from guardrail.effects.domain._values import TOP, Field
 from guardrail.patterns import lazy
 
 TESTERS: Final = frozenset(
-    "pytest py.test tox nox unittest nose2 behave robot doctest make gmake just task invoke inv pre-commit".split()
+    "pytest py.test tox nox unittest nose2 behave robot doctest make gmake just task invoke inv pre-commit mutmut "
+    "cosmic-ray ptw pytest-watch stestr trial green ward testr zope-testrunner".split()
 )
 """Programs that look for tests by themselves, or run what does."""
 
 LOADERS: Final = frozenset(
     "coverage flask gunicorn uvicorn hypercorn daphne celery django-admin streamlit alembic locust torchrun deepspeed "
     "accelerate papermill rq dramatiq huey scrapy mkdocs sphinx-build ipython jupyter fastapi granian "
-    "waitress-serve".split()
+    "waitress-serve marimo bokeh panel chainlit voila solara mesop reflex taipy litestar manim luigi "
+    "huey_consumer spark-submit pyinstaller nuitka pydoc pdoc jupytext typer airflow langgraph adk chalice "
+    "zappa optuna".split()
 )
 """Other programs that load modules of the project they run in."""
 

@@ -15,6 +15,7 @@ from guardrail.effects.code._drivers import OWNERS, note_own
 from guardrail.effects.code._handed import STARTING, note_handed
 from guardrail.effects.code._interpreters import run_interpreter
 from guardrail.effects.code._kinds import interpreter_of
+from guardrail.effects.code._lent_python import note_python
 from guardrail.effects.code._placed import TAKING, note_placed
 from guardrail.effects.code._programs import run_nested
 from guardrail.effects.commands._apply import apply_spec
@@ -92,6 +93,7 @@ def known_command(call: Call, name: str) -> Stream:
     out = _known(call, name)
     if emit.made or shell.written_before or name in STARTING:
         note_handed(call, before)
+        note_python(call, before)
         note_described(call, before)
     elif call.stdin is not SOMETHING or shell.handed:
         note_described(call, before)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from guardrail.effects.code.python._carried import content
 from guardrail.effects.code.python._core import remote, single
@@ -145,6 +145,12 @@ def engine(machine: Machine, args: Args) -> Value:
     return Thing("sql", {"<text>": value} if value is not None else {})
 
 
+_FILES: Final = lazy(
+    r"\blo_import\b|\bpg_read_|\bcopy\b|\bload_file\b|\bload\s+data\b|\binto\s+outfile\b", re.IGNORECASE
+)
+"""What in SQL has the server read or write a file."""
+
+
 @handles("sql.execute", "sql.executemany", "sql.execute_batch", "sql.run")
 def execute_elsewhere(machine: Machine, args: Args) -> Value:
     """SQL text for a database elsewhere."""
@@ -153,6 +159,9 @@ def execute_elsewhere(machine: Machine, args: Args) -> Value:
         statement = statement.facts.get("<text>", Unknown())
     machine.account(statement)
     text = single(statement)
+    if text is not None and _FILES.search(text):
+        for word in re.findall(r"'([^']*)'", text):
+            machine.mention_text(word)  # a server on this machine has the same files
     if text is None:
         machine.emit("write", remote("sql:*"), may=True)
     elif (match := _CHANGING.match(text)) is not None:

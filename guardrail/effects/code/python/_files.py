@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from guardrail.effects.code.python._carried import carried
-from guardrail.effects.code.python._core import single
+from guardrail.effects.code.python._core import remote, single
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._joined import join
 from guardrail.effects.code.python._library import use
@@ -200,6 +200,8 @@ def _copy_open(machine: Machine, source: Value, target: Value) -> Value:
     use(source)
     if isinstance(target, Const) and target.value in (1, 2):
         machine.write_out(machine.contents_of(source), None, errors=target.value == 2)
+    elif isinstance(target, Thing) and "to" not in target.facts:
+        machine.put("write", (remote("net:*"),), machine.contents_of(source))  # a socket
     else:
         machine.sink(target, machine.contents_of(source), None)
     return NONE
@@ -281,7 +283,14 @@ def control(machine: Machine, args: Args) -> Value:
     return Unknown()
 
 
-@handles("dbm.open", "dbm.dumb.open", "dbm.gnu.open", "dbm.ndbm.open", "dbm.sqlite3.open")
+@handles("dbm.dumb.open")
+def open_dumb(machine: Machine, args: Args) -> Value:
+    """The same; the database is made if it is not there, unless something else is said."""
+    flag = args.get(1, "flag") or Text(("c",))
+    return open_database(machine, Args([argument_of(args, 0, "file"), flag, *args.pos[2:]]))
+
+
+@handles("dbm.open", "dbm.gnu.open", "dbm.ndbm.open", "dbm.sqlite3.open")
 def open_database(machine: Machine, args: Args) -> Value:
     """A file, or several whose names begin like it."""
     path = argument_of(args, 0, "file")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from guardrail.effects.code.python._carried import content
+from guardrail.effects.code.python._carried import carried, content
 from guardrail.effects.code.python._core import single
 from guardrail.effects.code.python._handlers import handles
 from guardrail.effects.code.python._stores import open_store
@@ -26,6 +26,7 @@ from guardrail.effects.code.python._values import (
 )
 from guardrail.effects.domain._values import TOP
 from guardrail.model import Resource
+from guardrail.patterns import lazy
 
 if TYPE_CHECKING:
     from guardrail.effects.code.python._machine import Machine
@@ -210,7 +211,18 @@ def open_url(machine: Machine, args: Args) -> Value:
     """A file at an address is opened."""
     _account(machine, Args(args.pos[2:], args.named))
     mode = args.get(1, "mode") or Text(("rb",))
-    return machine.call_ref("builtins.open", Args([args.get(0, "urlpath") or anything(), mode]))
+    address = args.get(0, "urlpath") or anything()
+    if not any("::" in text for text in path_texts(address)):
+        return machine.call_ref("builtins.open", Args([address, mode]))
+    # Filesystems before the last one keep what is read through them, or look for a part of it.
+    last = Text(tuple(text.rpartition("::")[2] for text in path_texts(address)))
+    opened = machine.call_ref("builtins.open", Args([last, mode]))
+    if any(_CACHING.match(text) for text in path_texts(address)):
+        machine.put("write", machine.places(anything()), carried(opened))
+    return opened
+
+
+_CACHING: Final = lazy(r"(?:.*::)?(?:simplecache|filecache|blockcache|cached)::")
 
 
 @handles("fsspec.get_mapper", "fsspec.mapping.get_mapper")

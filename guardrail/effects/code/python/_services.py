@@ -14,6 +14,7 @@ from guardrail.effects.code.python._values import (
     NONE,
     Args,
     Const,
+    Dict,
     Partial,
     Ref,
     Seq,
@@ -45,6 +46,20 @@ def send(machine: Machine, args: Args) -> Value:
         machine.account(value)
     machine.put("write", (remote(f"net:{_peer(args.pos[0])}"),), sources)
     return Thing("response")
+
+
+@handles("boto3.client.generate_presigned_url", "boto3.client.generate_presigned_post")
+def presign(machine: Machine, args: Args) -> Value:
+    """An address by which anybody gets an object, or may do what else it is made for."""
+    given = args.after(1)
+    for value in given.all():
+        machine.account(value)
+    params = given.get(1, "Params")
+    parts = params.items if isinstance(params, Dict) else {}
+    bucket, key = (single(parts.get(name) or given.named.get(name)) for name in ("Bucket", "Key"))
+    if single(given.get(0, "ClientMethod")) not in ("put_object", "upload_part"):
+        machine.emit("api_visibility", remote(f"s3://{bucket or '*'}/{key or '*'}"))
+    return Text((NAME,))
 
 
 def _peer(owner: Value) -> str:

@@ -109,6 +109,8 @@ def store_method(machine: Machine, owner: Thing, name: str, args: Args) -> Value
     for value in args.all():
         machine.account(value)
         machine.escape(value)
+    if "external" in args.named:
+        machine.mention(args.named["external"])  # the numbers stay in other files, and are written there
     if name == "dump" or (name == "tofile" and args.pos):
         _write(machine, argument_of(args, 0), owner.sources)
         return NONE

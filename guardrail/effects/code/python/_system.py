@@ -115,6 +115,8 @@ def system_item(machine: Machine, owner: Ref, key: Value) -> Value:
     if table().kind(name) == "known" and name.partition(".")[0] not in ("typing", "collections", "builtins", "string"):
         # A library that starts programs may take one by its name: `local["rm"]`.
         starts = name.partition(".")[0] not in sys.stdlib_module_names
+        if starts:
+            machine.mention(key)
         return Unknown(hidden=starts or name.startswith(("sys.", "os.", "builtins", "ctypes")))
     return Unknown()
 
