@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from guardrail.effects.code._told_rust import without_told
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import escape, place
 from guardrail.patterns import lazy
@@ -300,16 +301,24 @@ def _is_plain_java(text: str | None) -> bool:
 def _is_plain_rust(text: str | None, crates: frozenset[str] | None) -> bool:
     if text is None or crates is None:
         return False
-    code = _RUST_PART.sub(" ", text)
+    code = without_told(_RUST_PART.sub(" ", text))
     if _RUST_REACHING.search(code) is not None or '"' in code or "/*" in code:
         return False
     # In a package a macro, and a name below `crate`, may be another file's.
-    inner = {*_RUST_WORD.findall(code)} & {*crates, "crate", "super"} if crates else ()
+    inner = _named_in(code) & {*crates, "crate", "super"} if crates else ()
     macros = (match[1] for match in _RUST_MACRO.finditer(code)) if crates else ()
     derived = (name for match in _RUST_ATTRIBUTE.finditer(code) for name in _RUST_WORD.findall(match[1]))
     return not inner and _RUST_MACROS.issuperset(macros) and (not crates or _RUST_ATTRIBUTES.issuperset(derived))
 
 
+def _named_in(code: str) -> set[str]:
+    """Words of a source that may name a crate: what is brought in, and what a path begins with."""
+    brought = (word for match in _RUST_USE.finditer(code) for word in _RUST_WORD.findall(match[0]))
+    return {*brought, *(match[1] for match in _RUST_HEAD.finditer(code))}
+
+
+_RUST_USE: Final = lazy(r"\b(?:use|extern)\b[^;]*")
+_RUST_HEAD: Final = lazy(r"\b([A-Za-z_]\w*)\s*::")
 _RUST_WORD: Final = lazy(r"\b[A-Za-z_]\w*")
 _RUST_MACRO: Final = lazy(r"\b(\w+)\s*!(?!=)")
 _RUST_ATTRIBUTE: Final = lazy(r"#\s*+!?\s*+\[([^\]]*+)(?:\]|\Z)")
