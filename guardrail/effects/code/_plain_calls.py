@@ -89,6 +89,10 @@ def with_files(call: Call, language: str, found: Sequence[Calls], sources: tuple
             call.emit("net_recv", Resource(kind="net", uri=address))
         for name in (*calls.reads, *calls.loads):
             sources = merge(sources, call.read(Field(text=name)))
+        for name in calls.shows:
+            shown = call.place(Field(text=name), kind="dir", recursive=True)
+            call.emit("read", shown, attrs={"reveals": "content"})
+            sources = merge(sources, (shown,))
         sources = merge(sources, _looked_at(call, calls))
     carried = merge(sources, call.stdin.sources)
     if any(calls.complains for calls in found):

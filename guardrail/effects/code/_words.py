@@ -69,7 +69,7 @@ NODE_METHODS: Final = frozenset(
     "map filter reduce reduceRight forEach join split slice splice push pop shift unshift concat sort reverse "
     "includes indexOf lastIndexOf startsWith endsWith trim trimStart trimEnd toUpperCase toLowerCase replace "
     "replaceAll match matchAll search test padStart padEnd find findIndex findLast some every flat flatMap fill "
-    "writeHead setHeader end listen close on once catch finally "
+    "writeHead setHeader end listen use post put patch all send status sendStatus redirect type param append close on once catch finally "
     "toFixed toPrecision charAt charCodeAt codePointAt fromCharCode localeCompare substring substr repeat at add "
     "clear delete normalize toSorted toReversed next then json text isDirectory isFile isSymbolicLink update "
     "digest toBe toEqual "
