@@ -45,10 +45,14 @@ _GO_SERVING: Final = lazy(
 _GO_TOLD: Final = lazy(r"\bos\.(?:Open|ReadFile|Stat)\(\s*(?:os\.Args\[\d\]|flag\.Arg\(\d\)|(?P<name>[a-z]\w*))\s*\)")
 """A file is read whose name is an argument: what a program is handed is named where it runs."""
 
-_GO_GIVEN: Final = r"\b{}\s*:=\s*(?:os\.Args\[\d\]|flag\.Arg\(\d\))\s*\n"
+_GO_GIVEN: Final = (
+    r"\b{0}\s*:=\s*(?:os\.Args\[\d\]|flag\.Arg\(\d\))\s*\n"
+    r"|\bfor\s+_,\s*{0}\s*:=\s*range\s+(?:flag\.Args\(\)|os\.Args\[1:\])(?=\s*\{{)"
+)
 _GO_ARGUMENTS: Final = lazy(
     r"[\w.]\(\s*os\.Args\[\d\]\s*\)(?!\s*[=,])|:=\s*os\.Args\[\d\]\s*\n|\blen\(os\.Args\)"
-    r"|\bflag\.(?:Parse\(\)|Arg\(\d\)|NArg\(\))"
+    r"|\brange\s+(?:flag\.Args\(\)|os\.Args\[1:\])(?=\s*\{)"
+    r"|\bflag\.(?:Parse\(\)|Arg\(\d\)|NArg\(\)|PrintDefaults\(\)|(?:Bool|Int|Int64|Uint|Float64|Duration|String)\()"
 )
 """Looks at arguments by which they stay what the program was started with."""
 
@@ -107,7 +111,9 @@ def is_plain_part(call: Call, path: str) -> bool:
         others = [one for one in beside or () if view.real(one) != path and not one.endswith("_test.go")]
         own = beside is not None and all(call.shell.authored(one) for one in others)
         # What one file is told, another of the package may change.
-        return own and all(_is_plain_go(_text(call, one), alone=not others) for one in (path, *others))
+        parts = dict.fromkeys((path, *others))
+        alone = sum(not one.endswith("_test.go") for one in parts) == 1
+        return own and all(_is_plain_go(_text(call, one), alone=alone and not _says_flag(call, one)) for one in parts)
     if name.endswith(".java"):
         return _is_plain_java_beside(call, folder)
     if name == "Cargo.toml":
@@ -115,6 +121,11 @@ def is_plain_part(call: Call, path: str) -> bool:
     if name == "Cargo.lock":
         return is_plain_part(call, f"{folder}/Cargo.toml")
     return name.endswith(".rs") and _is_plain_rust(_text(call, path), _crates(call, path))
+
+
+def _says_flag(call: Call, path: str) -> bool:
+    """A test may give that name another meaning, where it is built with its package."""
+    return path.endswith("_test.go") and re.search(r"\bflag\b", _text(call, path) or "flag") is not None
 
 
 def _text(call: Call, path: str) -> str | None:
