@@ -13,7 +13,9 @@ from typing import Any, Final
 
 import msgspec
 
-from guardrail.effects.code._told_rust import without_told
+from guardrail.effects.code._told_java import IMPORTS, starts_itself
+from guardrail.effects.code._told_java import without_told as without_told_java
+from guardrail.effects.code._told_rust import without_told as without_told_rust
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import escape, place
 from guardrail.patterns import lazy
@@ -300,9 +302,10 @@ def _is_plain_java(text: str | None) -> bool:
     code = _JAVA_PART.sub(" ", text)
     imports = [" ".join(match[1].split()) for match in _JAVA_IMPORT.finditer(code)]
     rest = _JAVA_IMPORT.sub(" ", code)
-    if re.search(r"\bimport\b", rest) or not all(_JAVA_IMPORTS.fullmatch(one) for one in imports):
+    if re.search(r"\bimport\b", rest) or not all(one in IMPORTS or _JAVA_IMPORTS.fullmatch(one) for one in imports):
         return False
-    if _JAVA_REACHING.search(rest) is not None or _JAVA_SYSTEM.search(rest) is not None or '"' in rest:
+    rest = without_told_java(rest) if IMPORTS.intersection(imports) else rest
+    if starts_itself(rest) or _JAVA_REACHING.search(rest) is not None or _JAVA_SYSTEM.search(rest) is not None or '"' in rest:
         return False
     # What a dot stands behind that is no variable is a package of the project.
     declared = {name for names in _JAVA_DECLARED.findall(rest) for name in names if name}
@@ -312,7 +315,7 @@ def _is_plain_java(text: str | None) -> bool:
 def _is_plain_rust(text: str | None, crates: frozenset[str] | None) -> bool:
     if text is None or crates is None:
         return False
-    code = without_told(_RUST_PART.sub(" ", text))
+    code = without_told_rust(_RUST_PART.sub(" ", text))
     if _RUST_REACHING.search(code) is not None or '"' in code or "/*" in code:
         return False
     # In a package a macro, and a name below `crate`, may be another file's.
