@@ -305,7 +305,12 @@ def _is_plain_java(text: str | None) -> bool:
     if re.search(r"\bimport\b", rest) or not all(one in IMPORTS or _JAVA_IMPORTS.fullmatch(one) for one in imports):
         return False
     rest = without_told_java(rest) if IMPORTS.intersection(imports) else rest
-    if starts_itself(rest) or _JAVA_REACHING.search(rest) is not None or _JAVA_SYSTEM.search(rest) is not None or '"' in rest:
+    if (
+        starts_itself(rest)
+        or _JAVA_REACHING.search(rest) is not None
+        or _JAVA_SYSTEM.search(rest) is not None
+        or '"' in rest
+    ):
         return False
     # What a dot stands behind that is no variable is a package of the project.
     declared = {name for names in _JAVA_DECLARED.findall(rest) for name in names if name}

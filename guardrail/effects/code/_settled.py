@@ -21,7 +21,7 @@ MAX_SETTLED: Final = 64 * 1024
 """Largest such file that is looked at, in characters."""
 
 _RUN_AS_SCRIPTS: Final = frozenset(("setup.py", "build.py"))
-_LOADED: Final = frozenset(("locustfile.py", "gunicorn.conf.py", "celeryconfig.py"))
+_LOADED: Final = frozenset(("locustfile.py", "gunicorn.conf.py", "celeryconfig.py", "env.py"))
 
 _SCRIPTED: Final = lazy(r"(?:[\w.-]+\.config|\.[\w-]+rc|jest\.setup)\.[cm]?[jt]s")
 _MODULE: Final = lazy(r"\b(?:require\s*\(|from|import)\s*([\"'])([^\"'\n]*)\1")
@@ -136,7 +136,9 @@ _WORD: Final = r"(?:\"[\w.~<>=! -]+\"|'[\w.~<>=! -]+')"
 _GEM: Final = lazy(
     r"\s*(?:#.*|source\s+[\"']https://rubygems\.org/?[\"']|ruby\s+{w}|end"
     r"|gem\s+{w}(?:\s*,\s*{w})*(?:\s*,\s*(?:require:\s*(?:false|true|{w})|groups?:\s*\[?\s*:\w+(?:\s*,\s*:\w+)*\s*\]?"
-    r"|platforms?:\s*\[?\s*:\w+(?:\s*,\s*:\w+)*\s*\]?))*|group\s+:\w+(?:\s*,\s*:\w+)*\s+do)?\s*(?:#.*)?".replace("{w}", _WORD)
+    r"|platforms?:\s*\[?\s*:\w+(?:\s*,\s*:\w+)*\s*\]?))*|group\s+:\w+(?:\s*,\s*:\w+)*\s+do)?\s*(?:#.*)?".replace(
+        "{w}", _WORD
+    )
 )
 """A line of a `Gemfile` that names what a public place has."""
 

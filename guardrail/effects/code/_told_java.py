@@ -55,5 +55,9 @@ def starts_itself(code: str) -> bool:
 def _is_given_again(code: str, name: str) -> bool:
     """Another value may come to be called so: it is assigned, or declared, a second time."""
     declared = rf"(?<!\breturn)(?<!\bthrow)(?<!\bcase)(?<!\belse)(?:(?<=[\w>\]])|(?<=\.\.\.))\s+{name}\b"
-    given = rf"\b{name}\s*(?:=(?!=)|\+[+=])|\b{name}\s*->|[(,]\s*{name}\s*(?:,[\w\s,]*)?\)\s*->"
-    return re.search(rf"{declared}|{given}", code) is not None
+    if re.search(rf"{declared}|\b{name}\s*(?:=(?!=)|\+[+=]|->)", code) is not None:
+        return True
+    return any(re.search(rf"\b{name}\b", match[1]) is not None for match in _TAKEN.finditer(code))
+
+
+_TAKEN: Final = lazy(r"\(([^()]*)\)\s*->")

@@ -19,7 +19,7 @@ _LEAVING: Final = rf"\{{[^{{}}]*(?:{_EXIT}|\breturn\b[^;{{}}]*;)\s*\}}"
 _ONE: Final = r"(?:std::)?env::args\(\)\.nth\(\d+\)"
 _OR_LEAVE: Final = rf"(?:\.unwrap\(\)|\.expect\([^(){{}};]*\)|\.unwrap_or_else\(\|\|\s*\{{[^{{}}]*{_EXIT}\s*\}}\s*\))"
 
-_USED: Final = lazy(r"\buse\s+std::([^;]*+);")
+_USED: Final = lazy(r"\buse\s+std::([^;]{0,2000}+);")
 _LISTED: Final = lazy(
     r"\bfs::\{\s*(?:(?:self|File)\s*,?\s*)+\}|\bfs::File\b(?=\s*(?:[,}]|\Z))|\b(?:env|fs|process)\b(?=\s*(?:[,}]|\Z))"
 )
@@ -35,22 +35,19 @@ _GIVEN: Final = lazy(
 )
 """One argument gets a name, or the program ends."""
 
-_OPENED: Final = (
-    r"\b(?:std::)?(?:(?:fs::)?File::open|fs::(?:read_to_string|read|metadata))\(\s*&?(?:{})\s*\)"
-)
+_OPENED: Final = r"\b(?:std::)?(?:(?:fs::)?File::open|fs::(?:read_to_string|read|metadata))\(\s*&?(?:{})\s*\)"
 _INNER: Final = lazy(r"\bmod\s+tests?\s*(?=\{)|\buse\s+super::\*\s*;")
 """Tests whose text stands in the source itself."""
 
 _MEANT: Final = lazy(
-    r"\bmacro_rules\b|\b(?:struct|enum|union|type|trait|mod|as|const|static|fn)\s+(?:std|Vec|String|Some|None|nth)\b|\bstd\b(?!\s*::)"
+    r"\b(?:macro_rules|matches)\b|\b(?:struct|enum|union|type|trait|mod|as|const|static|fn)\s+(?:std|Vec|String|Some|None|nth)\b|\bstd\b(?!\s*::)"
 )
 """Another meaning for what is relied on: a trait's `nth` may come before that of the arguments."""
 
-_PATTERN: Final = (
-    r"\blet\b[^=;]*?\b{name}\b[^=;]*?=(?!=)|\bfor\b[^;{{}}]*?\b{name}\b[^;{{}}]*?\bin\b|\|[^|;{{}}]*\b{name}\b[^|;{{}}]*\|"
-    r"|[;{{}}][^;{{}}]*\b{name}\b[^;{{}}]*=>|\bfn\s+\w+[^;{{}}]*\b{name}\s*:|\b{name}\s*@|\b(?:mut|ref|static|const)\s+{name}\b"
-)
-"""Where a name may get another value."""
+_STATEMENT: Final = lazy(r"[^;{}]+")
+_IS: Final = lazy(r"(?<![=!<>])=(?![=>])")
+_IN: Final = lazy(r"\bin\b")
+_CLOSURE: Final = lazy(r"\|[^|]*\|")
 
 
 def without_told(code: str) -> str:
@@ -75,10 +72,31 @@ def without_told(code: str) -> str:
     if len(names) + len(every) > MAX_NAMES or len({*names, *every}) != len(names) + len(every):
         return code
     rest = _INNER.sub(" ", re.sub(_EXIT, " ", _ALL.sub(";", _GIVEN.sub(";", rest))))
-    if any(re.search(_PATTERN.format(name=name), rest) is not None for name in (*names, *every)):
+    if any(_is_given_again(rest, name) for name in (*names, *every)):
         return code
     opened = "|".join((*names, *parts))
     return re.sub(_OPENED.format(opened), "0", rest) if opened else rest
+
+
+def _is_given_again(code: str, name: str) -> bool:
+    """A name may get another value: in a pattern, as a parameter, or as what may be changed."""
+    said = re.compile(rf"\b{name}\b")
+    if re.search(rf"\b{name}\s*(?:@|:(?!:))|\b(?:mut|ref|static|const)\s+{name}\b", code) is not None:
+        return True
+    if any(said.search(match[0]) is not None for match in _CLOSURE.finditer(code)):
+        return True
+    for match in _STATEMENT.finditer(code):
+        part = match[0]
+        if said.search(part) is None:
+            continue
+        arms = part.rpartition("=>")[0]
+        bound = _IS.split(part.partition("let")[2], maxsplit=1)[0] if re.search(r"\blet\b", part) is not None else ""
+        rounds = _IN.split(part, maxsplit=1)[0] if re.search(r"\bfor\b", part) is not None else ""
+        taken = part.partition("fn")[2] if re.search(r"\bfn\b", part) is not None else ""
+        if any(said.search(pattern) is not None for pattern in (arms, bound, rounds, taken)):
+            return True
+    # A pattern may have braces of its own, behind which it goes on.
+    return re.search(rf"\{{[^{{}}();]*\b{name}\b[^{{}}();]*\}}\s*(?:=|\bin\b|\|)", code) is not None
 
 
 def _without_listed(match: re.Match[str]) -> str:
