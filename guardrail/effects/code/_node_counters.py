@@ -27,12 +27,12 @@ def counted(tokens: Sequence[Token]) -> Sequence[Token]:
     names = {name for name in names if all(_stays(tokens, at) for at, one in enumerate(tokens) if _is(one, name))}
     if not names or _brings_its_own(tokens):
         return tokens
-    return [
-        _ZERO
-        if token.kind == "word" and token.text in names and _sign(tokens, at - 1) == "[" and _sign(tokens, at + 1) == "]"
-        else token
-        for at, token in enumerate(tokens)
-    ]  # fmt: skip
+    return [_ZERO if _is_subscript(tokens, at, names) else token for at, token in enumerate(tokens)]
+
+
+def _is_subscript(tokens: Sequence[Token], at: int, names: set[str]) -> bool:
+    named = tokens[at].kind == "word" and tokens[at].text in names
+    return named and _sign(tokens, at - 1) == "[" and _sign(tokens, at + 1) == "]"
 
 
 def _is(token: Token, name: str) -> bool:

@@ -89,10 +89,6 @@ def with_files(call: Call, language: str, found: Sequence[Calls], sources: tuple
             call.emit("net_recv", Resource(kind="net", uri=address))
         for name in (*calls.reads, *calls.loads):
             sources = merge(sources, call.read(Field(text=name)))
-        for name in calls.shows:
-            shown = call.place(Field(text=name), kind="dir", recursive=True)
-            call.emit("read", shown, attrs={"reveals": "content"})
-            sources = merge(sources, (shown,))
         sources = merge(sources, _looked_at(call, calls))
     carried = merge(sources, call.stdin.sources)
     if any(calls.complains for calls in found):
@@ -121,8 +117,12 @@ def _given_away(call: Call, sources: tuple[Resource, ...]) -> None:
 
 
 def _looked_at(call: Call, calls: Calls) -> tuple[Resource, ...]:
-    """What comes from files whose names are not known, from the environment, and from commands that are run."""
+    """What comes from directories that are shown, unknown files, the environment, and commands that are run."""
     sources: tuple[Resource, ...] = call.state.contents() if calls.environment else ()
+    for name in calls.shows:
+        shown = call.place(Field(text=name), kind="dir", recursive=True)
+        call.emit("read", shown, attrs={"reveals": "content"})
+        sources = merge(sources, (shown,))
     if calls.reads_any:
         sources = merge(sources, call.read(Field(text=TOP)))
     if calls.lists:

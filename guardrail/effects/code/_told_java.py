@@ -17,7 +17,7 @@ IMPORTS: Final = frozenset(
 
 _MAIN: Final = lazy(r"\bmain\(\s*(?:final\s+)?String(?:\[\]|\s*\.\.\.)\s+args\s*\)")
 _ARGUMENT: Final = r"args\[\d\]"
-_LEFT: Final = lazy(rf"\bargs(?!\.length\b|\[\d\](?!\s*(?:=(?!=)|\+[+=])))")
+_LEFT: Final = lazy(r"\bargs(?!\.length\b|\[\d\](?!\s*(?:=(?!=)|\+[+=])))")
 _GIVEN: Final = lazy(rf"\b(?:final\s+)?(?:String|var)\s+([a-z]\w*)\s*=\s*{_ARGUMENT}\s*;")
 _READ: Final = (
     r"\bFiles\.(?:readAllLines|readString|readAllBytes|lines|newBufferedReader|size|exists)\(\s*"
