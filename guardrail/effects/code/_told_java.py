@@ -16,6 +16,7 @@ IMPORTS: Final = frozenset(
 """What a source has to import to read a file by its name."""
 
 _MAIN: Final = lazy(r"\bmain\(\s*(?:final\s+)?String(?:\[\]|\s*\.\.\.)\s+args\s*\)")
+_ANY_MAIN: Final = lazy(r"\bmain\(\s*(?:(?:final\s+)?String(?:\[\]|\s*\.\.\.)?\s*\w+(?:\[\])?\s*)?\)(?=[\w\s,.]*\{)")
 _ARGUMENT: Final = r"args\[\d\]"
 _LEFT: Final = lazy(r"\bargs(?!\.length\b|\[\d\](?!\s*(?:=(?!=)|\+[+=])))")
 _GIVEN: Final = lazy(rf"\b(?:final\s+)?(?:String|var)\s+([a-z]\w*)\s*=\s*{_ARGUMENT}\s*;")
@@ -49,7 +50,7 @@ def starts_itself(code: str) -> bool:
     Args:
         code: the source, its texts and comments left out.
     """
-    return re.search(r"\bmain\b", _MAIN.sub("", code)) is not None
+    return re.search(r"\bmain\b", _ANY_MAIN.sub("", code)) is not None
 
 
 def _is_given_again(code: str, name: str) -> bool:
