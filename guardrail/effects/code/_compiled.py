@@ -13,6 +13,9 @@ from typing import Any, Final
 
 import msgspec
 
+from guardrail.effects.code._told_java import IMPORTS, starts_itself
+from guardrail.effects.code._told_java import without_told as without_told_java
+from guardrail.effects.code._told_rust import without_told as without_told_rust
 from guardrail.effects.domain._call import Call
 from guardrail.effects.domain._paths import escape, place
 from guardrail.patterns import lazy
@@ -44,10 +47,14 @@ _GO_SERVING: Final = lazy(
 _GO_TOLD: Final = lazy(r"\bos\.(?:Open|ReadFile|Stat)\(\s*(?:os\.Args\[\d\]|flag\.Arg\(\d\)|(?P<name>[a-z]\w*))\s*\)")
 """A file is read whose name is an argument: what a program is handed is named where it runs."""
 
-_GO_GIVEN: Final = r"\b{}\s*:=\s*(?:os\.Args\[\d\]|flag\.Arg\(\d\))\s*\n"
+_GO_GIVEN: Final = (
+    r"\b{0}\s*:=\s*(?:os\.Args\[\d\]|flag\.Arg\(\d\))\s*\n"
+    r"|\bfor\s+_,\s*{0}\s*:=\s*range\s+(?:flag\.Args\(\)|os\.Args\[1:\])(?=\s*\{{)"
+)
 _GO_ARGUMENTS: Final = lazy(
     r"[\w.]\(\s*os\.Args\[\d\]\s*\)(?!\s*[=,])|:=\s*os\.Args\[\d\]\s*\n|\blen\(os\.Args\)"
-    r"|\bflag\.(?:Parse\(\)|Arg\(\d\)|NArg\(\))"
+    r"|\brange\s+(?:flag\.Args\(\)|os\.Args\[1:\])(?=\s*\{)"
+    r"|\bflag\.(?:Parse\(\)|Arg\(\d\)|NArg\(\)|PrintDefaults\(\)|(?:Bool|Int|Int64|Uint|Float64|Duration|String)\()"
 )
 """Looks at arguments by which they stay what the program was started with."""
 
@@ -106,7 +113,9 @@ def is_plain_part(call: Call, path: str) -> bool:
         others = [one for one in beside or () if view.real(one) != path and not one.endswith("_test.go")]
         own = beside is not None and all(call.shell.authored(one) for one in others)
         # What one file is told, another of the package may change.
-        return own and all(_is_plain_go(_text(call, one), alone=not others) for one in (path, *others))
+        parts = dict.fromkeys((path, *others))
+        alone = sum(not one.endswith("_test.go") for one in parts) == 1
+        return own and all(_is_plain_go(_text(call, one), alone=alone and not _says_flag(call, one)) for one in parts)
     if name.endswith(".java"):
         return _is_plain_java_beside(call, folder)
     if name == "Cargo.toml":
@@ -114,6 +123,11 @@ def is_plain_part(call: Call, path: str) -> bool:
     if name == "Cargo.lock":
         return is_plain_part(call, f"{folder}/Cargo.toml")
     return name.endswith(".rs") and _is_plain_rust(_text(call, path), _crates(call, path))
+
+
+def _says_flag(call: Call, path: str) -> bool:
+    """A test may give that name another meaning, where it is built with its package."""
+    return path.endswith("_test.go") and re.search(r"\bflag\b", _text(call, path) or "flag") is not None
 
 
 def _text(call: Call, path: str) -> str | None:
@@ -288,9 +302,15 @@ def _is_plain_java(text: str | None) -> bool:
     code = _JAVA_PART.sub(" ", text)
     imports = [" ".join(match[1].split()) for match in _JAVA_IMPORT.finditer(code)]
     rest = _JAVA_IMPORT.sub(" ", code)
-    if re.search(r"\bimport\b", rest) or not all(_JAVA_IMPORTS.fullmatch(one) for one in imports):
+    if re.search(r"\bimport\b", rest) or not all(one in IMPORTS or _JAVA_IMPORTS.fullmatch(one) for one in imports):
         return False
-    if _JAVA_REACHING.search(rest) is not None or _JAVA_SYSTEM.search(rest) is not None or '"' in rest:
+    rest = without_told_java(rest) if IMPORTS.intersection(imports) else rest
+    if (
+        starts_itself(rest)
+        or _JAVA_REACHING.search(rest) is not None
+        or _JAVA_SYSTEM.search(rest) is not None
+        or '"' in rest
+    ):
         return False
     # What a dot stands behind that is no variable is a package of the project.
     declared = {name for names in _JAVA_DECLARED.findall(rest) for name in names if name}
@@ -300,16 +320,24 @@ def _is_plain_java(text: str | None) -> bool:
 def _is_plain_rust(text: str | None, crates: frozenset[str] | None) -> bool:
     if text is None or crates is None:
         return False
-    code = _RUST_PART.sub(" ", text)
+    code = without_told_rust(_RUST_PART.sub(" ", text))
     if _RUST_REACHING.search(code) is not None or '"' in code or "/*" in code:
         return False
     # In a package a macro, and a name below `crate`, may be another file's.
-    inner = {*_RUST_WORD.findall(code)} & {*crates, "crate", "super"} if crates else ()
+    inner = _named_in(code) & {*crates, "crate", "super"} if crates else ()
     macros = (match[1] for match in _RUST_MACRO.finditer(code)) if crates else ()
     derived = (name for match in _RUST_ATTRIBUTE.finditer(code) for name in _RUST_WORD.findall(match[1]))
     return not inner and _RUST_MACROS.issuperset(macros) and (not crates or _RUST_ATTRIBUTES.issuperset(derived))
 
 
+def _named_in(code: str) -> set[str]:
+    """Words of a source that may name a crate: what is brought in, and what a path begins with."""
+    brought = (word for match in _RUST_USE.finditer(code) for word in _RUST_WORD.findall(match[0]))
+    return {*brought, *(match[1] for match in _RUST_HEAD.finditer(code))}
+
+
+_RUST_USE: Final = lazy(r"\b(?:use|extern)\b[^;]*")
+_RUST_HEAD: Final = lazy(r"\b([A-Za-z_]\w*)\s*::")
 _RUST_WORD: Final = lazy(r"\b[A-Za-z_]\w*")
 _RUST_MACRO: Final = lazy(r"\b(\w+)\s*!(?!=)")
 _RUST_ATTRIBUTE: Final = lazy(r"#\s*+!?\s*+\[([^\]]*+)(?:\]|\Z)")

@@ -11,6 +11,8 @@ from typing import Final
 
 from guardrail.effects.code._literals import PATH, VALUE, Calls, Walk
 from guardrail.effects.code._node_calls import is_at_port, node, ports
+from guardrail.effects.code._node_counters import counted
+from guardrail.effects.code._node_express import PACKAGE, is_odd
 from guardrail.effects.code._node_names import declared, renamed
 from guardrail.effects.code._node_values import settled
 from guardrail.effects.code._tokens import Token
@@ -29,18 +31,20 @@ def literal_calls(
         folder: the directory that it is in.
     """
     if language == "node":
-        tokens = settled(renamed(tokens), argv, folder)
+        tokens = counted(settled(renamed(tokens), argv, folder))
     walk = Walk(tokens)
     walk.bound = declared(tokens) if language == "node" else set()
     walk.ports = ports(tokens) if language == "node" else set()
     step = _STEPS.get(language)
-    serving = any(token.text == "createServer" for token in tokens)
+    serving = any(token.text in ("createServer", PACKAGE) for token in tokens)
     while walk.at < len(tokens):
         token = tokens[walk.at]
         if token.text == "listen" and serving and not (walk.behind(".", "?.") and is_at_port(walk)):
             token = Token("word", "constructor")  # a server may also listen at the path of a file
         if step is None or token.kind != "word" or walk.behind(".", "?.", "&.", "$", "::") or not step(walk, token):
             walk.take(1, (token,))
+    if PACKAGE in walk.found["packages"] and is_odd(tokens):
+        walk.take(0, (Token("word", "constructor"),))
     return Calls(
         rest=tuple(_unbound(walk)),
         runs=tuple(walk.runs),

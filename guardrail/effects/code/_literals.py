@@ -31,6 +31,8 @@ class Calls(msgspec.Struct, frozen=True, kw_only=True):
         writes: names of files that are written.
         appends: names of files that are added to.
         makes: directories that are made, with all above them.
+        shows: directories whose files are given to whoever asks.
+        packages: packages that are loaded, of those that are known.
         serves: what it computes is given to whoever asks.
         loads: names of files that may say what runs.
         imports: modules of the project that are loaded.
@@ -47,6 +49,8 @@ class Calls(msgspec.Struct, frozen=True, kw_only=True):
     writes: tuple[str, ...] = ()
     appends: tuple[str, ...] = ()
     makes: tuple[str, ...] = ()
+    shows: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
     serves: bool = False
     loads: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
@@ -65,7 +69,8 @@ class Walk:
         self.at = 0
         self.rest: list[Token] = []
         self.found: dict[str, list[str]] = {
-            "asks": [], "reads": [], "writes": [], "appends": [], "makes": [], "loads": [], "imports": []
+            "asks": [], "reads": [], "writes": [], "appends": [], "makes": [], "loads": [], "imports": [],
+            "shows": [], "packages": [],
         }  # fmt: skip
         self.runs: list[tuple[str, ...]] = []
         self.bound: set[str] = set()  # names that an `import` gave a meaning to, anywhere in the code

@@ -87,10 +87,9 @@ def recipes(call: Call) -> list[str] | None:
     place = _makefile(call, asked[0], asked[1]) if asked is not None else None
     if asked is None or place is None or place.path is None or not call.shell.authored(place.path):
         return None
-    if asked[0].rstrip("/") not in ("", "."):
-        return None  # its recipes run in another directory
+    folder = asked[0].rstrip("/") if asked[0].rstrip("/") != "." else ""
     data = call.content(place)
-    if data is None:
+    if data is None or (folder and (b"$(" in _FUNCTIONS.sub(b"", data) or not _PLAIN_FOLDER.fullmatch(folder))):
         return None
     # Under another name a makefile is not the one that make finds when it runs itself.
     again = asked[1] == NAMES
@@ -125,7 +124,15 @@ def recipes(call: Call) -> list[str] | None:
         values |= {name: _expanded(value, values, {}) for name, value in later.items()}
     known = {name: value for name, value in _DEFAULTS.items() if _is_free(call, name)} | values
     texts = [_expanded(line.lstrip("\t @-"), known, own) for line, own in lines]
-    return None if None in texts else [text for text in texts if text]
+    if None in texts:
+        return None
+    # Each line is a shell of its own, in the directory of the makefile.
+    return [f"cd {folder} && {{ {text}\n}}" if folder else text for text in texts if text]
+
+
+_PLAIN_FOLDER: Final = lazy(r"(?!-)[\w./-]+", re.ASCII)
+_FUNCTIONS: Final = re.compile(rb"\$\(\w+\)")
+"""Variables that look like functions, which are worked out where make runs."""
 
 
 def _is_unset(call: Call, name: str) -> bool:
@@ -268,7 +275,8 @@ def _asked(call: Call, plain: re.Pattern[str]) -> tuple[str, tuple[str, ...]] | 
         text = words.pop(0)
         if text in ("-C", "-f", "-j", "--directory", "--file") and words:
             value = words.pop(0)
-            folder = f"{value}/" if text in ("-C", "--directory") else folder
+            if text in ("-C", "--directory"):  # each is told from the one before
+                folder = f"{value}/" if value.startswith("/") else f"{folder}{value}/"
             file = value if text in ("-f", "--file") else file
         elif not plain.fullmatch(text):
             return None

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from guardrail.effects.code._literals import PATH, VALUE, Walk, arguments
+from guardrail.effects.code._node_express import PACKAGE, made
 from guardrail.effects.code._node_modules import LOCAL, given_out, imported, taken_out, whole_module
 from guardrail.effects.code._node_names import FS_CONTENTS, FS_READS, FS_WRITES, MODULES, OWN, RUN_PROGRAM, RUN_SHELL
 from guardrail.effects.code._node_values import Shape, closing
@@ -40,6 +41,8 @@ def node(walk: Walk, token: Token) -> bool:
     if (token.text in ("const", "let", "var") and taken_out(walk)) or given_out(walk):
         return True
     if token.text == "fetch" and _asked(walk):
+        return True
+    if token.text == PACKAGE and PACKAGE in walk.found["packages"] and made(walk):
         return True
     if _on_process(walk) or _timed(walk, token) or _served(walk, token) or whole_module(walk):
         return True
@@ -127,6 +130,11 @@ def _served(walk: Walk, token: Token) -> bool:
 
 def _required(walk: Walk, name: str) -> bool:
     module = name.removeprefix("node:")
+    if name == PACKAGE and [one.text for one in walk.rest[-2:]] == [PACKAGE, "="]:
+        walk.found["packages"].append(PACKAGE)
+        walk.rest[-2] = Token("word", "x")
+        walk.take(4, VALUE)
+        return True
     if name.endswith(".json") and name.startswith(("./", "../", "/")) and PATH.fullmatch(name):
         walk.found["reads"].append(name)
         walk.take(4, VALUE)

@@ -45,8 +45,8 @@ GIVING: Final[Mapping[str, frozenset[str]]] = {
 }
 """Modules, and what may be taken out of each by its name."""
 
-OWN: Final = lazy(r"[a-z][A-Za-z0-9]*")
-_MEANING: Final = NODE_GLOBALS | NODE | INNER
+OWN: Final = lazy(r"_?[a-z][A-Za-z0-9]*|[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*")
+_MEANING: Final = NODE_GLOBALS | NODE | INNER | frozenset(("JSON", "URL", "CSS"))
 ALIASED: Final[Mapping[str, str]] = {
     "fs": "fs",
     "fs/promises": "fs",

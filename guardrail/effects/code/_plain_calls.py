@@ -117,8 +117,12 @@ def _given_away(call: Call, sources: tuple[Resource, ...]) -> None:
 
 
 def _looked_at(call: Call, calls: Calls) -> tuple[Resource, ...]:
-    """What comes from files whose names are not known, from the environment, and from commands that are run."""
+    """What comes from directories that are shown, unknown files, the environment, and commands that are run."""
     sources: tuple[Resource, ...] = call.state.contents() if calls.environment else ()
+    for name in calls.shows:
+        shown = call.place(Field(text=name), kind="dir", recursive=True)
+        call.emit("read", shown, attrs={"reveals": "content"})
+        sources = merge(sources, (shown,))
     if calls.reads_any:
         sources = merge(sources, call.read(Field(text=TOP)))
     if calls.lists:

@@ -46,7 +46,8 @@ def _node_word(place: Place, token: Token) -> Token:
     """A name that stands for itself, or may be called or made as it stands, is no word any more."""
     text = token.text
     if place.last.kind == "sign" and place.last.text in (".", "?."):
-        return token
+        searched = text == "exec" and place.next(-2).kind == "pattern" and place.next().text == "("
+        return Token("key", text) if searched else token
     if place.next().text == ":" and place.last.text in ("{", ",") and place.last.kind == "sign":
         return Token("key", text) if text not in words.INNER else token
     made = place.last.text == "new" and text in words.NODE_MADE and place.next().text == "("

@@ -179,6 +179,7 @@ _FIRST_OPTION: Final = lazy(r"\s(-[a-zA-Z]+|--login)")
 def _in_file(child: State, path: str) -> State:
     """A shell that runs a file, which it knows the name of."""
     child.vars["0"] = Value(alternatives=(path,))
+    child.vars["OPTIND"] = Value(alternatives=("1",))  # where `getopts` begins
     child.vars["BASH_SOURCE"] = Value(alternatives=(path,), items=(("0", path),))
     return child
 

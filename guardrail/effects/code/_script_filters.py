@@ -12,6 +12,7 @@ from typing import Final
 from guardrail.effects.code._lent import lent_texts
 from guardrail.effects.code._literals import Calls
 from guardrail.effects.code._node import module_file
+from guardrail.effects.code._node_express import is_own
 from guardrail.effects.code._one_liners import starts_otherwise
 from guardrail.effects.code._plain_calls import NAMED, plain_calls, with_files
 from guardrail.effects.code._scripts import script_texts
@@ -58,8 +59,11 @@ def with_modules(
         calls = plain_calls(text, "node", argv, within, typed=typed) if own else None
         if own and (calls is None or (calls.imports and here is None)):
             return None
+        if calls is not None and calls.packages and is_own(call, within or ""):
+            return None
         found += [calls] if calls is not None else []
-        for name in calls.imports if calls is not None else _LOADED.findall(text):
+        names = calls.imports if calls is not None else _LOADED.findall(text)
+        for name in _as_typed(call, here or "", names) if typed else names:
             place = call.place(module_file(call, Field(text=_beside(call, here or "", name))))
             path = posixpath.normpath(place.path or "")
             if path in seen:
@@ -75,6 +79,26 @@ def with_modules(
             lent += [] if authored else [place]
             waiting += [(each, path.rpartition("/")[0], authored) for each in texts]
     return found if not lent or _lends(call, found, lent) else None
+
+
+def _as_typed(call: Call, folder: str, names: Sequence[str]) -> list[str]:
+    """Names of modules as they stand; of TypeScript, a source is found by the name of what it becomes."""
+    found: list[str] = []
+    for name in names:
+        stem, dot, ending = name.rpartition(".")
+        sources = [f"{stem}.{other}" for other in _SOURCES.get(ending, ())] if dot else []
+        there = [one for one in sources if _is_there(call, _beside(call, folder, one))]
+        found += there if there and not _is_there(call, _beside(call, folder, name)) else [name, *there]
+    return found
+
+
+_SOURCES: Final = {"js": ("ts", "tsx"), "jsx": ("tsx",), "mjs": ("mts",), "cjs": ("cts",)}
+"""What a module of JavaScript may be made of."""
+
+
+def _is_there(call: Call, path: str) -> bool:
+    place = call.place(Field(text=path))
+    return call.kind(place) is not None or (place.path is not None and call.shell.emit.changed(place.path))
 
 
 def _beside(call: Call, folder: str, name: str) -> str:

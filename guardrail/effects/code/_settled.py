@@ -21,7 +21,7 @@ MAX_SETTLED: Final = 64 * 1024
 """Largest such file that is looked at, in characters."""
 
 _RUN_AS_SCRIPTS: Final = frozenset(("setup.py", "build.py"))
-_LOADED: Final = frozenset(("locustfile.py", "gunicorn.conf.py", "celeryconfig.py"))
+_LOADED: Final = frozenset(("locustfile.py", "gunicorn.conf.py", "celeryconfig.py", "env.py"))
 
 _SCRIPTED: Final = lazy(r"(?:[\w.-]+\.config|\.[\w-]+rc|jest\.setup)\.[cm]?[jt]s")
 _MODULE: Final = lazy(r"\b(?:require\s*\(|from|import)\s*([\"'])([^\"'\n]*)\1")
@@ -111,7 +111,7 @@ def is_settled(call: Call, place: Resource) -> bool:
 
 
 def _of_kind(name: str) -> str | None:
-    if name in ("CMakeLists.txt", ".pre-commit-config.yaml", "meson.build"):
+    if name in ("CMakeLists.txt", ".pre-commit-config.yaml", "meson.build", "Gemfile"):
         return name
     return "node" if _SCRIPTED.fullmatch(name) is not None else None
 
@@ -124,11 +124,23 @@ def _says_no_more(kind: str | None, text: str) -> bool:
         if "files" in calls and {"test", "benchmark"}.intersection(calls):
             return False  # a test may be such a file
         return _MESON_ODD.search(text) is None and _MESON.issuperset(calls)
+    if kind == "Gemfile":
+        return all(_GEM.fullmatch(line) is not None for line in text.split("\n"))
     if kind == ".pre-commit-config.yaml":
         return _HOOKED.search(text) is None and _PUBLIC_HOOKS.search(text) is None
     modules = [match[2] for match in _MODULE.finditer(text)]
     return _COMPUTED.search(text) is None and all(_PACKAGE.fullmatch(name) is not None for name in modules)
 
+
+_WORD: Final = r"(?:\"[\w.~<>=! -]+\"|'[\w.~<>=! -]+')"
+_GEM: Final = lazy(
+    r"\s*(?:#.*|source\s+[\"']https://rubygems\.org/?[\"']|ruby\s+{w}|end"
+    r"|gem\s+{w}(?:\s*,\s*{w})*(?:\s*,\s*(?:require:\s*(?:false|true|{w})|groups?:\s*\[?\s*:\w+(?:\s*,\s*:\w+)*\s*\]?"
+    r"|platforms?:\s*\[?\s*:\w+(?:\s*,\s*:\w+)*\s*\]?))*|group\s+:\w+(?:\s*,\s*:\w+)*\s+do)?\s*(?:#.*)?".replace(
+        "{w}", _WORD
+    )
+)
+"""A line of a `Gemfile` that names what a public place has."""
 
 _MESON_PART: Final = lazy(r"'[^'\\\n]*'|#[^\n]*")
 

@@ -17,7 +17,7 @@ MAX_TYPE: Final = 200
 
 _BUILT_IN: Final = frozenset(
     "string number boolean bigint void any unknown never null undefined true false Date Map Set Array Record Promise "
-    "Partial Readonly ReadonlyArray Error".split()
+    "Partial Readonly ReadonlyArray Error Request Response NextFunction Application".split()
 )
 """Types that every program has."""
 
@@ -91,6 +91,9 @@ def _is_harmless(tokens: Sequence[Token], at: int, types: set[str] | frozenset[s
 def _typed(tokens: Sequence[Token], at: int, types: set[str] | frozenset[str]) -> int:
     """How many tokens say of what type a name, a value or a call is; 0 for anything else."""
     token = tokens[at]
+    if _is_sign(tokens, at, "!") and at and (tokens[at - 1].kind == "word" or _is_sign(tokens, at - 1, ")", "]")):
+        # In Node no such sign stands between a value and one of these.
+        return int(_is_sign(tokens, at + 1, ".", ")", ";", ",", "]"))
     if token.kind == "word" and token.text == "as":
         if at + 1 < len(tokens) and tokens[at + 1] == Token("word", "const"):
             return 2
@@ -112,9 +115,13 @@ def _typed(tokens: Sequence[Token], at: int, types: set[str] | frozenset[str]) -
 def _type(tokens: Sequence[Token], at: int, types: set[str] | frozenset[str]) -> int:
     """Where a type ends that begins here; 0 if none does."""
     while True:
-        if at >= len(tokens) or tokens[at].kind != "word" or tokens[at].text not in types:
+        shape = _shape(tokens, at, types)
+        if shape:
+            at = shape
+        elif at >= len(tokens) or tokens[at].kind != "word" or tokens[at].text not in types:
             return 0
-        at += 1
+        else:
+            at += 1
         if _is_sign(tokens, at, "<"):
             at = _listed(tokens, at, types)
             if not at:
@@ -124,6 +131,17 @@ def _type(tokens: Sequence[Token], at: int, types: set[str] | frozenset[str]) ->
         if not _is_sign(tokens, at, "|"):
             return at
         at += 1
+
+
+def _shape(tokens: Sequence[Token], at: int, types: set[str] | frozenset[str]) -> int:
+    """Where `{name?: TYPE; …}` ends, of members and types; 0 if it is none."""
+    if not _is_sign(tokens, at, "{") or at + 2 >= len(tokens) or not _is_sign(tokens, at + 2, ":", "?"):
+        return 0
+    end, depth = at + 1, 1
+    while end < len(tokens) and depth and end - at < MAX_TYPE and _is_harmless(tokens, end, types):
+        depth += _is_sign(tokens, end, "{") - _is_sign(tokens, end, "}")
+        end += 1
+    return end if depth == 0 else 0
 
 
 def _listed(tokens: Sequence[Token], at: int, types: set[str] | frozenset[str]) -> int:

@@ -70,6 +70,7 @@ NODE_METHODS: Final = frozenset(
     "includes indexOf lastIndexOf startsWith endsWith trim trimStart trimEnd toUpperCase toLowerCase replace "
     "replaceAll match matchAll search test padStart padEnd find findIndex findLast some every flat flatMap fill "
     "writeHead setHeader end listen close on once catch finally "
+    "use post put patch all send status sendStatus redirect type param append "
     "toFixed toPrecision charAt charCodeAt codePointAt fromCharCode localeCompare substring substr repeat at add "
     "clear delete normalize toSorted toReversed next then json text isDirectory isFile isSymbolicLink update "
     "digest toBe toEqual "

@@ -259,10 +259,24 @@ def _run_of(call: Call) -> tuple[str, Sequence[str | None]]:
         named += [after for word, after in itertools.pairwise(words) if word == "--manifest-path"]
         named += [word.partition("=")[2] for word in words if word.startswith("--manifest-path=")]
     if tool == "java":
+        named = [".", *(word for word in _class_run(words) if word[:1] != "-" and word)]
         named = [part for word in named for part in word.removeprefix("@").split(":") if part]
     places = [call.place(Field(text=text)).path for text in named]
     there = [path for path in places if path is None or call.shell.view.kind(path) is not None]
     return reads, there
+
+
+def _class_run(words: Sequence[str]) -> Sequence[str]:
+    """Of the words for `java` those up to the class, or the source, that runs; all where an option is not known."""
+    at = 0
+    while at < len(words) and words[at][:1] == "-":
+        if words[at] not in ("-cp", "-classpath", "--class-path", "-ea") and not _SIZES.fullmatch(words[at]):
+            return words
+        at += 1 if words[at] == "-ea" or _SIZES.fullmatch(words[at]) else 2
+    return words[: at + 1]
+
+
+_SIZES: Final = lazy(r"-Xm[sx]\d+[kmgKMG]?")
 
 
 def _packages_run(words: Sequence[str]) -> list[str]:

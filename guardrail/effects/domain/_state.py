@@ -155,6 +155,10 @@ class State:
             return self
         joined = State(join_cwds(self.cwds, other.cwds))
         for name in {*self.vars, *other.vars}:
+            if name == "OPTIND" and _is_count(self.vars.get(name)) and _is_count(other.vars.get(name)):
+                if self.vars.get(name) == other.vars.get(name):
+                    joined.vars[name] = self.vars[name]
+                continue  # without a value it is some number
             joined.vars[name] = join_values(self.vars.get(name, UNKNOWN), other.vars.get(name, UNKNOWN))
         for name in {*self.functions, *other.functions}:
             both = (*self.functions.get(name, (None,)), *other.functions.get(name, (None,)))
@@ -172,6 +176,11 @@ class State:
             joined.mark(name, letters)
         joined.modes = self.modes | other.modes
         return joined
+
+
+def _is_count(value: Value | None) -> bool:
+    """Numbers alone; None stands for some number."""
+    return value is None or all(text.isascii() and text.isdecimal() for text in value.alternatives)
 
 
 def _is_name(text: str) -> bool:

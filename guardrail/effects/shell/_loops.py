@@ -6,12 +6,14 @@ Not concerned with branches, nor with what single commands do.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from guardrail.effects.domain._environment import set_variable
 from guardrail.effects.domain._state import State
 from guardrail.effects.domain._values import NOTHING, NUM, TOP, Field, Stream, Value, merge
 from guardrail.effects.shell._arithmetic import evaluate
+from guardrail.effects.shell._letters import next_letter
 from guardrail.effects.shell._listings import named_texts
 from guardrail.effects.shell._numbers import calculate, look_into, operands
 from guardrail.effects.shell._reading import Draining, line_reader, lines_of, reads_any, unread
@@ -207,7 +209,7 @@ def _arguments_left(condition: Statement, functions: Container[str]) -> Known | 
         if name in functions or name not in ("[", "test", "getopts"):
             return None
         if name == "getopts":
-            return _options_left if len(words) == len(("getopts", "OPTIONS", "NAME")) else None
+            return partial(_options_left, words[1].plain) if len(words) == len(("getopts", "OPTIONS", "NAME")) else None
         words = words[1:-1] if name == "[" else words[1:]
     if [word.plain for word in words[1:]] not in _SOME_LEFT:
         return None
@@ -219,8 +221,11 @@ def _arguments_left(condition: Statement, functions: Container[str]) -> Known | 
 _SOME_LEFT: Final = (["-gt", "0"], ["-ne", "0"], ["-ge", "1"])
 
 
-def _options_left(state: State) -> int | None:
+def _options_left(options: str | None, state: State) -> int | None:
     """None where there may be an option."""
+    found = next_letter(state, options) if options is not None else None
+    if found is not None:
+        return int(not found.ended)
     return None if state.args is None or any(text[:1] in ("-", "+", TOP, NUM) for text in state.args) else 0
 
 

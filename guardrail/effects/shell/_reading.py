@@ -15,6 +15,7 @@ from guardrail.effects.domain._environment import set_variable
 from guardrail.effects.domain._state import State
 from guardrail.effects.domain._values import MAX_TEXT, NOTHING, TOP, Field, Stream, Value, is_known, merge
 from guardrail.effects.shell._expansion import MAX_ITEMS, array
+from guardrail.effects.shell._letters import next_letter
 from guardrail.model import Resource
 from guardrail.parse.ir import (
     AndOr,
@@ -116,9 +117,16 @@ def _option(call: Call) -> Stream:
         call.state.forget()
         return call.opaque("dynamic", reason="the variable that is read is not known")
     sources = merge(call.state.handed, tuple(source for field in words for source in field.sources))
-    for name in (words[1].text, "OPTARG"):
-        set_variable(call.shell, call.state, name, Value(sources=sources))
-    call.state.vars.pop("OPTIND", None)
+    found = next_letter(call.state, words[0].text) if len(words) == len(("OPTIONS", "NAME")) else None
+    if found is None:
+        for name in (words[1].text, "OPTARG"):
+            set_variable(call.shell, call.state, name, Value(sources=sources))
+        call.state.vars.pop("OPTIND", None)  # it is a number
+        return NOTHING
+    value = Value(sources=sources) if found.value is None else Value(alternatives=(found.value,), sources=sources)
+    set_variable(call.shell, call.state, "OPTARG", value)
+    set_variable(call.shell, call.state, words[1].text, Value(alternatives=(found.name,), sources=sources))
+    set_variable(call.shell, call.state, "OPTIND", Value(alternatives=(str(found.index),)))
     return NOTHING
 
 
