@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from guardrail.assets import Inventory
+from guardrail.assets import Inventory, stem_of
 from guardrail.config import Config
 from guardrail.enforcement import Enforcement
 from guardrail.history import History, host_of, relation
@@ -83,6 +83,7 @@ class Facts:
             "due": self._obligations.due(mandates),
             "zones": self._zones,
             "host": host_of,
+            "stem": stem_of,
             "enforcement": enforcement,
         }
 

@@ -2574,11 +2574,47 @@ PROMISES: tuple[Promise, ...] = (
         ),
     ),
     Promise(
+        id="mandates.pieces",
+        source="issue 4",
+        behaviour="an order for a place covers the pieces that a file is cut into there, if their names can lie nowhere else",
+        tests=(
+            "tests/test_mandate_targets.py::test_an_order_covers_the_pieces_that_a_file_is_split_into",
+            "tests/test_mandate_targets.py::test_an_order_for_other_names_covers_no_pieces",
+            "tests/test_mandate_targets.py::test_pieces_lie_in_the_zone_of_their_directory",
+            "tests/test_mandate_targets.py::test_a_piece_that_would_go_through_what_is_there_is_not_covered",
+            "tests/test_mandate_targets.py::test_a_folder_with_too_many_names_says_nothing_about_pieces",
+            "tests/test_mandate_targets.py::test_a_linked_folder_is_where_it_leads",
+            "tests/test_mandate_targets.py::test_names_that_are_put_together_otherwise_are_not_covered",
+        ),
+    ),
+    Promise(
+        id="mandates.astray",
+        source="issue 4",
+        behaviour="a link that a call makes, or brings, leads nothing that the call copies out of an order",
+        tests=(
+            "tests/test_mandate_targets.py::test_a_link_that_the_same_call_makes_does_not_lead_out_of_an_order",
+            "tests/test_mandate_targets.py::test_what_leads_nothing_elsewhere_leaves_an_order_alone",
+        ),
+    ),
+    Promise(
+        id="guard.harness_settings",
+        source="issue 4",
+        behaviour="settings by which a harness asks no hook any more are held, in whichever file and however they come there",
+        tests=(
+            "tests/test_harness_settings.py::test_settings_that_leave_hooks_out_are_held",
+            "tests/test_harness_settings.py::test_settings_are_held_by_what_they_then_say",
+            "tests/test_harness_settings.py::test_an_edit_of_one_word_of_settings_is_held",
+            "tests/test_harness_settings.py::test_other_settings_and_other_files_are_let_be",
+            "tests/test_harness_settings.py::test_plain_settings_may_be_brought_and_read",
+        ),
+    ),
+    Promise(
         id="mandates.silent_slips",
         source="ours",
         behaviour="an order that grants nothing because of its file's name or an asset's name is named as such",
         tests=(
             "tests/test_mandates_cli.py::test_orders_that_look_as_if_they_counted_are_named",
+            "tests/test_mandates_cli.py::test_for_whom_an_order_does_not_count_is_listed_with_it",
             "tests/test_mandates.py::test_an_asset_that_there_is_not_is_noticed",
         ),
     ),

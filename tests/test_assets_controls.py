@@ -200,7 +200,9 @@ def taking(world: Path) -> Path:
     (world / "guardrail.toml").write_text(CONFIG + TAKING)
     (world / "lib").mkdir()
     files = {
-        "etc/stop.sh": '#!/bin/sh\n# source old.sh\n. "$(dirname "$0")/../lib/stop.sh"\npython3 lib/kill.py >> etc/l\n',
+        "etc/stop.sh": '#!/bin/sh\n# source old.sh\n. "$(dirname "$0")/../lib/stop.sh"\npython3 lib/kill.py >> etc/l\n'
+        ". ./lib/top.sh\n",
+        "lib/top.sh": "true\n",
         "lib/stop.sh": 'source "$LIB/deeper.sh"\nkill "$1"\n',
         "lib/deeper.sh": "true\n",
         "etc/lib/kill.py": "print()\n",
@@ -220,6 +222,7 @@ def taking(world: Path) -> Path:
     [
         "echo true > lib/stop.sh",
         "rm lib/deeper.sh",
+        "echo exit > lib/top.sh",
         "mv lib other",
         "chmod 000 lib/stop.sh",
         "sed -i s/print/exit/ etc/lib/kill.py",

@@ -145,6 +145,37 @@ def test_orders_that_look_as_if_they_counted_are_named(tmp_path: Path, capsys: p
     assert unread == "NO  slip.json (not read: its name does not end in `.mandate.json`)"
 
 
+def test_for_whom_an_order_does_not_count_is_listed_with_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its own signer, and an agent that nobody is known to operate where two people are wanted."""
+    (tmp_path / "orders").mkdir()
+    guardrail("new-key", tmp_path / "dana.key", "--name", "dana")
+    config = tmp_path / "guardrail.toml"
+    text = f'[mandates]\ndirectory = "orders"\n{capsys.readouterr().out}'
+    config.write_text(text)
+    order = tmp_path / "order.json"
+
+    def told(subject: str) -> str:
+        order.write_text(json.dumps(ORDER | {"subject": subject, "obligations": []}))
+        assert (
+            guardrail("sign", order, "--key", tmp_path / "dana.key", "--out", tmp_path / "orders/m.mandate.json") == 0
+        )
+        capsys.readouterr()
+        assert guardrail("list", "--config", config) == 0
+        return capsys.readouterr().out
+
+    own = "not for `dana`, who signed it: nobody gives an order to themselves"
+    nobody = "nobody is known to operate `ops-1`: it does not count where separation is required"
+    assert own in told("*")
+    assert own in told("d?na")
+    assert "not for" not in told("ops-1")
+    config.write_text(
+        text.replace("[mandates]", '[[agent]]\nid = "batch-*"\noperator = "eve"\n[mandates]\nseparation = true')
+    )
+    assert nobody in told("ops-1")
+    assert "nobody is known" not in told("batch-7")
+    assert "nobody is known" not in told("*")
+
+
 @pytest.mark.parametrize("action", ["new-key", "sign", "verify", "list"])
 def test_the_help_of_every_action_says_what_its_exit_codes_mean(
     action: str, capsys: pytest.CaptureFixture[str]

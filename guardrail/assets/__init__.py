@@ -2,6 +2,7 @@
 
 from guardrail.assets._again import found_again
 from guardrail.assets._asset import Asset
+from guardrail.assets._astray import stem_of
 from guardrail.assets._birth import birth_ns
 from guardrail.assets._controls import control_keys, control_of
 from guardrail.assets._dates import says as false_date
@@ -36,4 +37,5 @@ __all__ = [
     "is_beside_weights",
     "may_change",
     "read_scores",
+    "stem_of",
 ]

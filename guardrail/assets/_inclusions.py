@@ -1,7 +1,8 @@
 """Files that a control file takes in: what it sources, includes, extends or runs is a part of it.
 
 Not concerned with files beside it that programs read after it, which nothing in it names: those are `Overrides`.
-A name that is put together is found only where its end stands there, below the directory of the file itself.
+A name that is put together is found only where its end stands there, below the directory of the file itself or one
+above it.
 """
 
 from __future__ import annotations
@@ -102,8 +103,23 @@ def _places(word: str, folder: str) -> Iterator[str]:
     name = _FILLED.sub(".", word.partition("#")[0])
     if not name or _ODD.search(name) or _SYSTEM.match(name):
         return
-    path = os.path.normpath(os.path.join(folder, os.path.expanduser(name)))
+    path = os.path.normpath(os.path.join(_begun(name, folder), os.path.expanduser(name)))
     if any(char in name for char in "*?["):
         yield from (other for other in sorted(glob.glob(path))[:MAX_TAKEN] if os.path.isfile(other))
     elif os.path.isfile(path) or (name.startswith(("/", "./", "../", "~/")) and not os.path.isdir(path)):
         yield path
+
+
+def _begun(name: str, folder: str) -> str:
+    """The directory that a relative name begins in: the file's own, or the nearest above it that has such a file.
+
+    What is started at the top of a project names its files from there; a name without a slash is too short to tell.
+    """
+    if "/" not in name or name.startswith(("/", "~")):
+        return folder
+    above = folder
+    while not os.path.isfile(os.path.join(above, name)):
+        if above == os.path.dirname(above):
+            return folder
+        above = os.path.dirname(above)
+    return above

@@ -14,6 +14,7 @@ import msgspec
 
 from guardrail.assets._addresses import asks_model, is_this_process, process_name
 from guardrail.assets._asset import CODE, NAME, PACKAGE, PROCESS, Asset, declared_asset, names_of, own_asset
+from guardrail.assets._astray import astray
 from guardrail.assets._beneath import Beneath
 from guardrail.assets._controls import returned, variable_effect
 from guardrail.assets._edits import Edits
@@ -182,7 +183,7 @@ class Inventory:
         if any(effect.op == "net_recv" for effect in resolved):
             resolved = fetched(resolved, self._index.addresses)
         if any(effect.resource.asset is not None for effect in resolved):
-            resolved = onward(_deleted(resolved), self._class_of)
+            resolved = astray(onward(_deleted(resolved), self._class_of))
         return returned(resolved)
 
     def _class_of(self, asset_id: str) -> str | None:

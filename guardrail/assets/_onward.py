@@ -9,7 +9,7 @@ from __future__ import annotations
 import fnmatch
 import itertools
 import posixpath
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -44,7 +44,7 @@ def onward(effects: list[Effect], class_of: Callable[[str], str | None]) -> list
         taken = [one for effect in effects for one in _taken(effect, made, trees)]
         more = _by_place(derived(taken, class_of))
         if more == made:
-            return _remounted(taken)
+            return taken
         made = more
     # INVARIANT: what is not followed to its end is not let go on.
     raise AnalysisFault(f"a call copies what it made of an asset on and on, more than {MAX_ROUNDS} times: split it")
@@ -95,19 +95,3 @@ def is_repository(effect: Effect) -> bool:
 def last_of(pattern: str) -> str:
     """The last name in a pattern."""
     return posixpath.basename(pattern.replace(ANY_DEPTH, "").rstrip("/"))
-
-
-def _remounted(effects: list[Effect]) -> list[Effect]:
-    """The same; what arrives where the call mounts something is not known to arrive there."""
-    mounts = [one.target.real for one in effects if one.op == "mount" and one.target is not None and one.target.real]
-    return [_elsewhere(effect, mounts) for effect in effects] if mounts else effects
-
-
-def _elsewhere(effect: Effect, mounts: Sequence[str]) -> Effect:
-    target = effect.target
-    if effect.op == "mount" or effect.resource.asset is None or target is None or target.real is None:
-        return effect
-    if not any(f"{target.real}/".startswith(f"{place.rstrip('/')}/") for place in mounts):
-        return effect
-    anywhere = msgspec.structs.replace(target, path=None, real=None, pattern="**")
-    return msgspec.structs.replace(effect, target=anywhere)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -133,8 +134,14 @@ def _notes(
         for grant, count in zip(mandate.grants, left, strict=True)
         if grant.uses is not None
     ]
+    if fnmatchcase(mandate.issuer, mandate.subject):
+        notes.append(f"not for `{mandate.issuer}`, who signed it: nobody gives an order to themselves")
     operated = [agent.id for agent in config.agents if agent.operator.casefold() == mandate.issuer.casefold()]
     if book.separation.required and operated:
         agents = ", ".join(f"`{agent}`" for agent in operated)
         notes.append(f"its issuer operates {agents}: it does not count for those where separation is required")
+    subject = mandate.subject
+    plain = not any(char in subject for char in "*?[")
+    if book.separation.required and plain and not any(fnmatchcase(subject, agent.id) for agent in config.agents):
+        notes.append(f"nobody is known to operate `{subject}`: it does not count where separation is required")
     return notes

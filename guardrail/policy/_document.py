@@ -35,6 +35,9 @@ Zoning = Callable[[Resource], Sequence[str]]
 Hosting = Callable[[Resource], str | None]
 """From a place to the host it is on; None for this one."""
 
+Stemming = Callable[[Effect], str | None]
+"""From an effect to the real beginning of every name that it writes; None where that is not certain."""
+
 
 class Told(TypedDict):
     """What `document` is told besides the call, its effects and a grant; its words are explained there."""
@@ -47,6 +50,7 @@ class Told(TypedDict):
     due: Mapping[str, Sequence[str]]
     zones: Zoning | None
     host: Hosting | None
+    stem: Stemming | None
     enforcement: Enforcement | None
 
 
@@ -63,6 +67,7 @@ def document(
     due: Mapping[str, Sequence[str]] = {},
     zones: Zoning | None = None,
     host: Hosting | None = None,
+    stem: Stemming | None = None,
     enforcement: Enforcement | None = None,
 ) -> bytes:
     """Put everything that rules may see into one JSON text.
@@ -79,6 +84,7 @@ def document(
         due: from a mandate's id to the assets that it wants deleted, and that are not known to be.
         zones: from a place to the names of the zones it lies in; None if there are no zones.
         host: from a place to the host it is on, if that is another; None if that is not asked for.
+        stem: from an effect to the beginning of the names that it writes; None if that is not asked for.
         enforcement: what will hold the call, as whoever carries it out vouches for; None if it is only advised.
 
     Returns:
@@ -108,7 +114,7 @@ def document(
             "mandates": [_mandate(order, due) for order in mandates],
             "grant": None if grant is None else _grant(grant),
         },
-        "evaluations": [_evaluation(effect, asset, zones, host) for effect in effects],
+        "evaluations": [_evaluation(effect, asset, zones, host, stem) for effect in effects],
     }
     if maturity:
         value["context"]["maturity"] = maturity
@@ -152,13 +158,23 @@ def _is_object(document: bytes) -> bool:
     return True
 
 
-def _evaluation(effect: Effect, asset: Facts, zones: Zoning | None, host: Hosting | None) -> dict[str, Any]:
+def _evaluation(
+    effect: Effect, asset: Facts, zones: Zoning | None, host: Hosting | None, stem: Stemming | None
+) -> dict[str, Any]:
     target = effect.target
+    told = None if target is None else _resource(target, asset, zones, host)
+    # Where names begin matters only to an order that lets an asset go there.
+    if told is not None and stem is not None and effect.resource.asset is not None:
+        begin = stem(effect)
+        if begin is not None:
+            told["properties"]["stem"] = begin
+            if zones is not None and (within := zones(Resource(kind="file", path=begin))):
+                told["properties"]["zones"] = within
     return {
         "action": {"name": effect.op},
         "resource": _resource(effect.resource, asset, zones, host),
         "properties": {
-            "target": None if target is None else _resource(target, asset, zones, host),
+            "target": told,
             "precision": effect.precision,
             "modality": effect.modality,
             "attrs": effect.attrs,

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
 
-from guardrail.effects.domain._addresses import stored_in
+from guardrail.effects.domain._addresses import at, stored_in
 from guardrail.effects.domain._emit import Code, Emitter, as_code
+from guardrail.effects.domain._harness import unhooked
 from guardrail.effects.domain._homely import is_label, is_own_folder
 from guardrail.effects.domain._invocation import Invocation
 from guardrail.effects.domain._paths import STANDARD_OUTPUT, STREAMS, is_descriptor, paths_in, place, spellings
@@ -217,6 +218,9 @@ class Call(Invocation):
         for text in texts:
             self.mention_text(text)
             self.shell.later(self, resource.path or "", text)
+        harness = unhooked(resource.path or "", texts, command=self.name, stated=edit is not None)
+        if harness is not None:
+            self.emit("set_security", at("service", f"hooks:{harness}"), attrs={"verb": "settings leave out"})
 
     # -- what is not looked into
 

@@ -51,7 +51,7 @@ _OTHER: Final = lazy(
     r"|Rakefile|Taskfile\.ya?ml|\.pre-commit-config\.yaml|tox\.ini|noxfile\.py|setup\.py|Jenkinsfile|\.gitlab-ci\.yml)$"
     r"|/\.github/workflows/|-packages/[^/]*\.pth$"
     r"|^/etc/(?:ld\.so\.|sudoers|pam\.d/|environment$|inputrc|vim/|gitconfig|security/pam_env|apt/apt\.conf|dpkg/|yum|dnf"
-    r"|modprobe|sysctl|binfmt\.d/|inetd|xinetd|sv/|runit/|s6|monit|fstab|exports|skel/|ssh/sshd?_config|dhcp|mailcap|nanorc)"
+    r"|modprobe|sysctl|claude-code/|binfmt\.d/|inetd|xinetd|sv/|runit/|s6|monit|fstab|exports|skel/|ssh/sshd?_config|dhcp|mailcap|nanorc)"
     r"|^/proc/sys/kernel/(?:core_pattern|modprobe|hotplug)$|^/usr/lib/(?:sysctl\.d|binfmt\.d|modprobe\.d)/"
 )
 """Texts of other forms, which name what they run."""

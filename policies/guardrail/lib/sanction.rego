@@ -176,6 +176,29 @@ target_covered(e, grant) if {
 	within(target, pattern)
 }
 
+# The pieces of a file have names of which the beginning is known: `stem` is there only if all lie in one directory.
+# What ends in a star goes on matching, whatever is added to the last name.
+target_covered(e, grant) if {
+	e.action.name in data.guardrail.settings.targeted
+	target := e.properties.target
+	target.properties.pattern == true
+	stem := target.properties.stem
+	some pattern in grant.targets
+	begins_within(target, stem, pattern)
+}
+
+begins_within(_, stem, pattern) if {
+	not startswith(pattern, "zone:")
+	endswith(pattern, "*")
+	not endswith(pattern, "\\*")
+	glob.match(pattern, ["/"], stem)
+}
+
+begins_within(target, _, pattern) if {
+	startswith(pattern, "zone:")
+	within(target, pattern)
+}
+
 within(target, pattern) if {
 	not startswith(pattern, "zone:")
 	glob.match(pattern, ["/"], target.id)

@@ -35,6 +35,34 @@ test_a_target_that_is_a_pattern_is_outside if {
 	standings == {"none"} with input as under(fixture.toward("copy", fixture.weights, target), to_dr)
 }
 
+pieces(target, properties) := fixture.toward("copy", fixture.weights, object.union(
+	fixture.thing(target, null),
+	{"properties": object.union({"pattern": true}, properties)},
+))
+
+test_pieces_are_inside_where_whatever_is_added_to_their_names_is if {
+	every wanted in ["/dr/*", "/dr/p*", "/d*/p.*", "/dr/**"] {
+		grant := object.union(to_dr, {"targets": [wanted]})
+		standings == {"free"} with input as under(pieces("/dr", {"stem": "/dr/p."}), grant)
+	}
+	every wanted in ["/dr/p.a*", "/dr", "/dr/p.", "/dr/p.?", "/x/*", "/dr/*/*"] {
+		grant := object.union(to_dr, {"targets": [wanted]})
+		standings == {"none"} with input as under(pieces("/dr", {"stem": "/dr/p."}), grant)
+	}
+}
+
+test_pieces_are_inside_a_zone_that_their_directory_lies_in if {
+	grant := object.union(to_dr, {"targets": ["zone:dr"]})
+	standings == {"free"} with input as under(pieces("/dr", {"stem": "/dr/p.", "zones": ["dr"]}), grant)
+	standings == {"none"} with input as under(pieces("/dr", {"stem": "/dr/p.", "zones": ["dr-2"]}), grant)
+	standings == {"none"} with input as under(pieces("/dr", {"zones": ["dr"]}), grant)
+}
+
+test_a_star_that_stands_for_itself_ends_no_name if {
+	grant := object.union(to_dr, {"targets": ["/dr/\\*"]})
+	standings == {"none"} with input as under(pieces("/dr", {"stem": "/dr/*"}), grant)
+}
+
 test_an_unknown_target_is_outside if {
 	standings == {"none"} with input as under(fixture.effect("copy", fixture.weights), to_dr)
 }
