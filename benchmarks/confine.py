@@ -2,7 +2,8 @@
 
     python -m benchmarks.confine [--repeats 15] [--only TEXT] [--another] [--json]
 
-A fresh session is held by the worker of the last one like it; with `--another` no two in a row are alike. Minimum and median in milliseconds, and calls that the supervisor answered. As root everything runs under an ordinary
+A fresh session is held by the worker of the last one like it; with `--another` no two in a row are alike.
+Minimum and median in milliseconds, and calls that the supervisor answered. As root everything runs under an ordinary
 user. Quote the ratios: machines and what else runs on them differ.
 """
 

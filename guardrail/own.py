@@ -54,8 +54,10 @@ def _what_it_reads(config: Config) -> Iterator[tuple[str, str]]:
 
 
 def _what_it_loads(serving: ServingConfig) -> Iterator[str]:
-    """Where a serving program loads its code from, which nobody fixed by content: beside each script of it, and in the
-    environment of an interpreter that has one of its own."""
+    """Where a serving program loads code from that nobody fixed by content.
+
+    That is beside each script of it, and in the environment of an interpreter that has one of its own.
+    """
     yield from (os.path.dirname(path) for path in serving.files if path != serving.program)
     above = os.path.dirname(os.path.dirname(serving.program))
     if os.path.exists(os.path.join(above, "pyvenv.cfg")):

@@ -304,7 +304,7 @@ def test_a_flood_of_denied_calls_is_counted_and_nothing_leaks(session: Confined,
 
 
 def test_a_session_like_one_that_is_over_is_held_by_the_same_supervisor_and_no_other_is(made: Arena) -> None:
-    """Another profile, another directory at the same path, and what waited for somebody have a supervisor of their own."""
+    """Another profile, another directory at the same path, and what waited for somebody have one of their own."""
     os.mkdir(f"{made.ws}/sub")
     plain = replace(profile(made, "default"), write=(f"{made.ws}/sub",))
 

@@ -1,4 +1,4 @@
-"""A server that the operator fixed, attacked by other calls of agents: what it loads, what it is given, and where it is."""
+"""A server that the operator fixed, attacked by other calls: what it loads, what it is given, and where it is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from guardrail import Denied, Guard, ToolCall
+from guardrail import Decision, Denied, Escalated, Guard, ToolCall
 from guardrail.confine import JobError
 from guardrail.confine.kernel import Executor, Profile, ProtectedSet
 from guardrail.execution import execute
@@ -97,8 +97,12 @@ def test_another_name_of_a_fixed_script_changes_nothing_of_it(reader: World) -> 
 def test_a_script_that_is_edited_between_the_decision_and_the_start_does_not_start(reader: World) -> None:
     """Policy was told of another content, and what was fixed is looked at again."""
     call = ToolCall(tool="bash", args={"command": reader.words}, cwd=str(reader.root / "work"))
+
+    def edit(_: Decision) -> None:
+        reader.script.write_text(LOADED)
+
     with Guard.open(reader.root / "guardrail.toml") as guard, pytest.raises(JobError, match="is not what it was"):
-        execute(guard, call, lambda *_: None, told=lambda _: None if reader.script.write_text(LOADED) else None)
+        execute(guard, call, lambda *_: None, told=edit)
 
 
 def test_a_script_and_a_directory_of_sockets_behind_a_link_are_not_fixed(reader: World) -> None:
@@ -125,8 +129,7 @@ def test_no_variable_of_a_call_has_a_fixed_program_load_anything(reader: World, 
     with Guard.open(reader.root / "guardrail.toml") as guard:
         try:
             execute(guard, call, lambda _, chunk: heard.append(chunk))
-        except Exception as error:
-            assert type(error).__name__ in {"Denied", "Escalated"}
+        except (Denied, Escalated):
             return
     assert b"".join(heard) == b"108\n"
 
@@ -166,9 +169,10 @@ def test_no_other_call_gets_at_a_server_that_runs(world: World) -> None:
         work = str(world.root / "work")
         try:
             # Whatever policy would say of it: here the kernel alone is asked.
-            with Executor(ProtectedSet(roots={}, identities={})) as executor:
-                with executor.open(Profile(read=("/usr", "/etc", "/proc"), write=(work,))) as session:
-                    said.append(run(session, ["/usr/bin/python3", "-S", str(script)], work)[0])
+            profile = Profile(read=("/usr", "/etc", "/proc"), write=(work,))
+            nothing = ProtectedSet(roots={}, identities={})
+            with Executor(nothing) as executor, executor.open(profile) as session:
+                said.append(run(session, ["/usr/bin/python3", "-S", str(script)], work)[0])
         finally:
             world._ask()  # pyright: ignore[reportPrivateUsage] - it ends when it has answered
 

@@ -254,8 +254,10 @@ class KernelConfinement:
 
 
 def _with_own(protected: ProtectedSet, place: str, serving: Iterable[Serving]) -> ProtectedSet:
-    """INVARIANT: orders and accounts are protected too: a tool may have leave to write where temporary files lie. And so
-    is what the operator fixed by content: between the look at it and its start no other tool can exchange it."""
+    """INVARIANT: orders and accounts are protected too: a tool may have leave to write where temporary files lie.
+
+    And so is what the operator fixed by content: between the look at it and its start no other tool can exchange it.
+    """
     roots, identities = dict(protected.roots), dict(protected.identities)
     own = [(os.path.realpath(place), OWN_PLACE)]
     own += [(name, OWN_SERVING) for one in serving for path in one.files for name in (path, os.path.realpath(path))]
