@@ -1,7 +1,8 @@
 """What confinement costs: the same commands bare, in a kept session, in a fresh one, and behind bubblewrap, in turns.
 
-    python -m benchmarks.confine [--repeats 15] [--only TEXT] [--json]
+    python -m benchmarks.confine [--repeats 15] [--only TEXT] [--another] [--json]
 
+A fresh session is held by the worker of the last one like it; with `--another` no two in a row are alike.
 Minimum and median in milliseconds, and calls that the supervisor answered. As root everything runs under an ordinary
 user. Quote the ratios: machines and what else runs on them differ.
 """
@@ -9,6 +10,7 @@ user. Quote the ratios: machines and what else runs on them differ.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import shutil
@@ -77,7 +79,7 @@ def bubblewrap(made: Arena) -> list[str]:
             "--tmpfs", made.models, "--ro-bind", made.conf, made.conf, "--"]  # fmt: skip
 
 
-def measure(made: Arena, repeats: int, work: dict[str, list[str]]) -> dict[str, Any]:
+def measure(made: Arena, repeats: int, work: dict[str, list[str]], *, another: bool) -> dict[str, Any]:
     """Milliseconds of each command in each way."""
     null = os.open(os.devnull, os.O_RDWR)
     traps: dict[str, int] = {}
@@ -95,6 +97,7 @@ def measure(made: Arena, repeats: int, work: dict[str, list[str]]) -> dict[str, 
         return session.run(argv, cwd=made.ws, environment=environment(made), **streams)
 
     profile = Profile(read=SYSTEM, write=(made.ws,))
+    fresh_ones = itertools.cycle((profile, replace(profile, connect=(1,)) if another else profile))
     with Executor(made.protected(), launcher=LAUNCHER, required=False) as executor:
         kept = {mode: executor.open(replace(profile, mode=mode)) for mode in MODES}
 
@@ -107,7 +110,7 @@ def measure(made: Arena, repeats: int, work: dict[str, list[str]]) -> dict[str, 
             return run
 
         def fresh(argv: list[str]) -> int:
-            with executor.open(profile) as session:
+            with executor.open(next(fresh_ones)) as session:
                 return inside(session, argv).exit_code
 
         ways: dict[str, Callable[[list[str]], int]] = {"bare": plain, "fresh": fresh}
@@ -149,11 +152,13 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--repeats", type=int, default=REPEATS)
     options.add_argument("--only", default="", help="commands whose name has this text")
+    options.add_argument("--another", action="store_true", help="no fresh session is like the one before")
     options.add_argument("--json", action="store_true", help="print JSON")
     args = options.parse_args()
     with arena() as made:
         prepare(made)
-        found = measure(made, args.repeats, {name: argv for name, argv in WORK.items() if args.only in name})
+        work = {name: argv for name, argv in WORK.items() if args.only in name}
+        found = measure(made, args.repeats, work, another=args.another)
     if args.json:
         print(json.dumps(found, indent=2))
         return 0

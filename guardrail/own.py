@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 from msgspec import to_builtins
 
 from guardrail.audit import beside_trail, trail_directory, trail_key
-from guardrail.config import FROM_FILE, Config
+from guardrail.config import FROM_FILE, Config, ServingConfig
 from guardrail.policy import bundle_directory, cache_directory
 
 HOOKED_FILE: Final = "installed"
@@ -46,9 +47,21 @@ def _what_it_reads(config: Config) -> Iterator[tuple[str, str]]:
     yield from (("guardrail:secrets", str(config.path(path))) for path in _secrets(config) if path)
     yield "guardrail:code", str(Path(__file__).parent)
     yield "guardrail:cache", str(cache_directory())
+    yield from (("guardrail:serving", path) for one in config.execute.serving for path in _what_it_loads(one))
     # Whoever edits the settings that a hook stands in takes it out.
     for path in hooked(config):
         yield "guardrail:hooks", path
+
+
+def _what_it_loads(serving: ServingConfig) -> Iterator[str]:
+    """Where a serving program loads code from that nobody fixed by content.
+
+    That is beside each script of it, and in the environment of an interpreter that has one of its own.
+    """
+    yield from (os.path.dirname(path) for path in serving.files if path != serving.program)
+    above = os.path.dirname(os.path.dirname(serving.program))
+    if os.path.exists(os.path.join(above, "pyvenv.cfg")):
+        yield above
 
 
 def _who_may_ask(config: Config) -> Iterator[str]:

@@ -38,6 +38,8 @@ def answer(code: bytes, number: int, *args: int, audit: int = calls.MACHINES["x8
                 (held,) = struct.unpack_from("=I", data, k)
             case 0x54:
                 held &= k
+            case 0x05:
+                at += k
             case 0x15:
                 at += yes if held == k else no
             case 0x35:

@@ -137,7 +137,7 @@ def test_serving_leaves_the_session_a_reader_and_no_copier(world: World) -> None
         assert "flow.labelled_session" in {reason.rule for reason in guard.check(send).reasons}
         assert not guard.lineage.any
         deeds = guard.history.document("s", "unknown", (), ())
-        assert (deeds["read"], deeds.get("copied", [])) == (["model:b"], [])
+        assert (deeds["read"], deeds.get("copied", [])) == (["guardrail:serving", "model:b"], [])
 
 
 @pytest.mark.parametrize(

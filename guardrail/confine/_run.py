@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any, Final, Literal, Self, cast
 
 from guardrail.confine._job import CANNOT, Ended, Job, JobError, Stop, Stream
+from guardrail.confine._stdin import only_read
 from guardrail.confine.execd import BOOT
 from guardrail.printing import printable
 
@@ -36,7 +37,7 @@ def run_job(
         job: what to start.
         sink: is given its output, at most `job.output_bytes` of each stream; what it raises ends the job.
         stop: ends the job when it is set.
-        stdin: descriptor that it reads; by default there is nothing to read.
+        stdin: descriptor that it reads, and can do nothing else with; by default there is nothing to read.
         confined: name of the confinement that the job was prepared for, for the record.
 
     Returns:
@@ -46,7 +47,7 @@ def run_job(
         JobError: if it could not be started, or nobody knows how it ended.
     """
     started = time.monotonic()
-    with _Supervised(job, stop, stdin) as supervised:
+    with only_read(stdin) as given, _Supervised(job, stop, given) as supervised:
         reports = supervised.pump(sink)
     return _ended(job, reports, supervised, time.monotonic() - started, confined)
 

@@ -16,7 +16,7 @@ import msgspec
 
 from guardrail.assets import Asset
 from guardrail.confine.kernel import ConfineError
-from guardrail.confine.kernel._protected import OWN_CODE, READABLE
+from guardrail.confine.kernel._protected import OWN_SHOWN, READABLE
 
 NAME: Final = "guardrail-assets"
 """What the policies call themselves."""
@@ -52,7 +52,7 @@ def places(assets: Iterable[Asset]) -> tuple[Place, ...]:
     for asset in assets:
         for root in asset.roots:
             _check_tellable(root, f"`{asset.id}` has")
-            shown = asset.asset_class in READABLE or asset.id == OWN_CODE
+            shown = asset.asset_class in READABLE or asset.id in OWN_SHOWN
             found.add(Place(path=root, directory=os.path.isdir(root), read_by_all=shown))
     return tuple(sorted(found))
 

@@ -23,7 +23,7 @@ from typing import Any, Final, Self
 from guardrail.assets import Asset
 from guardrail.confine.kernel import ConfineError
 from guardrail.confine.kernel._profiles import digest_of
-from guardrail.confine.kernel._protected import OWN_CODE, READABLE, files_of, raised
+from guardrail.confine.kernel._protected import OWN_SHOWN, READABLE, files_of, raised
 from guardrail.printing import printable
 
 RESCAN_SECONDS: Final = 60.0
@@ -134,7 +134,7 @@ class Observer:
 
     def _roots(self) -> Iterator[tuple[str, str]]:
         for asset in self._assets:
-            if asset.asset_class not in READABLE and asset.id != OWN_CODE:
+            if asset.asset_class not in READABLE and asset.id not in OWN_SHOWN:
                 yield from ((asset.id, root) for root in asset.roots)
 
     def _mark(self, path: str, found: os.stat_result, failed: Callable[[ConfineError], None]) -> None:

@@ -18,6 +18,7 @@ _ERRNO: Final = 0x00050000
 
 _LOAD: Final = 0x20  # BPF_LD | BPF_W | BPF_ABS
 _AND: Final = 0x54  # BPF_ALU | BPF_AND | BPF_K
+_JUMP: Final = 0x05  # BPF_JMP | BPF_JA
 _EQUAL: Final = 0x15  # BPF_JMP | BPF_JEQ | BPF_K
 _AT_LEAST: Final = 0x35  # BPF_JMP | BPF_JGE | BPF_K
 _ANY_OF: Final = 0x45  # BPF_JMP | BPF_JSET | BPF_K
@@ -31,6 +32,10 @@ MAX_INSTRUCTIONS: Final = 4096
 
 MAX_JUMP: Final = 255
 """Longest conditional jump, in instructions."""
+
+_IN_A_ROW: Final = 4
+"""Most calls that are compared one after another; more are halved first, as every call of a tool goes through this, and
+the kernel tries each number when a filter is put in place."""
 
 
 def errno_of(number: int) -> int:
@@ -87,15 +92,26 @@ def assemble(audit: int, calls: Mapping[int, Sequence[Rule]], *, newest: int, x3
         _ins(_AT_LEAST, min(newest + 1, x32), 0, 1),
         _ins(_RETURN, missing),
     ]
-    for number, rules in calls.items():
+    code += _search(sorted(calls.items()))
+    if len(code) > MAX_INSTRUCTIONS:
+        raise ValueError(f"the filter is longer than {MAX_INSTRUCTIONS} instructions")
+    return b"".join(code)
+
+
+def _search(found: Sequence[tuple[int, Sequence[Rule]]]) -> list[bytes]:
+    """Instructions that answer a call by its number, which has been loaded; the calls are in the order of theirs."""
+    if len(found) > _IN_A_ROW:
+        half = len(found) // 2
+        low = _search(found[:half])
+        # Conditional jumps are short: the one over the lower half is a jump of its own.
+        return [_ins(_AT_LEAST, found[half][0], 0, 1), _ins(_JUMP, len(low)), *low, *_search(found[half:])]
+    code: list[bytes] = []
+    for number, rules in found:
         body = _body(rules)
         if len(body) > MAX_JUMP:
             raise ValueError(f"rules of call {number} are longer than {MAX_JUMP} instructions")
         code += [_ins(_EQUAL, number, 0, len(body)), *body]
-    code.append(_ins(_RETURN, ALLOW))
-    if len(code) > MAX_INSTRUCTIONS:
-        raise ValueError(f"the filter is longer than {MAX_INSTRUCTIONS} instructions")
-    return b"".join(code)
+    return [*code, _ins(_RETURN, ALLOW)]
 
 
 def _body(rules: Sequence[Rule]) -> list[bytes]:

@@ -82,6 +82,11 @@ class _Part(ctypes.Structure):
     _fields_ = [("base", ctypes.c_void_p), ("len", ctypes.c_size_t)]
 
 
+_READ: Final = LIBC.process_vm_readv
+_READ.restype = ctypes.c_ssize_t
+_READ.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_ulong]
+
+
 class Memory:
     """Reads the memory of a tool; for one thread alone.
 
@@ -89,14 +94,9 @@ class Memory:
     """
 
     def __init__(self) -> None:
-        self._buffer = ctypes.create_string_buffer(MAX_READ_BYTES)
-        self._view = memoryview(self._buffer).cast("B")
-        self._local = _Part(ctypes.addressof(self._buffer), 0)
+        self._local = _Part(0, 0)
         self._remote = _Part(0, 0)
-        self._read = LIBC.process_vm_readv
-        self._read.restype = ctypes.c_ssize_t
-        word, pointer = ctypes.c_ulong, ctypes.c_void_p
-        self._read.argtypes = [ctypes.c_int, pointer, word, pointer, word, word]
+        self._enlarge(_PAGE)
 
     def read(self, pid: int, at: int, size: int) -> bytes:
         """So many bytes.
@@ -106,12 +106,20 @@ class Memory:
         """
         if size > MAX_READ_BYTES:
             raise OSError(errno.E2BIG, "too much to read")
+        if size > len(self._view):
+            self._enlarge(MAX_READ_BYTES)
         self._remote.base, self._remote.len, self._local.len = at, size, size
         local, remote = ctypes.addressof(self._local), ctypes.addressof(self._remote)
-        got = self._read(pid, local, 1, remote, 1, 0)
+        got = _READ(pid, local, 1, remote, 1, 0)
         if got < size:
             raise OSError(ctypes.get_errno() if got < 0 else errno.EFAULT, "cannot read the memory of the tool")
         return bytes(self._view[:got])
+
+    def _enlarge(self, size: int) -> None:
+        """Room for so much; most that is read are names, and few sessions ever read anything longer than a page."""
+        self._buffer = ctypes.create_string_buffer(size)
+        self._view = memoryview(self._buffer).cast("B")
+        self._local.base = ctypes.addressof(self._buffer)
 
     def text(self, pid: int, at: int, limit: int = MAX_PATH_BYTES) -> bytes:
         """A text up to its NUL.

@@ -9,6 +9,7 @@ INVARIANT: nothing that is called between vfork and exec is trapped: T2 holds th
 
 from __future__ import annotations
 
+import _thread
 import errno
 import os
 import queue
@@ -56,7 +57,7 @@ class Session:
         self._rules = self._ruleset() if self._abi else None
         self._listener = -1
         ready: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
-        threading.Thread(target=self._t1, args=(ready,), daemon=True).start()
+        _thread.start_new_thread(self._t1, (ready,))
         error = ready.get()
         if error is not None:
             raise error
@@ -92,6 +93,11 @@ class Session:
     def traps(self) -> int:
         """How many calls were answered."""
         return self._supervisor.traps if self._supervisor is not None else 0
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether no call of it was ever handed to a thread of its own, which may wait still."""
+        return self._supervisor is None or not self._supervisor.handed_on
 
     # ── the threads ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -141,7 +147,7 @@ class Session:
                 self._rules.enter()
                 self._rules.close()
             up: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
-            threading.Thread(target=self._t2, args=(threading.get_native_id(), up), daemon=True).start()
+            _thread.start_new_thread(self._t2, (threading.get_native_id(), up))
             error = up.get()
             if error is None and self._listener >= 0:
                 self._supervisor = Supervisor(

@@ -75,6 +75,7 @@ class Supervisor:
         self._sees_all = every_open
         self._waiting = threading.BoundedSemaphore(MAX_WAITING)
         self.traps = 0
+        self.handed_on = False
 
     def serve(self) -> None:
         """Answer until nobody is left."""
@@ -237,6 +238,7 @@ class Supervisor:
 
         if not self._waiting.acquire(blocking=False):
             raise OSError(errno.EAGAIN, "too many calls wait")
+        self.handed_on = True
         try:
             threading.Thread(target=act, daemon=True).start()
         except RuntimeError:

@@ -18,7 +18,7 @@ from typing import Any, Final
 from guardrail.confine.execd import _processes as processes
 from guardrail.confine.execd._asks import Asks
 from guardrail.confine.execd._kernel import PR_SET_DUMPABLE, prctl
-from guardrail.confine.execd._orders import Profile, ProtectedSet
+from guardrail.confine.execd._orders import Profile, ProtectedSet, beneath
 from guardrail.confine.execd._session import Session
 from guardrail.confine.execd._wire import Closed, receive, send
 
@@ -86,7 +86,7 @@ class Worker:
     _session: Session
 
     def __init__(self, lifeline: int, protected: ProtectedSet) -> None:
-        self._prepared: tuple[Profile, list[tuple[int, int]], Session] | None = None
+        self._prepared: tuple[Profile, list[tuple[int, ...]], Session] | None = None
         self._lifeline = lifeline
         self._protected = protected
         self._events = Events()
@@ -97,7 +97,7 @@ class Worker:
     def prepare(self, profile: Profile) -> None:
         """Build a session before it is asked for, as the last one was: most of the time of a start goes into that."""
         try:
-            self._prepared = profile, _roots(profile), session_of(profile, self._protected, self._events)
+            self._prepared = profile, places(profile, self._protected), self._session_of(profile)
         except (OSError, ValueError, NotImplementedError):
             pass  # whoever asks for it is told
 
@@ -111,10 +111,10 @@ class Worker:
         self._channel = channel
         try:
             # INVARIANT: rules hold the directories that they were made for, so those have to be there still.
-            if self._prepared is not None and self._prepared[:2] == (profile, _roots(profile)):
+            if self._prepared is not None and self._prepared[:2] == (profile, places(profile, self._protected)):
                 self._session = self._prepared[2]
             else:
-                self._session = session_of(profile, self._protected, self._events)
+                self._session = self._session_of(profile)
         except (OSError, ValueError, NotImplementedError) as error:
             send(self._channel, {"refused": str(error)})
             self._outlast()
@@ -122,14 +122,26 @@ class Worker:
         send(self._channel, {"opened": {"mode": self._session.mode}})
         return True
 
+    def open_again(self, channel: socket.socket) -> None:
+        """Give the session to another who asks for such a one, and say so.
+
+        Args:
+            channel: to the guard.
+        """
+        self._channel = channel
+        send(self._channel, {"opened": {"mode": self._session.mode}})
+
+    def _session_of(self, profile: Profile) -> Session:
+        return session_of(profile, self._protected, self._events)
+
     def _outlast(self) -> None:
         """Stay until the guard has let go: an end with orders unread would take away what was said before it."""
         while _ready(self._channel.fileno(), self._lifeline) == [self._channel.fileno()]:
             for fd in receive(self._channel)[1]:
                 os.close(fd)
 
-    def serve(self) -> None:
-        """Take calls until the guard, or the zygote, is gone."""
+    def serve(self) -> bool:
+        """Take calls until the guard, or the zygote, is gone; whether the session may be another's then."""
         try:
             while _ready(self._channel.fileno(), self._lifeline) == [self._channel.fileno()]:
                 order, fds = receive(self._channel)
@@ -142,7 +154,10 @@ class Worker:
         except Closed:
             pass
         finally:
-            processes.end_all()
+            strays = processes.end_all()
+        self._channel.close()
+        # Who was ended in the middle of a call, or waits for somebody, may have left something behind in the session.
+        return strays == (0, 0) and self._session.is_clean
 
     def _run(self, order: dict[str, Any], fds: list[int]) -> None:
         self._events.begin()
@@ -229,9 +244,22 @@ def session_of(profile: Profile, protected: ProtectedSet, events: Events, asks: 
     return Session(profile, protected, events.notice, asks)
 
 
-def _roots(profile: Profile) -> list[tuple[int, int]]:
-    found = [os.stat(path) for path in (*profile.read, *profile.write, *profile.sockets)]
-    return [(one.st_dev, one.st_ino) for one in found]
+def places(profile: Profile, protected: ProtectedSet) -> list[tuple[int, ...]]:
+    """What a session is made for, besides its profile: the directories that its rules name, and which protected names
+    are there. A session is like another only if these are the same, too.
+
+    Args:
+        profile: of the session.
+        protected: what is protected.
+    """
+    found: list[tuple[int, ...]] = []
+    for path in (*profile.read, *profile.write, *profile.sockets):
+        try:
+            seen = os.stat(path)
+            found.append((seen.st_dev, seen.st_ino))
+        except OSError:
+            found.append(())
+    return [*found, tuple(os.path.isfile(root) for root in protected.roots if beneath(root, profile.write))]
 
 
 def _ready(*fds: int, seconds: float | None = None) -> list[int]:

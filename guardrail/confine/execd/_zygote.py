@@ -2,6 +2,8 @@
 
 Messages that it takes: `{"open": {profile}}` with the worker's end of a socket pair.
 It gives one message, `{"host": {…}}`, as soon as it is there. It ends when its channel does.
+A worker whose session is over, and which nothing is left of, says `{"free": true}`, and waits for another session of
+the same profile; the last of them is kept, because making one costs three times what a session does.
 
 INVARIANT: whatever falls to this process as a child, and is no worker, was left behind by a worker that died: it is
 ended at once, so that no tool outlives the supervisor that held it.
@@ -15,18 +17,35 @@ import select
 import signal
 import socket
 import time
+from dataclasses import dataclass
 from typing import Any, Final
 
 from guardrail.confine.execd import _processes as processes
+from guardrail.confine.execd import _syscalls as calls
 from guardrail.confine.execd._host import host
 from guardrail.confine.execd._orders import Profile, ProtectedSet
 from guardrail.confine.execd._seccomp import warm
 from guardrail.confine.execd._wire import Closed, receive, send, unpack
-from guardrail.confine.execd._worker import Worker
+from guardrail.confine.execd._worker import Worker, places
 
 SPARE_SECONDS: Final = 0.03
 """How long after a start the next worker is made, in seconds, if the session is not over before: making it at once
 takes the processor away from the tool that starts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Given:
+    """A worker that was given a session.
+
+    Args:
+        orders: to it.
+        profile: of the session.
+        places: what that was made for.
+    """
+
+    orders: socket.socket
+    profile: Profile
+    places: list[tuple[int, ...]]
 
 
 class Zygote:
@@ -45,6 +64,8 @@ class Zygote:
         self._signals, self._wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._spare: socket.socket | None = None
         self._likely: Profile | None = None
+        self._given: list[_Given] = []
+        self._free: _Given | None = None
         self._due = 0.0
 
     def serve(self) -> None:
@@ -59,15 +80,19 @@ class Zygote:
         facts = host()
         if facts["listener"] == "ok":
             warm()
+            calls.machine().names  # noqa: B018 - made once, for all that are forked from here
         gc.collect()
         gc.freeze()
         self._fork()
         try:
             send(self._channel, {"host": facts})
             while True:
-                ready = select.select([self._channel.fileno(), self._signals], [], [], self._left())[0]
+                fds = [self._channel.fileno(), self._signals, *(one.orders.fileno() for one in self._given)]
+                ready = select.select(fds, [], [], self._left())[0]
                 if not ready:
                     self._fork()
+                for one in [one for one in self._given if one.orders.fileno() in ready]:
+                    self._hear(one)
                 if self._signals in ready:
                     os.read(self._signals, 4096)
                     self._take_in()
@@ -76,8 +101,8 @@ class Zygote:
         except Closed:
             pass
         os.close(self._alive)
-        if self._spare is not None:
-            self._spare.close()
+        for end in self._ends():
+            end.close()
         processes.end_all(frozenset(self._workers))
 
     def _take_in(self) -> None:
@@ -95,19 +120,49 @@ class Zygote:
         return None if self._spare is not None else max(0.0, self._due - time.monotonic())
 
     def _open(self, order: dict[str, Any], fds: list[int]) -> None:
-        if self._spare is None:
-            self._fork()
+        profile = Profile.from_plain(order["open"])
         try:
-            if self._spare is not None:
-                send(self._spare, order, fds)
-                self._spare.close()
+            given = self._worker_for(profile)
+            if given is not None:
+                send(given.orders, order, fds)
+                self._given.append(given)
         except Closed:
             pass  # the guard sees the end of the channel that it gave
         for fd in fds:
             os.close(fd)
-        self._spare = None
-        self._likely = Profile.from_plain(order["open"])
+
+    def _worker_for(self, profile: Profile) -> _Given | None:
+        """The worker that is free, if it has such a session, or the one that is ready."""
+        free, now = self._free, places(profile, self._protected)
+        # INVARIANT: rules hold the directories that they were made for, so those have to be there still.
+        if free is not None and (free.profile, free.places) == (profile, now):
+            self._free = None
+            return free
+        if self._spare is None:
+            self._fork()
+        if self._spare is None:
+            return None
+        orders, self._spare = self._spare, None
+        self._likely = profile
         self._due = time.monotonic() + SPARE_SECONDS
+        return _Given(orders=orders, profile=profile, places=now)
+
+    def _hear(self, given: _Given) -> None:
+        """A worker is free, or gone."""
+        self._given.remove(given)
+        try:
+            receive(given.orders)
+        except Closed:
+            given.orders.close()
+            return
+        if self._free is not None:
+            self._free.orders.close()  # it sees that, and ends
+        self._free = given
+
+    def _ends(self) -> list[socket.socket]:
+        """This process's ends to all workers."""
+        free = [] if self._free is None else [self._free.orders]
+        return [*(one.orders for one in self._given), *free, *([] if self._spare is None else [self._spare])]
 
     def _fork(self) -> None:
         """Have a worker ready for the next session: forking takes longer than everything else of one."""
@@ -120,7 +175,7 @@ class Zygote:
             return
         code = 1
         try:
-            for end in (self._channel, mine):
+            for end in (self._channel, mine, *self._ends()):
                 end.close()
             for fd in (self._alive, self._signals, self._wake):
                 os.close(fd)
@@ -135,10 +190,10 @@ class Zygote:
 
 
 def _work(orders: socket.socket, lifeline: int, protected: ProtectedSet, likely: Profile | None) -> None:
-    """The life of a worker: one order, one session.
+    """The life of a worker: one session, and others like it as long as nothing is left of the last one.
 
     Args:
-        orders: where its order comes from.
+        orders: where its orders come from.
         lifeline: descriptor that ends when the zygote does.
         protected: what is protected.
         likely: the profile that it will probably be asked for.
@@ -147,9 +202,11 @@ def _work(orders: socket.socket, lifeline: int, protected: ProtectedSet, likely:
     if likely is not None:
         worker.prepare(likely)
     order, fds = receive(orders)
-    orders.close()
-    if worker.open(socket.socket(fileno=fds[0]), Profile.from_plain(order["open"])):
-        worker.serve()
+    if not worker.open(socket.socket(fileno=fds[0]), Profile.from_plain(order["open"])):
+        return
+    while worker.serve():
+        send(orders, {"free": True})
+        worker.open_again(socket.socket(fileno=receive(orders)[1][0]))
 
 
 def main(channel: int, protected: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -22,7 +23,7 @@ from guardrail.confine.execd._orders import ProtectedSet
 from guardrail.confine.kernel._asking import Asking, Word
 from guardrail.confine.kernel._executor import FLOOR_LEAVES, check_floor, host_report, report_of
 from guardrail.confine.kernel._profiles import Bounds, Serving, compared, profile_for, serving_profile
-from guardrail.confine.kernel._protected import protect
+from guardrail.confine.kernel._protected import OWN_SERVING, protect
 from guardrail.confine.kernel._records import ConfineError, EnforcementReport, observed
 from guardrail.confine.kernel._trial import TrialOrder, Tried
 from guardrail.enforcement import Enforcement, Observed
@@ -139,7 +140,7 @@ class KernelConfinement:
         """
         assets = list(self._assets)
         self._effects = effects
-        self._protected = _with_place(protect(assets), self._place)
+        self._protected = _with_own(protect(assets), self._place, self._serving)
         self._count += 1
         self._served, serving = (), self._fixed(job.argv)
         if serving is None:
@@ -252,13 +253,23 @@ class KernelConfinement:
         return os.path.join(self._place, f"{self._count}.{what}")
 
 
-def _with_place(protected: ProtectedSet, place: str) -> ProtectedSet:
-    """INVARIANT: orders and accounts are protected too: a tool may have leave to write where temporary files lie."""
-    found = os.stat(place)
+def _with_own(protected: ProtectedSet, place: str, serving: Iterable[Serving]) -> ProtectedSet:
+    """INVARIANT: orders and accounts are protected too: a tool may have leave to write where temporary files lie.
+
+    And so is what the operator fixed by content: between the look at it and its start no other tool can exchange it.
+    """
+    roots, identities = dict(protected.roots), dict(protected.identities)
+    own = [(os.path.realpath(place), OWN_PLACE)]
+    own += [(name, OWN_SERVING) for one in serving for path in one.files for name in (path, os.path.realpath(path))]
+    for path, name in own:
+        roots.setdefault(path, name)
+        with contextlib.suppress(OSError):
+            found = os.stat(path)
+            identities.setdefault((found.st_dev, found.st_ino), name)
     return ProtectedSet(
-        roots={**protected.roots, os.path.realpath(place): OWN_PLACE},
-        identities={**protected.identities, (found.st_dev, found.st_ino): OWN_PLACE},
-        readable=tuple(protected.readable),
+        roots=roots,
+        identities=identities,
+        readable=(*protected.readable, OWN_SERVING),
         aliases=protected.aliases,
         holders=protected.holders,
     )

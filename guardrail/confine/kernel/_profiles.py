@@ -15,7 +15,7 @@ import msgspec
 
 from guardrail.assets import Asset
 from guardrail.confine.execd._orders import Profile, beneath
-from guardrail.confine.kernel._protected import OWN_CODE, READABLE
+from guardrail.confine.kernel._protected import OWN_SHOWN, READABLE
 from guardrail.confine.kernel._records import ConfineError, Mode
 from guardrail.enforcement import Observed
 from guardrail.model import Effect, Resource
@@ -108,8 +108,14 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
         Args:
             write: real paths that the call could change.
         """
+        for path in (*self.files, *self.sockets):
+            # A link could lead elsewhere by the time that it is followed. That of an environment to its interpreter is
+            # needed, and is held like what it leads to.
+            real = os.path.realpath(path)
+            if real != path and path != self.program:
+                return f"`{printable(path)}` is a link, or lies behind one: name it as `{printable(real)}`"
         for path, digest in self.files.items():
-            if beneath(os.path.realpath(path), write):
+            if beneath(path, write) or beneath(os.path.realpath(path), write):
                 return f"`{printable(path)}` lies where the call may write: keep it where no agent can change it"
             try:
                 found = digest_of(path)
@@ -138,7 +144,7 @@ def profile_for(effects: Sequence[Effect], assets: Iterable[Asset], bounds: Boun
     if bounds.mode == "off":
         raise ConfineError("the mode is `off`, and there is no profile that holds nothing")
     known = {asset.id: asset for asset in assets}
-    guarded = {name for name, asset in known.items() if asset.asset_class not in READABLE and name != OWN_CODE}
+    guarded = {name for name, asset in known.items() if asset.asset_class not in READABLE and name not in OWN_SHOWN}
     predicted = {pair for pair in predictions(effects) if pair[1] in known}
     reads = sorted(asset for op, asset in predicted if op == "read" and asset in guarded)
     carries = {asset for effect in effects if effect.op in _CARRIES for asset in _assets_of(effect)}

@@ -17,8 +17,11 @@ from guardrail.printing import printable
 READABLE: Final = frozenset({"control", "evaluation", "criteria", "registry"})
 """Classes of assets that anybody may read: it is their change that does harm."""
 
-OWN_CODE: Final = "guardrail:code"
-"""The guard's own program, which anybody may read too."""
+OWN_SERVING: Final = "guardrail:serving"
+"""Programs that serve weights, as the operator fixed them, and the directories that those load their code from."""
+
+OWN_SHOWN: Final = frozenset({"guardrail:code", OWN_SERVING})
+"""What is the guard's own and anybody may read: its program, and those."""
 
 MAX_FILES: Final = 200_000
 """Most files of assets whose identity is kept. Beyond it other names of assets could not be told, so nothing starts."""
@@ -38,17 +41,19 @@ def protect(assets: Iterable[Asset]) -> ProtectedSet:
     roots: dict[str, str] = {}
     readable: list[str] = []
     for asset in assets:
-        if asset.asset_class in READABLE or asset.id == OWN_CODE:
+        if asset.asset_class in READABLE or asset.id in OWN_SHOWN:
             readable.append(asset.id)
         for root in asset.roots:
             roots.setdefault(root, asset.id)
     identities: dict[tuple[int, int], str] = {}
     names: dict[tuple[int, int], tuple[str, int, int]] = {}
     for root, asset_id in roots.items():
-        for path, found in files_of(root):
+        # Code has names elsewhere, in caches of packages say, and there may be any number of it: its place is kept.
+        walked = files_of(root) if asset_id != OWN_SERVING else _only(root)
+        for path, found in walked:
             key = found.st_dev, found.st_ino
             identities.setdefault(key, asset_id)
-            if stat.S_ISREG(found.st_mode):
+            if stat.S_ISREG(found.st_mode) and asset_id != OWN_SERVING:
                 names[key] = path, found.st_nlink, names.get(key, ("", 0, 0))[2] + 1
             if len(identities) > MAX_FILES:
                 raise ConfineError(f"the assets have more than {MAX_FILES} files: declare the directories that matter")
@@ -71,6 +76,11 @@ def _holders(roots: Mapping[str, str]) -> dict[tuple[int, int], str]:
                 break
             above = os.path.dirname(above)
     return found
+
+
+def _only(root: str) -> Iterator[tuple[str, os.stat_result]]:
+    with contextlib.suppress(OSError):
+        yield root, os.lstat(root)
 
 
 def raised(error: ConfineError) -> None:

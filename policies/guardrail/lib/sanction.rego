@@ -77,6 +77,7 @@ shown(e, asset) if {
 
 open_to_all(id) if id in {
 	"guardrail:config", "guardrail:mandates", "guardrail:policy", "guardrail:policy-key", "guardrail:code",
+	"guardrail:serving",
 }
 
 open_to_all(id) if startswith(id, "guardrail:assets:")
