@@ -685,7 +685,8 @@ def test_what_recipes_of_the_session_do_is_seen(command: str, text: str) -> None
         ("export MAKEFLAGS=x; make", "all:\n\ttrue\n"),
         ("make", 'all:\n\tsh -c "$$(cat x)"\n'),
         ("make", "all:\n\t./tool\n"),
-        ("make -C sub -f ../Makefile", "all:\n\trm w\n"),
+        ("make -C 'a b' -f ../Makefile", "all:\n\trm w\n"),
+        ("make -C sub -f ../Makefile", "all:\n\trm $(X)\n"),
         ("make", "VPATH = /mod\nx: els\n\trm $<\n"),
     ],
 )

@@ -332,7 +332,9 @@ def test_what_was_only_ever_written_as_a_file_is_no_directory(tmp_path: Path, co
     (base / "folder").mkdir()
     (base / "data.json").write_text("{}\n")
     (base / "big").write_bytes(os.urandom(100))
-    (base / "guardrail.toml").write_text('[trail]\ndirectory = "state/trail"\n[limits]\ndecision_ms = 60000\n')
+    (base / "guardrail.toml").write_text(
+        '[trail]\ndirectory = "state/trail"\ntimeout_seconds = 60\n[limits]\ndecision_ms = 60000\n'
+    )
 
     def check(guard: Guard, text: str) -> None:
         assert guard.check(ToolCall(tool="bash", args={"command": text}, cwd=str(base)))

@@ -175,13 +175,15 @@ def test_what_a_trial_cannot_take_back_it_does_not_let_happen(world: Path) -> No
     with tried(world, PYTHON, "-S", "-c", connect, said=said) as trial:
         assert trial.execution.ended.exit_code == 1
     assert b"PermissionError" in b"".join(said)
+    kept = (world / "work/kept").read_bytes()
     with Guard.open(world / "guardrail.toml") as guard, open(world / "work/kept", "r+b") as both:
-        call = ToolCall(tool="bash", args={"command": ["/bin/true"]}, cwd=str(world / "work"))
-        with (
-            pytest.raises(JobError, match="a file that it could write to"),
-            on_trial(guard, call, lambda *_: None, stdin=both.fileno()),
-        ):
-            pass
+        words = ["/bin/sh", "-c", "cat; echo more >&0"]
+        call = ToolCall(tool="bash", args={"command": words}, cwd=str(world / "work"))
+        said.clear()
+        with on_trial(guard, call, lambda _, data: said.append(data), stdin=both.fileno()) as trial:
+            assert trial.execution.ended.exit_code not in (0, None)
+    assert b"".join(said).startswith(kept)
+    assert (world / "work/kept").read_bytes() == kept
     os.link(world / "models/w", world / "work/alias")
     with pytest.raises(JobError, match="has another name, which is not known on trial"), tried(world, "/bin/true"):
         pass

@@ -12,7 +12,7 @@ import os
 import select
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Final
 
 from guardrail.confine._job import CANNOT, JobError
@@ -21,7 +21,7 @@ _CHUNK: Final = 64 * 1024
 
 
 @contextlib.contextmanager
-def only_read(fd: int | None) -> Iterator[int | None]:
+def only_read(fd: int | None) -> Generator[int | None]:
     """A descriptor for the same input that can only be read, until the tool is over.
 
     Args:
@@ -60,7 +60,7 @@ def _reopened(fd: int) -> int:
 
 
 @contextlib.contextmanager
-def _piped(fd: int) -> Iterator[int]:
+def _piped(fd: int) -> Generator[int]:
     reader, writer = os.pipe2(os.O_CLOEXEC)
     over, end = os.pipe2(os.O_CLOEXEC)
     os.set_blocking(writer, False)
@@ -78,7 +78,15 @@ def _piped(fd: int) -> Iterator[int]:
 def _pour(source: int, writer: int, over: int) -> None:
     """Pass on what comes, until there is no more, nobody reads it, or the tool is over."""
     with contextlib.suppress(OSError):
-        while over not in select.select([source, over], [], [])[0] and (left := os.read(source, _CHUNK)):
-            while left and over not in select.select([over], [writer], [])[0]:
+        while _ready(source, select.POLLIN, over) and (left := os.read(source, _CHUNK)):
+            while left and _ready(writer, select.POLLOUT, over):
                 left = left[os.write(writer, left) :]
     os.close(writer)
+
+
+def _ready(fd: int, event: int, over: int) -> bool:
+    """Wait until a descriptor is ready; False if the tool is over."""
+    poll = select.poll()
+    poll.register(fd, event)
+    poll.register(over, select.POLLIN)
+    return all(ready != over for ready, _ in poll.poll())
